@@ -1,0 +1,86 @@
+import type {StructType} from '../core/types.ts';
+import type {AddFile} from '../delta/actions.ts';
+import type {BatchCounts, FlowOffset} from '../delta/batch-file.ts';
+
+/** Rows that a batch brings. Columns are those of the job's schema; see {@link ApplyJob.inputs} for the technical ones. */
+export type ApplyInput =
+  /** A table of the engine or any SELECT over files; read once or more. */
+  | {readonly kind: 'relation'; readonly select: string}
+  /** Parquet data files already under the table's root, with statistics: added as they are where the mode allows it. */
+  | {readonly kind: 'staged'; readonly files: readonly AddFile[]};
+
+/** How rows and deletes of a batch change the table. */
+export type ApplyMode =
+  /** Add all rows. */
+  | 'append'
+  /** SCD type 1: newest sequence per key wins; late and repeated rows change nothing. */
+  | 'scd1'
+  /** Keep the rows aside: part of a snapshot or full refresh; nothing becomes visible. */
+  | 'hold'
+  /** The end of a snapshot or full refresh: pending rows and these inputs become the table, in one commit. */
+  | 'replace';
+
+/** One batch for one table: plain data, so that it can cross a process border. */
+export interface ApplyJob {
+  /** The table's name prefix in the store. The table exists. */
+  readonly tableRoot: string;
+  readonly flowId: string;
+  /** The txn version of this flow that the batch was read after; null when there is none. Anything else at commit time is a conflict. */
+  readonly previousBatchId: number | null;
+  readonly mode: ApplyMode;
+  /** What `replace` and `hold` refresh: keyed rows with or without a sequence, or an append-only flow. Equals `mode` else. */
+  readonly target: 'append' | 'scd1';
+  /** Key columns (top level), empty when the table has no key. */
+  readonly keys: readonly string[];
+  /**
+   * Columns that order the changes of one key, lexicographically, NULL lowest; empty when the source has no order (then
+   * the later arrival wins). May be `_sluice_sequence`.
+   */
+  readonly sequence: readonly string[];
+  /** True when the source guarantees that the rows of this batch hold each key once. */
+  readonly keysUnique: boolean;
+  /** A snapshot that holds a key twice: fail with DUPLICATE_KEY, or quarantine all but the first by sequence. */
+  readonly onDuplicateKey: 'fail' | 'quarantine';
+  /** Deletes of rows with an older sequence must be remembered for ever (source not ordered across batches). */
+  readonly keepTombstones: boolean;
+  /** For `append`: rows whose (keys) are known for the last values of this cursor column are dropped. */
+  readonly appendCursor: string | null;
+  /** The table's schema after this batch: a superset of the current one (new columns last, before technical ones). */
+  readonly schema: StructType;
+  /**
+   * Rows. Relations have the columns of `schema` by name (missing ones are NULL) and may have `__ord` (BIGINT, order of
+   * arrival; later wins ties) and `__op` (VARCHAR 'upsert' | 'delete'; without it all are upserts).
+   */
+  readonly inputs: readonly ApplyInput[];
+  /** Deletes: relations with the key columns, the sequence columns and maybe `__ord`. */
+  readonly deletes: readonly ApplyInput[];
+  /** A delete removes a row only if its stored sequence is at most (NULL-safe) the one given with the key: for key scans. */
+  readonly start: FlowOffset;
+  readonly end: FlowOffset;
+  /** Ledger entries to make current with this batch, later ones win. */
+  readonly ledger: readonly {readonly key: string; readonly value: string}[];
+  readonly counts: Pick<BatchCounts, 'read' | 'rescuedValues' | 'quarantinedRows'>;
+  readonly notes: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** What became of a batch. */
+export interface ApplyResult {
+  /** The version that the commit made; null when nothing changed and no version was made. */
+  readonly version: number | null;
+  /** The txn's version afterwards (unchanged without a commit). */
+  readonly batchId: number | null;
+  readonly counts: BatchCounts;
+  readonly writtenBytes: number;
+  readonly milliseconds: number;
+}
+
+/**
+ * Where merges run. One call is one Delta commit: data files, deletion vectors or rewritten files, side files, batch file
+ * and txn become visible together or not at all. A call that lost its answer is told by its batch id in the log and not
+ * written again.
+ */
+export interface ApplyEngine {
+  readonly kind: 'duckdb';
+  /** @throws COMMIT_CONFLICT when another writer won (nothing visible; reload and retry); DUPLICATE_KEY; the signal's reason. */
+  apply(job: ApplyJob, signal: AbortSignal): Promise<ApplyResult>;
+}

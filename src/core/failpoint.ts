@@ -1,0 +1,33 @@
+/**
+ * Named steps at which the crash tests kill the process or make it fail. In production nothing is installed and a step
+ * costs one comparison.
+ */
+export type FailpointName =
+  | 'read.page'
+  | 'read.finished'
+  | 'extract.partition-written'
+  | 'apply.data-written'
+  | 'apply.side-files-written'
+  | 'apply.batch-file-written'
+  | 'delta.commit-staged'
+  | 'delta.commit-linked'
+  | 'delta.commit-written'
+  | 'delta.checkpoint-written'
+  | 'delta.last-checkpoint-written'
+  | 'quarantine.committed'
+  | 'pipeline.committed'
+  | 'pipeline.acknowledged'
+  | 'events.spooled'
+  | 'events.committed';
+
+let installed: ((name: FailpointName) => void) | null = null;
+
+/** Marks a step. @throws whatever the installed handler throws. */
+export function failpoint(name: FailpointName): void {
+  if (installed !== null) installed(name);
+}
+
+/** Installs the handler that every step calls; null removes it. For crash tests only. */
+export function installFailpoints(handler: ((name: FailpointName) => void) | null): void {
+  installed = handler;
+}

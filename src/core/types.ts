@@ -1,0 +1,67 @@
+import type {PlainJson} from './offset.ts';
+
+/**
+ * The types without parameters, by their Delta names. `variant` exists in source schemas only: it lands as a `string`
+ * column that holds JSON text.
+ */
+export type PrimitiveType =
+  | 'string'
+  | 'long'
+  | 'integer'
+  | 'short'
+  | 'byte'
+  | 'float'
+  | 'double'
+  | 'boolean'
+  | 'binary'
+  | 'date'
+  | 'timestamp'
+  | 'timestamp_ntz'
+  | 'variant';
+
+/** A decimal of `precision` digits (1 to 38), `scale` of them (0 to precision) after the point. */
+export interface DecimalType {
+  readonly type: 'decimal';
+  readonly precision: number;
+  readonly scale: number;
+}
+
+/** A list of values of one type. */
+export interface ArrayType {
+  readonly type: 'array';
+  readonly elementType: DataType;
+  readonly containsNull: boolean;
+}
+
+/** A map; keys are never null. */
+export interface MapType {
+  readonly type: 'map';
+  readonly keyType: DataType;
+  readonly valueType: DataType;
+  readonly valueContainsNull: boolean;
+}
+
+/** Named fields in order; also the schema of a table. */
+export interface StructType {
+  readonly type: 'struct';
+  readonly fields: readonly StructField[];
+}
+
+/** Any type that a column can have. */
+export type DataType = PrimitiveType | DecimalType | ArrayType | MapType | StructType;
+
+/** One column or nested field. */
+export interface StructField {
+  readonly name: string;
+  readonly type: DataType;
+  readonly nullable: boolean;
+  /** Spark's field metadata: `comment`, `delta.*`; empty when there is none. */
+  readonly metadata: Readonly<Record<string, PlainJson>>;
+}
+
+/** Last column of a table that can meet misfits: JSON object of path to raw value, null when everything fitted. */
+export const RESCUED_COLUMN = '_rescued_data';
+/** Holds the sequence of a row when the sequence is no selected column. */
+export const SEQUENCE_COLUMN = '_sluice_sequence';
+/** Kind of change (`insert`, `update_postimage`, `delete`) in append-only flows of change sources. */
+export const CHANGE_TYPE_COLUMN = '_change_type';

@@ -1,0 +1,125 @@
+import type {EngineRow} from '../engine/engine.ts';
+import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
+import type {PipelineSpec} from '../pipeline/spec.ts';
+
+/** Where and how a pipeline works; common to all commands. */
+export interface LakeOptions {
+  /** Folder of the lake; made when it is not there (commands that only read do not make it). */
+  readonly lake: string;
+  readonly signal: AbortSignal;
+  /** Engine memory in MB; default 1024 (the whole process takes about 300 MB more). */
+  readonly memoryLimitMb?: number;
+  /** Engine threads; default: the machine's cores. */
+  readonly threads?: number;
+}
+
+/** Options of one run. */
+export interface RunOptions extends LakeOptions {
+  /** Globs on source or destination table names; empty: all. */
+  readonly tables: readonly string[];
+  /** All selected tables, or the named ones, are read anew. */
+  readonly fullRefresh: boolean | readonly string[];
+  readonly onUpdate: (update: RunUpdate) => void;
+  /** Flows at a time; default 4. */
+  readonly maxParallelFlows?: number;
+}
+
+/** The end of a run. */
+export interface RunResult {
+  readonly updateId: string;
+  readonly pipeline: string;
+  readonly state: UpdateState;
+  readonly flows: readonly FlowProgress[];
+  readonly elapsedMs: number;
+}
+
+/** What `plan` says of one table. */
+export interface PlannedTable {
+  readonly flow: string;
+  readonly sourceTable: string;
+  readonly action: 'create' | 'continue' | 'evolve' | 'reload' | 'blocked';
+  readonly ingestionType: string;
+  readonly scdType: string;
+  readonly keys: readonly string[];
+  readonly sequence: readonly string[];
+  readonly columns: readonly {readonly name: string; readonly type: string; readonly change: 'new' | 'kept' | 'dropped' | 'same'}[];
+  readonly deletionVectors: boolean;
+  /** Engines that can read the table as planned, and those that cannot. */
+  readonly readers: {readonly can: readonly string[]; readonly cannot: readonly string[]};
+  readonly estimatedRows: number | null;
+  readonly notes: readonly string[];
+  readonly error?: {readonly code: string; readonly message: string; readonly fix?: string};
+}
+
+/** What `status` says of one table. */
+export interface TableStatus {
+  readonly flow: string;
+  readonly pipeline: string;
+  readonly version: number;
+  readonly rows: number | null;
+  readonly sizeBytes: number;
+  readonly files: number;
+  readonly lastCommitAt: string;
+  readonly lastBatchId: number | null;
+  readonly inSnapshot: boolean;
+  readonly rescuedValues: number;
+  readonly quarantinedRows: number;
+  readonly lastVerdict: string | null;
+  readonly recommendation: string | null;
+}
+
+/** A state of a flow as `state show` prints it. */
+export interface FlowStateReport {
+  readonly flow: string;
+  readonly flowId: string | null;
+  readonly pipeline: string | null;
+  readonly batchId: number | null;
+  readonly version: number;
+  readonly offset: unknown;
+  readonly inSnapshot: boolean;
+  readonly sideFiles: {readonly tombstones: number; readonly ledger: number; readonly tail: number; readonly pending: number};
+}
+
+/** What `verify` says of one table. */
+export interface VerifyReport {
+  readonly flow: string;
+  readonly verdict: 'equal' | 'different' | 'unproven' | 'not_comparable';
+  readonly mode: string;
+  readonly reason: string | null;
+  readonly sourcePoint: string | null;
+  readonly destinationVersion: number | null;
+  readonly sourceRows: number | null;
+  readonly destinationRows: number | null;
+  readonly bucketsTotal: number;
+  readonly bucketsDifferent: number;
+  readonly missing: number;
+  readonly extra: number;
+  readonly changed: number;
+  /** At most 100 keys with the columns that differ; not for logs. */
+  readonly samples: readonly {readonly key: string; readonly kind: 'missing' | 'extra' | 'changed'; readonly columns: readonly string[]}[];
+  readonly columnsCompared: number;
+  readonly excluded: readonly {readonly name: string; readonly reason: string}[];
+  readonly elapsedMs: number;
+}
+
+/** Result of `query` and `preview`. */
+export interface TableResult {
+  readonly columns: readonly string[];
+  readonly rows: readonly EngineRow[];
+  readonly truncated: boolean;
+}
+
+/** The functions that `cli` calls; `runtime/index.ts` exports them. */
+export interface RuntimeApi {
+  runPipeline(spec: PipelineSpec, options: RunOptions): Promise<RunResult>;
+  planPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly PlannedTable[]>;
+  listSourceTables(spec: PipelineSpec, options: LakeOptions): Promise<readonly {readonly name: string; readonly selected: boolean}[]>;
+  previewTable(spec: PipelineSpec, table: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult>;
+  status(specs: readonly PipelineSpec[], options: LakeOptions): Promise<readonly TableStatus[]>;
+  showState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
+  resetState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
+  adoptTables(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
+  queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult>;
+  tableHistory(table: string, options: LakeOptions & {readonly limit: number}): Promise<readonly {readonly version: number; readonly timestamp: string; readonly operation: string; readonly rowsAdded: number | null; readonly filesAdded: number; readonly filesRemoved: number; readonly batchId: number | null}[]>;
+  verifyPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly VerifyReport[]>;
+}

@@ -1,0 +1,261 @@
+import type {Clock} from '../core/clock.ts';
+import type {ColumnBatch} from '../core/columns.ts';
+import type {JsonObject} from '../core/json-value.ts';
+import type {Offset, PlainJson} from '../core/offset.ts';
+import type {StructType} from '../core/types.ts';
+
+/** How a source table gives its data. */
+export type IngestionType = 'snapshot' | 'cdc' | 'cdc_with_deletes' | 'append';
+
+/** Table options as the connector's spec types them, defaults filled in; unknown options were refused before. */
+export type TableOptions = Readonly<Record<string, OptionValue>>;
+
+/** The value of one option. */
+export type OptionValue = string | number | boolean | readonly string[] | undefined;
+
+/** What a connector says of a table. */
+export interface TableMetadata {
+  /** Top-level columns, or dotted paths into structs; empty when the table has no key. */
+  readonly primaryKeys: readonly string[];
+  /** Orders the changes; required for cdc and cdc_with_deletes unless every call is given `sequence_by`. */
+  readonly cursorField?: string;
+  readonly ingestionType: IngestionType;
+  /** The source itself enforces `primaryKeys`: one read at one point in time never holds a key twice. */
+  readonly keysEnforced?: boolean;
+  /** A line for people, lands as table comment. */
+  readonly comment?: string;
+  /** What ends a trigger beside a timestamp cursor: the connector's own bound, e.g. an upper bound read at the trigger's start. */
+  readonly bounded?: boolean;
+}
+
+/** Limits of one micro-batch, as advice: the framework cuts at page offsets in any case. */
+export interface ReadLimits {
+  readonly maxRows: number;
+  readonly maxBytes: number;
+}
+
+/** Structured log of a connector: messages without secrets or row values. */
+export interface ConnectorLog {
+  debug(message: string, context?: Readonly<Record<string, PlainJson>>): void;
+  info(message: string, context?: Readonly<Record<string, PlainJson>>): void;
+  warn(message: string, context?: Readonly<Record<string, PlainJson>>): void;
+}
+
+/** What grows with the source: keys with plain values, made current by the commit of the batch whose pages they came with. */
+export interface Ledger {
+  /** Values of the given keys that are known; absent keys are absent in the map. */
+  get(keys: readonly string[]): Promise<ReadonlyMap<string, PlainJson>>;
+  /** Remembers a value with the pages yielded after this call. */
+  put(key: string, value: PlainJson): void;
+}
+
+/** What every call gets. */
+export interface CallContext {
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: ConnectorLog;
+  /** Files under the pipeline's declared inputs. */
+  readonly files: SourceFiles;
+}
+
+/** What a read gets beside. */
+export interface ReadContext extends CallContext {
+  /** Reports what the framework cannot count itself: rows or bytes that remain, if known. */
+  progress(update: {readonly remainingRows?: number; readonly totalRows?: number; readonly note?: string}): void;
+  readonly limits: ReadLimits;
+  /** Microseconds since 1970: frozen for the whole trigger. */
+  readonly triggerStartedAt: bigint;
+  /** First call of this trigger: lookback belongs here. */
+  readonly isFirstCall: boolean;
+  readonly ledger: Ledger;
+}
+
+/** A file as {@link SourceFiles.list} gives it. */
+export interface SourceFile {
+  /** Absolute path or URL. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+/** The formats that the engine reads itself. */
+export type FileFormat = 'csv' | 'json' | 'parquet';
+
+/** How files are read. */
+export interface FileReadOptions {
+  readonly format: FileFormat;
+  /** CSV: field separator, default `,`. */
+  readonly delimiter?: string;
+  /** CSV: first line names the columns, default true. */
+  readonly header?: boolean;
+  /** CSV: quote character, default `"`. */
+  readonly quote?: string;
+  /** CSV: text that means NULL, default none: an empty unquoted field is NULL, a quoted one is the empty string. */
+  readonly nullText?: string;
+  /** JSON: `lines` (default: detected), `array`. */
+  readonly jsonShape?: 'lines' | 'array' | 'auto';
+}
+
+/** Reading files with the engine; runtime supplies it over storage and engine. */
+export interface SourceFiles {
+  /** Files under a folder whose path relative to it matches a glob (`**`, `*`, `?`, `{a,b}`), by path. @throws UNKNOWN_TABLE when the folder is not there. */
+  list(folder: string, glob: string): Promise<readonly SourceFile[]>;
+  /** A schema that holds the sampled files. Columns are nullable; types are the narrowest that fit all sampled values. */
+  inferSchema(files: readonly SourceFile[], options: FileReadOptions): Promise<StructType>;
+}
+
+/** A reference to a file of a page. */
+export interface FileRef {
+  readonly file: SourceFile;
+  readonly options: FileReadOptions;
+}
+
+/** One change of a change log. */
+export interface Change {
+  readonly op: 'upsert' | 'delete' | 'truncate';
+  /** The row after the change (upsert), or at least its key (delete). */
+  readonly row?: JsonObject;
+  /** The key before the change when it differs. */
+  readonly oldKey?: JsonObject;
+  /** Columns of `row` whose value the log left out because it did not change. */
+  readonly unchanged?: readonly string[];
+  readonly sequence?: PlainJson;
+}
+
+/** What a read yields. An `offset` says "complete up to here": the batch may end after this page. */
+export type Page =
+  | readonly JsonObject[]
+  | ((
+      | {readonly kind: 'records'; readonly rows: readonly JsonObject[]}
+      | {readonly kind: 'changes'; readonly changes: readonly Change[]}
+      | {readonly kind: 'columns'; readonly batch: ColumnBatch; readonly rescued?: readonly RescuedCell[]}
+      | {readonly kind: 'files'; readonly files: readonly FileRef[]}
+    ) & {readonly offset?: Offset});
+
+/** A value that a decoder could not give its column's type: the column is NULL in the batch, the text goes to `_rescued_data`. */
+export interface RescuedCell {
+  /** Row within the batch. */
+  readonly row: number;
+  readonly column: string;
+  readonly text: string;
+}
+
+/** The connector contract of Lakeflow, said in TypeScript. */
+export interface LakeflowConnect {
+  /** Names of the tables that can be ingested, unique. */
+  listTables(ctx: CallContext): Promise<readonly string[]>;
+  /** The columns of a table: the same for the same arguments while the source keeps them. @throws UNKNOWN_TABLE */
+  getTableSchema(table: string, options: TableOptions, ctx: CallContext): Promise<StructType>;
+  /** Keys, cursor and ingestion type. @throws UNKNOWN_TABLE */
+  readTableMetadata(table: string, options: TableOptions, ctx: CallContext): Promise<TableMetadata>;
+  /** One micro-batch: yields pages, returns the offset after them; the start offset when nothing is new. Cleans up in `finally`. */
+  readTable(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): AsyncGenerator<Page, Offset | null>;
+  /** Same protocol; required when the ingestion type is `cdc_with_deletes`. Records need the key and the cursor. */
+  readTableDeletes?(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): AsyncGenerator<Page, Offset | null>;
+  /** Releases connections. Calling twice is allowed. */
+  close?(): Promise<void>;
+}
+
+/** One independent part of a read: plain JSON, self-contained. */
+export type Partition = {readonly [key: string]: PlainJson};
+
+/** Partitions of one batch; disposing ends what they rest on (for example an exported database snapshot). */
+export interface PartitionPlan extends Partial<AsyncDisposable> {
+  readonly partitions: readonly Partition[];
+  /** They rest on something that dies with this process: a new process plans again instead of reusing them. */
+  readonly volatile: boolean;
+  /** Rows in all partitions, if known. */
+  readonly estimatedRows?: number;
+}
+
+/** Reads over (start, end] cut into partitions that run in parallel. `null` as start means from the beginning. */
+export interface SupportsPartitionedStream {
+  /** False: the table is read by `readTable`. May depend on the start: a first load in partitions, then increments by `readTable`. */
+  isPartitioned(table: string, start: Offset | null, options: TableOptions): boolean;
+  /** Where a read that starts now would end; equal to `start` when nothing is new. Cheap: metadata only. */
+  latestOffset(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): Promise<Offset | null>;
+  getPartitions(table: string, range: {readonly start: Offset | null; readonly end: Offset | null}, options: TableOptions, ctx: ReadContext): Promise<PartitionPlan>;
+  /** Yields the rows of one partition; offsets on pages are ignored. Runs on any instance of the connector. */
+  readPartition(table: string, partition: Partition, options: TableOptions, ctx: ReadContext): AsyncGenerator<Page, void>;
+}
+
+/** Sources whose tables live in namespaces (database schemas, organisations). */
+export interface SupportsNamespaces {
+  /** Immediate children of a namespace as full paths; null is the root. */
+  listNamespaces(prefix: readonly string[] | null, ctx: CallContext): Promise<readonly (readonly string[])[]>;
+  /** Tables directly in a namespace; names without it. */
+  listTablesInNamespace(namespace: readonly string[], ctx: CallContext): Promise<readonly string[]>;
+}
+
+/** Sources that keep data until told that it is durable. */
+export interface SupportsAcknowledge {
+  /** Everything up to the offset is committed. May be called again with the same offset. */
+  acknowledge(table: string, offset: Offset, ctx: CallContext): Promise<void>;
+}
+
+/** Sources that can tell the size of a table. */
+export interface SupportsEstimate {
+  estimate(table: string, options: TableOptions, ctx: CallContext): Promise<{readonly rows?: number; readonly bytes?: number}>;
+}
+
+/** Sources without a delete feed that can list the keys that exist. */
+export interface SupportsKeyScan {
+  /** Yields the keys of all rows that exist, in any order; the framework deletes what is missing. */
+  scanKeys(table: string, keys: readonly string[], options: TableOptions, ctx: ReadContext): AsyncGenerator<ColumnBatch, void>;
+}
+
+/** A landed column as verification compares it. */
+export interface VerifyColumn {
+  readonly name: string;
+  /** The type that landed. */
+  readonly type: StructType['fields'][number]['type'];
+}
+
+/** What a range of rows adds up to; sums are additive. Texts are decimal integers. */
+export interface RangeSum {
+  /** 0-based number of the bucket. */
+  readonly bucket: number;
+  readonly count: bigint;
+  /** Rows whose hash could be computed: must equal `count`. */
+  readonly hashed: bigint;
+  readonly sum: bigint;
+}
+
+/** The rows to compare. */
+export interface VerifyScope {
+  readonly table: string;
+  readonly options: TableOptions;
+  readonly columns: readonly VerifyColumn[];
+  readonly keys: readonly string[];
+  /** Number of buckets; a key belongs to the bucket of its hash. */
+  readonly buckets: number;
+}
+
+/** A key and the hash of its row (60 bits). Keys are the canonical texts of the key columns. */
+export interface KeyHash {
+  readonly key: readonly (string | null)[];
+  readonly hash: bigint;
+}
+
+/** One consistent view of a source table, by the source's own means. Disposing ends it. */
+export interface VerifyPoint extends AsyncDisposable {
+  /** What the point is, for the report: a snapshot, a position, a time. */
+  readonly token: string;
+  /** Columns that cannot be compared, with the reason. */
+  readonly excluded: readonly {readonly name: string; readonly reason: string}[];
+  sums(ctx: CallContext): Promise<readonly RangeSum[]>;
+  /** Keys and row hashes of the given buckets. */
+  keys(buckets: readonly number[], ctx: CallContext): AsyncIterable<readonly KeyHash[]>;
+  /** Hash per column of the given keys, in the order of `scope.columns`; absent keys are left out. */
+  columnHashes(keys: readonly (readonly (string | null)[])[], ctx: CallContext): Promise<ReadonlyMap<string, readonly (bigint | null)[]>>;
+}
+
+/** Sources that can prove what landed. The canonical texts are those of `docs/verify.md`. */
+export interface SupportsVerify {
+  /** Opens a view of the rows up to `end` (the flow's offset) where the source can tell; else of now. */
+  openVerify(scope: VerifyScope, end: Offset | null, ctx: CallContext): Promise<VerifyPoint>;
+}
+
+/** Everything that a connector may implement. */
+export type Connector = LakeflowConnect &
+  Partial<SupportsPartitionedStream & SupportsNamespaces & SupportsAcknowledge & SupportsEstimate & SupportsKeyScan & SupportsVerify>;
