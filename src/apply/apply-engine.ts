@@ -54,7 +54,12 @@ export interface ApplyJob {
   readonly inputs: readonly ApplyInput[];
   /** Deletes: relations with the key columns, the sequence columns and maybe `__ord`. */
   readonly deletes: readonly ApplyInput[];
-  /** A delete removes a row only if its stored sequence is at most (NULL-safe) the one given with the key: for key scans. */
+  /**
+   * What a delete does to a stored row of the same sequence: false (change feeds): the row stays, upsert wins ties; true
+   * (key scans): the row goes, because the scan saw exactly that row missing. NULL sequences compare as equal lowest.
+   */
+  readonly deletesWinTies: boolean;
+  /** Where the batch began. For `hold` and `replace`, null in both begins anew: older pending files are dropped. */
   readonly start: FlowOffset;
   readonly end: FlowOffset;
   /** Ledger entries to make current with this batch, later ones win. */
