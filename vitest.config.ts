@@ -1,8 +1,8 @@
-import {defineConfig} from 'vitest/config';
+import {defineConfig, type ViteUserConfig} from 'vitest/config';
 
 const ci = process.env['CI'] === 'true';
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     restoreMocks: true,
     reporters: ci
@@ -35,3 +35,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;
