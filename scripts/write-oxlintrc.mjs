@@ -49,7 +49,7 @@ const rooms = Object.entries(ROOMS).map(([room, allowed]) => ({
 const connectorProofs = {
   files: ['src/connectors/*/*.test.ts', 'src/connectors/*/simulator*.ts'],
   rules: restricted([
-    foreignRooms('connectors', [...ROOMS.connectors, 'core', 'simulator', 'testkit']),
+    foreignRooms('connectors', [...ROOMS.connectors, 'core', 'testkit']),
     duckdb,
     sibling,
   ]),
