@@ -166,6 +166,8 @@ export interface PartitionPlan extends Partial<AsyncDisposable> {
   readonly volatile: boolean;
   /** Rows in all partitions, if known. */
   readonly estimatedRows?: number;
+  /** Where the read ends, when that is only known with the plan (for example inside the snapshot it rests on); else the `end` asked for. */
+  readonly end?: Offset | null;
 }
 
 /** Reads over (start, end] cut into partitions that run in parallel. `null` as start means from the beginning. */

@@ -1,0 +1,134 @@
+import {randomUUID} from 'node:crypto';
+
+import {IngestError} from '../core/errors.ts';
+import {ddlOf, typesEqual} from '../core/schema.ts';
+import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
+import type {BatchFile} from '../delta/batch-file.ts';
+import {currentBatch} from '../delta/batch-files.ts';
+import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
+import {createTable, openTable} from '../delta/table.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+
+/** Table property that names the flow which writes a table. */
+export const FLOW_ID_PROPERTY = 'sluice.flowId';
+/** Table property that names the pipeline which owns a table. */
+export const PIPELINE_PROPERTY = 'sluice.pipeline';
+/** Table property that names the source table, for people. */
+export const SOURCE_PROPERTY = 'sluice.sourceTable';
+
+/** A destination that exists and is ours, with the batch that it stands at. */
+export interface Destination {
+  readonly table: DeltaTable;
+  readonly flowId: string;
+  readonly batch: BatchFile | null;
+  /** Commits of others since our last one that changed data but leave our state right. */
+  readonly foreign: readonly CommitSummary[];
+}
+
+/**
+ * Opens the destination of a flow; null when it is not there yet.
+ * @param rewrite every row will be read again: what others wrote does not matter.
+ * @throws TABLE_NOT_OURS when it exists without our mark or with another pipeline's; TABLE_CHANGED_OUTSIDE after RESTORE, REPLACE or an overwrite.
+ */
+export async function openDestination(context: DeltaContext, flow: ResolvedFlow, pipelineKey: string, rewrite = false): Promise<Destination | null> {
+  const table = await openTable(context, flow.root);
+  if (table === null) return null;
+  const {configuration} = table.snapshot.metadata;
+  const flowId = configuration[FLOW_ID_PROPERTY];
+  const owner = configuration[PIPELINE_PROPERTY];
+  if (flowId === undefined || owner !== pipelineKey) {
+    throw new IngestError('TABLE_NOT_OURS', `Table ${flow.name} exists and belongs to ${owner === undefined ? 'nobody' : `pipeline "${owner}"`}.`, {
+      fix: `Choose another destination_table, or hand it over with: sluice state adopt ${flow.name}`,
+      context: {table: flow.name},
+    });
+  }
+  const foreign = rewrite ? [] : await foreignCommits(table, flow, flowId);
+  return {table, flowId, batch: await currentBatch(context.store, table, flowId), foreign};
+}
+
+/** Makes the destination, marked as the flow's. */
+export async function createDestination(context: DeltaContext, flow: ResolvedFlow, options: {readonly pipelineKey: string; readonly deletionVectors: boolean}): Promise<Destination> {
+  const flowId = randomUUID();
+  const table = await createTable(context, flow.root, {
+    schema: flow.tableSchema,
+    configuration: {
+      ...flow.configuration.tableProperties,
+      [FLOW_ID_PROPERTY]: flowId,
+      [PIPELINE_PROPERTY]: options.pipelineKey,
+      [SOURCE_PROPERTY]: flow.sourceTable,
+    },
+    deletionVectors: options.deletionVectors,
+    ...(flow.comment === null ? {} : {description: flow.comment}),
+  });
+  return {table, flowId, batch: null, foreign: []};
+}
+
+const OVERWRITES = new Set(['RESTORE', 'REPLACE TABLE', 'REPLACE TABLE AS SELECT', 'CREATE OR REPLACE TABLE', 'CREATE OR REPLACE TABLE AS SELECT', 'TRUNCATE', 'CLONE']);
+
+/** Commits after our last one that changed data. */
+async function foreignCommits(table: DeltaTable, flow: ResolvedFlow, flowId: string): Promise<readonly CommitSummary[]> {
+  const found: CommitSummary[] = [];
+  let limit = 1;
+  for (;;) {
+    const commits = await table.history({limit});
+    const ours = commits.findIndex(commit => commit.txns.some(txn => txn.appId === flowId) || commit.version === 0);
+    if (ours >= 0 || commits.length < limit) {
+      found.push(...commits.slice(0, ours < 0 ? commits.length : ours));
+      break;
+    }
+    limit *= 8;
+  }
+  const changing = found.filter(commit => commit.dataChange);
+  const overwrite = changing.find(commit => OVERWRITES.has(commit.info.operation ?? '') || isOverwrite(commit));
+  if (overwrite !== undefined) {
+    throw new IngestError('TABLE_CHANGED_OUTSIDE', `Table ${flow.name} was changed by ${overwrite.info.operation ?? 'another writer'} in version ${overwrite.version}, after our last batch.`, {
+      fix: `Read it anew (sluice run --full-refresh-tables ${flow.name}), accept it as it is (sluice state adopt ${flow.name}), or move it away and let the next run make a new one.`,
+      context: {table: flow.name, version: overwrite.version},
+    });
+  }
+  return changing;
+}
+
+function isOverwrite(commit: CommitSummary): boolean {
+  return commit.info.operation === 'WRITE' && commit.info.operationParameters?.['mode'] === 'Overwrite';
+}
+
+/** How the table's schema follows the source. */
+export interface Evolution {
+  /** The schema after the next commit: table columns in their order, new ones before the technical ones. */
+  readonly schema: StructType;
+  readonly added: readonly string[];
+  /** Columns that the source no longer has: kept, NULL from now on. */
+  readonly dropped: readonly string[];
+}
+
+/**
+ * Lays the source's schema over the table's: new columns are added, dropped ones kept, revived ones used again.
+ * @param rewrite every row will be read again, so types may change.
+ * @throws INCOMPATIBLE_SCHEMA_CHANGE when a column changed its type and rows stay.
+ */
+export function evolveSchema(flow: ResolvedFlow, current: StructType, rewrite: boolean): Evolution {
+  const wanted = new Map(flow.tableSchema.fields.map(field => [field.name, field]));
+  const known = new Set(current.fields.map(field => field.name));
+  const added = flow.tableSchema.fields.filter(field => !known.has(field.name));
+  const kept = current.fields.map(field => {
+    const now = wanted.get(field.name);
+    if (now === undefined || typesEqual(field.type, now.type)) return field;
+    if (rewrite) return now;
+    throw incompatible(flow, field, now);
+  });
+  const isTechnical = (field: StructField): boolean => field.name === RESCUED_COLUMN || field.name === SEQUENCE_COLUMN;
+  const fields = [...kept, ...added];
+  return {
+    schema: {type: 'struct', fields: [...fields.filter(field => !isTechnical(field)), ...fields.filter(isTechnical)]},
+    added: added.map(field => field.name),
+    dropped: current.fields.filter(field => !wanted.has(field.name)).map(field => field.name),
+  };
+}
+
+function incompatible(flow: ResolvedFlow, field: StructField, now: StructField): IngestError {
+  return new IngestError('INCOMPATIBLE_SCHEMA_CHANGE', `Column "${field.name}" of ${flow.name} is ${ddlOf(field.type)}, and the source now has ${ddlOf(now.type)}.`, {
+    fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
+    context: {table: flow.name, column: field.name},
+  });
+}

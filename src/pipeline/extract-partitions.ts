@@ -1,0 +1,67 @@
+import {failpoint} from '../core/failpoint.ts';
+import type {StructType} from '../core/types.ts';
+import type {AddFile} from '../delta/actions.ts';
+import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
+import type {Connector, Partition, ReadContext} from '../sdk/contract.ts';
+import type {ExtractDone} from './extract-runner.ts';
+import {Landing, rowsSelect, rowsShape} from './landing.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+
+/** What reading partitions needs, in whatever thread or process it happens. */
+export interface ExtractScope {
+  readonly context: DeltaContext;
+  readonly connector: Connector;
+  readonly flow: ResolvedFlow;
+  readonly table: DeltaTable;
+  readonly schema: StructType;
+  readonly read: ReadContext;
+}
+
+/** A data file is closed when it holds this many rows or bytes in memory: large enough for readers, small enough for two at a time. */
+const FILE_ROWS = 491_520;
+const FILE_BYTES = 48 * 1024 * 1024;
+
+/**
+ * Reads partitions one after the other into data files; while one file is written the next rows are read already.
+ * @param next gives the next partition, or null when there are no more.
+ */
+export async function* extractPartitions(scope: ExtractScope, next: () => Promise<Partition | null>): AsyncGenerator<ExtractDone, void> {
+  const {flow, read, connector, context} = scope;
+  let landing = new Landing(context.engine, rowsShape(flow));
+  let writing: Promise<ExtractDone> | null = null;
+  try {
+    for (let partition = await next(); partition !== null; partition = await next()) {
+      const pages = connector.readPartition?.(flow.sourceTable, partition, flow.options, read);
+      if (pages === undefined) break;
+      for await (const page of pages) {
+        failpoint('read.page');
+        read.signal.throwIfAborted();
+        await landing.add(page);
+        if (landing.counts.rows < FILE_ROWS && landing.counts.bytes < FILE_BYTES) continue;
+        if (writing !== null) yield await writing;
+        writing = writeLanding(scope, landing);
+        // A failure is thrown where the promise is awaited; until then it must not count as unhandled.
+        writing.catch(() => undefined);
+        landing = new Landing(context.engine, rowsShape(flow));
+      }
+    }
+    if (writing !== null) yield await writing;
+    writing = null;
+    yield await writeLanding(scope, landing);
+  } finally {
+    await writing?.catch(() => undefined);
+    await landing[Symbol.asyncDispose]();
+  }
+}
+
+async function writeLanding(scope: ExtractScope, landing: Landing): Promise<ExtractDone> {
+  await using owned = landing;
+  const landed = await owned.finish();
+  const {rows, bytes, rescuedValues, quarantined} = owned.counts;
+  const files: AddFile[] = [];
+  for (const select of [...(landed.table === null ? [] : [landed.table]), ...landed.files]) {
+    files.push(...(await scope.table.writeFiles({select: rowsSelect(scope.flow, select, {dropFiltered: true, ordered: false}), schema: scope.schema}, scope.read.signal)));
+  }
+  failpoint('extract.partition-written');
+  return {files, rows, bytes, rescuedValues, quarantined};
+}

@@ -1,0 +1,401 @@
+import type {ApplyInput, ApplyJob} from '../apply/apply-engine.ts';
+import type {QuarantinedRow} from '../core/coerce.ts';
+import {IngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
+import {offsetsEqual, offsetText} from '../core/offset.ts';
+import type {StructType} from '../core/types.ts';
+import type {AddFile} from '../delta/actions.ts';
+import type {FlowOffset} from '../delta/batch-file.ts';
+import {readBatchFile} from '../delta/batch-files.ts';
+import type {ReadContext} from '../sdk/contract.ts';
+import {createDestination, evolveSchema, openDestination, type Destination, type Evolution} from './destination.ts';
+import type {FlowCounter} from './flow-counter.ts';
+import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
+import {deletesSelect, deletesShape, Landing, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
+import {openLedger, type OpenLedger} from './ledger.ts';
+import {discardOrphans, writeQuarantine} from './quarantine.ts';
+import {checkProgress, driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+import type {FlowServices} from './services.ts';
+
+/** What is asked of one trigger of a flow. */
+export interface TriggerRequest {
+  readonly fullRefresh: boolean;
+  /** Microseconds since 1970, the same for all flows of an update. */
+  readonly triggerStartedAt: bigint;
+  readonly signal: AbortSignal;
+}
+
+/** What one micro-batch brought. */
+interface ReadBatch {
+  readonly inputs: readonly ApplyInput[];
+  readonly deletes: readonly ApplyInput[];
+  readonly end: FlowOffset;
+  readonly rows: number;
+  readonly rescuedValues: number;
+  readonly quarantined: readonly QuarantinedRow[];
+  /** Each key is in it once, because the source says so. */
+  readonly keysUnique: boolean;
+  readonly cut: boolean;
+  /** Largest timestamp cursor, microseconds since 1970. */
+  readonly maxCursor: bigint | null;
+}
+
+const NOWHERE: FlowOffset = {rows: null, deletes: null};
+const MAX_BATCH_ROWS = 500_000;
+const MAX_BATCH_BYTES = 128 * 1024 * 1024;
+const MAX_BATCH_MS = 60_000;
+/** A first load above this gets deletion vectors, where the user lets us choose. */
+const VECTORS_FROM_BYTES = 256 * 1024 * 1024;
+
+/** One trigger of one flow: reads micro-batches until nothing is new and commits each with its offset. For one use. */
+export class FlowRun {
+  readonly #services: FlowServices;
+  readonly #flow: ResolvedFlow;
+  readonly #request: TriggerRequest;
+  readonly #counter: FlowCounter;
+  readonly #ledger: OpenLedger;
+  #destination: Destination | null = null;
+  #evolution: Evolution | null = null;
+
+  constructor(services: FlowServices, flow: ResolvedFlow, options: {readonly request: TriggerRequest; readonly counter: FlowCounter}) {
+    this.#services = services;
+    this.#flow = flow;
+    this.#request = options.request;
+    this.#counter = options.counter;
+    const {engine, store} = services.context;
+    this.#ledger = openLedger({engine, store, root: flow.root, files: () => this.#destination?.batch?.side.ledger ?? []});
+  }
+
+  /** Runs the trigger to its end. @throws what made it stop; everything committed before stays. */
+  async run(): Promise<void> {
+    const {context, pipelineKey} = this.#services;
+    this.#destination = await openDestination(context, this.#flow, pipelineKey, this.#request.fullRefresh);
+    if (this.#destination !== null) await this.#welcome(this.#destination);
+    this.#counter.setState('RUNNING');
+    if (this.#flow.ingestionType === 'snapshot') await this.#runSnapshot();
+    else await this.#runIncremental();
+  }
+
+  async #welcome(destination: Destination): Promise<void> {
+    for (const commit of destination.foreign) {
+      this.#note('WARN', 'FOREIGN_WRITE', `Version ${commit.version} (${commit.info.operation ?? 'unknown operation'}) was written by ${commit.info.engineInfo ?? 'another writer'}.`);
+    }
+    await discardOrphans(this.#services.context, this.#flow, destination);
+  }
+
+  async #runIncremental(): Promise<void> {
+    const interrupted = this.#destination?.batch?.inSnapshot === true;
+    const refreshing = (this.#request.fullRefresh && this.#destination !== null) || interrupted;
+    let start = this.#request.fullRefresh ? NOWHERE : (this.#destination?.batch?.end ?? NOWHERE);
+    const seen = new Set<string>();
+    for (let isFirst = true; ; isFirst = false) {
+      const {batch, landings} = await this.#read(start, isFirst);
+      await using _ = landings;
+      const moved = !sameOffset(start, batch.end);
+      checkProgress(seen, this.#flow.sourceTable, {start: textOf(start), end: textOf(batch.end)});
+      this.#checkAppend(batch, moved, start);
+      if (batch.rows > 0 || moved) await this.#apply(refreshing ? 'hold' : this.#flow.target, batch, start);
+      start = batch.end;
+      if (!moved) break;
+      if (!batch.cut && batch.maxCursor !== null && batch.maxCursor >= this.#request.triggerStartedAt) break;
+    }
+    if (refreshing) await this.#apply('replace', emptyBatch(start), start);
+    await this.#ensureTable(0);
+    if (!refreshing) await this.#scanKeys();
+  }
+
+  async #runSnapshot(): Promise<void> {
+    const goesOn = this.#destination?.batch?.inSnapshot === true && !this.#request.fullRefresh;
+    let start = goesOn ? (this.#destination?.batch?.end ?? NOWHERE) : NOWHERE;
+    const seen = new Set<string>();
+    for (let isFirst = true; ; isFirst = false) {
+      const {batch, landings, whole} = await this.#read(start, isFirst);
+      await using _ = landings;
+      const last = whole || (!batch.cut && (batch.end.rows === null || offsetsEqual(batch.end.rows, start.rows)));
+      if (!last) checkProgress(seen, this.#flow.sourceTable, {start: textOf(start), end: textOf(batch.end)});
+      await this.#apply(last ? 'replace' : 'hold', batch, start);
+      if (last) return;
+      start = batch.end;
+    }
+  }
+
+  /** Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is. */
+  async #read(start: FlowOffset, isFirst: boolean): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
+    const {connector} = this.#services.open;
+    const ctx = this.#readContext(isFirst);
+    const partitioned = start.rows === null && connector.readPartition !== undefined && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true;
+    if (partitioned) return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
+    return {...(await this.#readCall(start, ctx)), whole: false};
+  }
+
+  async #readPartitions(start: FlowOffset, ctx: ReadContext): Promise<ReadBatch> {
+    const {connector} = this.#services.open;
+    const {sourceTable, options} = this.#flow;
+    const end = (await connector.latestOffset?.(sourceTable, start.rows, options, ctx)) ?? null;
+    const estimate = await this.#services.open.connector.estimate?.(sourceTable, options, ctx);
+    if (estimate?.rows !== undefined) this.#counter.setTotal(estimate.rows);
+    await this.#ensureTable(estimate?.bytes ?? 0);
+    const plan = await connector.getPartitions?.(sourceTable, {start: start.rows, end}, options, ctx);
+    if (plan === undefined) throw new IngestError('CONTRACT_VIOLATION', `Connector "${this.#services.open.definition.name}" is partitioned but has no getPartitions.`);
+    const files: AddFile[] = [];
+    const quarantined: QuarantinedRow[] = [];
+    let rows = 0;
+    let rescuedValues = 0;
+    try {
+      const job = {connection: this.#services.connection, flow: this.#flow, schema: this.#flow.tableSchema, partitions: plan.partitions, estimatedRows: plan.estimatedRows ?? estimate?.rows ?? null, triggerStartedAt: this.#request.triggerStartedAt};
+      for await (const done of this.#services.extract.run(job, this.#request.signal)) {
+        files.push(...done.files);
+        quarantined.push(...done.quarantined);
+        rows += done.rows;
+        rescuedValues += done.rescuedValues;
+        this.#counter.reading(rows);
+      }
+    } finally {
+      await plan[Symbol.asyncDispose]?.();
+    }
+    const inputs: ApplyInput[] = files.length === 0 ? [] : [{kind: 'staged', files}];
+    return {inputs, deletes: [], end: {rows: plan.end ?? end, deletes: null}, rows, rescuedValues, quarantined, keysUnique: this.#flow.keysEnforced, cut: false, maxCursor: null};
+  }
+
+  async #readCall(start: FlowOffset, ctx: ReadContext): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable}> {
+    const {connector} = this.#services.open;
+    const {sourceTable, options} = this.#flow;
+    const {engine} = this.#services.context;
+    const landing = new Landing(engine, rowsShape(this.#flow));
+    const deletes = this.#flow.ingestionType === 'cdc_with_deletes' ? new Landing(engine, deletesShape(this.#flow)) : null;
+    const landings = disposeAll([landing, ...(deletes === null ? [] : [deletes])]);
+    try {
+      const drive = {table: sourceTable, budget: this.#budget(), ctx, onPage: (): void => this.#counter.reading(landing.counts.rows + (deletes?.counts.rows ?? 0))};
+      const rowsEnd = await driveStream(connector.readTable(sourceTable, start.rows, options, ctx), landing, drive);
+      const deletesEnd = deletes === null ? null : await this.#driveDeletes(start, deletes, drive);
+      failpoint('read.finished');
+      const batch = await this.#landed(landing, deletes, {rowsEnd, deletesEnd});
+      return {batch, landings};
+    } catch (error) {
+      await landings[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #driveDeletes(start: FlowOffset, deletes: Landing, drive: Parameters<typeof driveStream>[2]): Promise<StreamEnd> {
+    const {connector, definition} = this.#services.open;
+    const pages = connector.readTableDeletes?.(this.#flow.sourceTable, start.deletes, this.#flow.options, drive.ctx);
+    if (pages === undefined) {
+      throw new IngestError('CONTRACT_VIOLATION', `Connector "${definition.name}" declares cdc_with_deletes for "${this.#flow.sourceTable}" but has no readTableDeletes.`);
+    }
+    return driveStream(pages, deletes, drive);
+  }
+
+  async #landed(landing: Landing, deletes: Landing | null, ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null}): Promise<ReadBatch> {
+    const rows = await this.#rowInputs(landing);
+    const gone = await this.#deleteInputs(deletes);
+    const {rowsEnd, deletesEnd} = ends;
+    for (const [field, count] of landing.counts.unknownFields) {
+      this.#note('INFO', 'UNKNOWN_FIELD', `${count} records have a field "${field}" that the schema of "${this.#flow.sourceTable}" does not have.`);
+    }
+    return {
+      inputs: [...rows.inputs, ...gone.asRows],
+      deletes: gone.deletes,
+      end: {rows: rowsEnd.offset, deletes: deletesEnd?.offset ?? null},
+      rows: landing.counts.rows + rows.fileRows + (deletes?.counts.rows ?? 0),
+      rescuedValues: landing.counts.rescuedValues + rows.fileRescued + (deletes?.counts.rescuedValues ?? 0),
+      quarantined: [...landing.counts.quarantined, ...(deletes?.counts.quarantined ?? [])],
+      keysUnique: false,
+      cut: rowsEnd.cut || deletesEnd?.cut === true,
+      maxCursor: rows.maxCursor,
+    };
+  }
+
+  async #rowInputs(landing: Landing): Promise<{readonly inputs: readonly ApplyInput[]; readonly fileRows: number; readonly fileRescued: number; readonly maxCursor: bigint | null}> {
+    const landed = await landing.finish();
+    const inputs: ApplyInput[] = [];
+    let maxCursor: bigint | null = null;
+    if (landed.table !== null) {
+      inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true, dropFiltered: false})});
+      const sql = maxCursorSql(this.#flow, landed.table);
+      const value = sql === null ? null : (await this.#services.context.engine.query(sql, this.#request.signal))[0]?.['m'];
+      if (typeof value === 'bigint') maxCursor = value;
+    }
+    if (landed.files.length === 0) return {inputs, fileRows: 0, fileRescued: 0, maxCursor};
+    const staged = await this.#stageFiles(landed.files, landing.counts.bytes);
+    inputs.push({kind: 'staged', files: staged});
+    return {inputs, ...countStaged(staged), maxCursor};
+  }
+
+  /** Rows of files go straight into data files: apply adds them as they are where the mode allows it. */
+  async #stageFiles(selects: readonly string[], bytes: number): Promise<readonly AddFile[]> {
+    const {table} = await this.#ensureTable(bytes);
+    const files: AddFile[] = [];
+    for (const select of selects) {
+      files.push(...(await table.writeFiles({select: rowsSelect(this.#flow, select, {ordered: false, dropFiltered: true}), schema: this.#flow.tableSchema}, this.#request.signal)));
+    }
+    return files;
+  }
+
+  async #deleteInputs(deletes: Landing | null): Promise<{readonly asRows: readonly ApplyInput[]; readonly deletes: readonly ApplyInput[]}> {
+    const landed = await deletes?.finish();
+    if (landed === undefined || landed.table === null) return {asRows: [], deletes: []};
+    const input: ApplyInput = {kind: 'relation', select: deletesSelect(this.#flow, landed.table)};
+    return this.#flow.target === 'append' ? {asRows: [input], deletes: []} : {asRows: [], deletes: [input]};
+  }
+
+  /** An append-only flow cannot tell a re-delivered row unless it knows keys or the offset moves. */
+  #checkAppend(batch: ReadBatch, moved: boolean, start: FlowOffset): void {
+    if (this.#flow.target !== 'append' || moved || batch.rows === 0 || this.#appendCursor() !== null) return;
+    throw new IngestError('CONTRACT_VIOLATION', `Table "${this.#flow.sourceTable}" gave ${batch.rows} rows without moving its offset ${textOf(start)}; appending them could repeat them.`, {
+      fix: 'Set table_configuration.primary_keys, so that repeated rows are known, or correct the connector.',
+      context: {table: this.#flow.sourceTable},
+    });
+  }
+
+  #appendCursor(): string | null {
+    const {cursorField, keys, tableSchema, target} = this.#flow;
+    if (target !== 'append' || keys.length === 0 || cursorField === null) return null;
+    return tableSchema.fields.some(field => field.name === cursorField) ? cursorField : null;
+  }
+
+  async #apply(mode: ApplyJob['mode'], batch: ReadBatch, start: FlowOffset, extra: Partial<ApplyJob> = {}): Promise<void> {
+    const {signal} = this.#request;
+    this.#counter.checkLimits(batch.rescuedValues, batch.quarantined.length, this.#flow);
+    const destination = await this.#ensureTable(0);
+    if (batch.quarantined.length > 0) await writeQuarantine(this.#services.context, this.#flow, {destination, rows: batch.quarantined});
+    const result = await this.#services.apply.apply({
+      tableRoot: this.#flow.root,
+      flowId: destination.flowId,
+      previousBatchId: destination.batch?.batchId ?? null,
+      mode,
+      target: this.#flow.target,
+      keys: this.#flow.keys,
+      sequence: this.#flow.sequence,
+      keysUnique: batch.keysUnique,
+      onDuplicateKey: this.#flow.configuration.onDuplicateKey,
+      keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
+      deletesWinTies: false,
+      appendCursor: this.#appendCursor(),
+      schema: this.#schema(),
+      inputs: batch.inputs,
+      deletes: batch.deletes,
+      start,
+      end: batch.end,
+      ledger: this.#ledger.take(),
+      counts: {read: batch.rows, rescuedValues: batch.rescuedValues, quarantinedRows: batch.quarantined.length},
+      notes: destination.batch?.notes ?? {},
+      ...extra,
+    }, signal);
+    failpoint('pipeline.committed');
+    this.#counter.applied(result);
+    if (result.version !== null) await this.#reload(destination, result.batchId);
+    const {connector} = this.#services.open;
+    if (batch.end.rows !== null && mode !== 'hold') await connector.acknowledge?.(this.#flow.sourceTable, batch.end.rows, this.#readContext(false));
+    failpoint('pipeline.acknowledged');
+  }
+
+  async #reload(destination: Destination, batchId: number | null): Promise<void> {
+    await destination.table.refresh();
+    const batch = batchId === null ? destination.batch : await readBatchFile(this.#services.context.store, this.#flow.root, destination.flowId, batchId);
+    this.#destination = {...destination, batch};
+    this.#evolution = null;
+  }
+
+  #schema(): StructType {
+    if (this.#destination === null) return this.#flow.tableSchema;
+    this.#evolution ??= this.#evolve(this.#destination);
+    return this.#evolution.schema;
+  }
+
+  #evolve(destination: Destination): Evolution {
+    const rewrite = this.#request.fullRefresh || this.#flow.ingestionType === 'snapshot' || destination.table.snapshot.files.size === 0;
+    const evolution = evolveSchema(this.#flow, destination.table.snapshot.schema, rewrite);
+    if (evolution.added.length > 0) this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${evolution.added.join(', ')}.`);
+    return evolution;
+  }
+
+  async #ensureTable(estimatedBytes: number): Promise<Destination> {
+    if (this.#destination !== null) return this.#destination;
+    const {context, pipelineKey} = this.#services;
+    this.#destination = await createDestination(context, this.#flow, {pipelineKey, deletionVectors: choosesVectors(this.#flow, estimatedBytes)});
+    return this.#destination;
+  }
+
+  /** Deletes rows whose keys the source no longer has, when that is configured and due. */
+  async #scanKeys(): Promise<void> {
+    const destination = this.#destination;
+    const {connector} = this.#services.open;
+    if (destination === null || connector.scanKeys === undefined || !(await keyScanIsDue(this.#services, this.#flow))) return;
+    await using scan = await keyScanDeletes(this.#services, this.#flow, {table: destination.table, ctx: this.#readContext(false)});
+    if (scan.count > 0) {
+      const end = destination.batch?.end ?? NOWHERE;
+      await this.#apply('scd1', {...emptyBatch(end), deletes: [scan.input]}, end, {deletesWinTies: true});
+    }
+    await rememberKeyScan(this.#services, this.#flow);
+  }
+
+  #budget(): BatchBudget {
+    const {clock} = this.#services.context;
+    return {maxRows: this.#flow.configuration.maxRecordsPerBatch ?? MAX_BATCH_ROWS, maxBytes: MAX_BATCH_BYTES, deadlineMs: clock.nowMs() + MAX_BATCH_MS};
+  }
+
+  #readContext(isFirstCall: boolean): ReadContext {
+    const {context, log, files} = this.#services;
+    return {
+      signal: this.#request.signal,
+      clock: context.clock,
+      log,
+      files,
+      progress: update => {
+        if (update.totalRows !== undefined) this.#counter.setTotal(update.totalRows);
+        if (update.note !== undefined) this.#note('INFO', 'SOURCE_NOTE', update.note);
+      },
+      limits: {maxRows: this.#flow.configuration.maxRecordsPerBatch ?? MAX_BATCH_ROWS, maxBytes: MAX_BATCH_BYTES},
+      triggerStartedAt: this.#request.triggerStartedAt,
+      isFirstCall,
+      ledger: this.#ledger,
+    };
+  }
+
+  #note(level: 'INFO' | 'WARN', code: string, message: string): void {
+    this.#services.note({level, flow: this.#flow.name, code, message});
+  }
+}
+
+const NOTHING_TO_DROP: AsyncDisposable = {[Symbol.asyncDispose]: () => Promise.resolve()};
+
+function disposeAll(resources: readonly AsyncDisposable[]): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose](): Promise<void> {
+      for (const resource of resources) await resource[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Whether a new table gets deletion vectors. */
+export function choosesVectors(flow: ResolvedFlow, estimatedBytes: number): boolean {
+  if (flow.target === 'append' || flow.keys.length === 0) return false;
+  const wanted = flow.configuration.deletionVectors;
+  return wanted === 'auto' ? estimatedBytes > VECTORS_FROM_BYTES : wanted === 'true';
+}
+
+function emptyBatch(end: FlowOffset): ReadBatch {
+  return {inputs: [], deletes: [], end, rows: 0, rescuedValues: 0, quarantined: [], keysUnique: false, cut: false, maxCursor: null};
+}
+
+function sameOffset(left: FlowOffset, right: FlowOffset): boolean {
+  return offsetsEqual(left.rows, right.rows) && offsetsEqual(left.deletes, right.deletes);
+}
+
+function textOf(offset: FlowOffset): string {
+  return `${offsetText(offset.rows)}/${offsetText(offset.deletes)}`;
+}
+
+function countStaged(files: readonly AddFile[]): {readonly fileRows: number; readonly fileRescued: number} {
+  let fileRows = 0;
+  let fileRescued = 0;
+  for (const file of files) {
+    const stats = JSON.parse(file.stats ?? '{}') as {numRecords?: number; nullCount?: Record<string, number>};
+    const rows = stats.numRecords ?? 0;
+    fileRows += rows;
+    fileRescued += rows - (stats.nullCount?.['_rescued_data'] ?? rows);
+  }
+  return {fileRows, fileRescued};
+}

@@ -1,0 +1,229 @@
+import {IngestError} from '../core/errors.ts';
+import {parsePredicate, predicateColumns, type Predicate} from '../core/predicate.ts';
+import {fieldAt, landedType} from '../core/schema.ts';
+import {didYouMean} from '../core/suggest.ts';
+import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
+import type {CallContext, Connector, IngestionType, OptionValue, TableMetadata, TableOptions} from '../sdk/contract.ts';
+import type {ConnectorDefinition} from '../sdk/define-connector.ts';
+import {resolveOptions} from '../sdk/options.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+import type {ObjectSpec, TableConfiguration} from './spec.ts';
+import {tableRoot} from './table-root.ts';
+
+/** A connector at work: its declaration and one instance. */
+export interface OpenConnector {
+  readonly definition: ConnectorDefinition;
+  readonly connector: Connector;
+}
+
+/**
+ * Decides everything about one flow: asks the source for schema and metadata and lays the user's configuration over it.
+ * @throws UNKNOWN_TABLE, UNKNOWN_COLUMN, MISSING_KEY, MISSING_SEQUENCE, UNBOUNDED_TABLE, INVALID_OPTION, INVALID_PREDICATE, UNSUPPORTED
+ */
+export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourceTable: string, ctx: CallContext): Promise<ResolvedFlow> {
+  const {configuration} = object;
+  const options = tableOptions(open.definition, object, null);
+  const metadata = await open.connector.readTableMetadata(sourceTable, options, ctx);
+  const sourceSchema = landed(await open.connector.getTableSchema(sourceTable, options, ctx));
+  const where: Where = {object, sourceTable, sourceSchema};
+  checkScdType(where, metadata.ingestionType);
+  const keys = resolveKeys(where, metadata);
+  const target = resolveTarget(where, metadata, keys);
+  const sequence = target === 'append' ? null : resolveSequence(where, metadata);
+  const cursorField = cursorOf(configuration, metadata);
+  checkBounded(where, open.connector, metadata, cursorField);
+  const rowFilter = predicateOf(where, configuration.rowFilter, 'row_filter');
+  const deletionCondition = predicateOf(where, configuration.deletionCondition, 'deletion_condition');
+  const selected = selectColumns(where, [...keys]);
+  const needed = new Set([...selected, ...(sequence ?? []).map(top), ...columnsOf(rowFilter), ...columnsOf(deletionCondition)]);
+  if (cursorField !== null) needed.add(top(cursorField));
+  const landingFields = sourceSchema.fields.filter(field => needed.has(field.name));
+  const stored = storedSequence(where, sequence, selected);
+  return {
+    name: destinationName(object, sourceTable),
+    root: tableRoot(object.destinationCatalog, object.destinationSchema, destinationTable(object, sourceTable)),
+    sourceTable,
+    object,
+    configuration,
+    ingestionType: metadata.ingestionType,
+    target,
+    keys,
+    keysEnforced: metadata.keysEnforced === true && sameNames(keys, metadata.primaryKeys),
+    sequence: stored.columns,
+    hiddenSequence: stored.extra === null ? null : (sequence?.[0] ?? null),
+    sequenceRequired: configuration.sequenceBy.length > 0 && target === 'scd1',
+    cursorField,
+    cursorIsTimestamp: cursorField !== null && isTimestamp(fieldAt(sourceSchema, cursorField)?.type),
+    landingSchema: {type: 'struct', fields: landingFields},
+    tableSchema: tableSchemaOf(sourceSchema, selected, stored.extra),
+    ignoredColumns: sourceSchema.fields.map(field => field.name).filter(name => !needed.has(name)),
+    rowFilter,
+    deletionCondition,
+    options: tableOptions(open.definition, object, landingFields.length === sourceSchema.fields.length ? null : landingFields.map(field => field.name)),
+    comment: metadata.comment ?? null,
+  };
+}
+
+/** Lower-cased source name unless the spec says otherwise, as in Lakeflow. */
+export function destinationTable(object: ObjectSpec, sourceTable: string): string {
+  return object.destinationTable ?? (object.sourceTable ?? sourceTable).toLowerCase();
+}
+
+/** `catalog.schema.table`: the name of the flow. */
+export function destinationName(object: ObjectSpec, sourceTable: string): string {
+  return `${object.destinationCatalog}.${object.destinationSchema}.${destinationTable(object, sourceTable)}`;
+}
+
+interface Where {
+  readonly object: ObjectSpec;
+  readonly sourceTable: string;
+  readonly sourceSchema: StructType;
+}
+
+/** The connector's options of a table: what the user wrote, and what the framework knows if the connector declares it. */
+function tableOptions(definition: ConnectorDefinition, object: ObjectSpec, columns: readonly string[] | null): TableOptions {
+  const {configuration} = object;
+  const ours: Record<string, OptionValue> = {};
+  if (columns !== null) ours['columns'] = columns;
+  if (configuration.cursorColumns[0] !== undefined) ours['cursor_column'] = configuration.cursorColumns[0];
+  if (configuration.primaryKeys.length > 0) ours['primary_keys'] = configuration.primaryKeys;
+  if (configuration.maxRecordsPerBatch !== null) ours['max_records_per_batch'] = configuration.maxRecordsPerBatch;
+  const given: Record<string, OptionValue> = {...object.options};
+  for (const [name, value] of Object.entries(ours)) if (name in definition.spec.table && !(name in given)) given[name] = value;
+  return resolveOptions(definition.spec.table, given, object.path);
+}
+
+function landed(schema: StructType): StructType {
+  return {type: 'struct', fields: schema.fields.map(field => ({...field, type: landedType(field.type)}))};
+}
+
+function checkScdType(where: Where, ingestionType: IngestionType): void {
+  const {scdType} = where.object.configuration;
+  if (scdType === 'SCD_TYPE_2') {
+    throw refused(where, 'UNSUPPORTED', 'scd_type SCD_TYPE_2 is not available yet', 'Use SCD_TYPE_1 or APPEND_ONLY.');
+  }
+  if (scdType === 'APPEND_ONLY' && ingestionType === 'snapshot') {
+    throw refused(where, 'UNSUPPORTED', 'APPEND_ONLY of a snapshot table would add a full copy in every run', 'Use SCD_TYPE_1, or give the table a cursor column.');
+  }
+  if (scdType === 'SCD_TYPE_1' && ingestionType === 'append' && where.object.configuration.primaryKeys.length === 0) {
+    throw refused(where, 'MISSING_KEY', 'SCD_TYPE_1 of an append table needs a key', 'Set table_configuration.primary_keys, or use APPEND_ONLY.');
+  }
+}
+
+function resolveKeys(where: Where, metadata: TableMetadata): readonly string[] {
+  const configured = where.object.configuration.primaryKeys;
+  const keys = configured.length > 0 ? configured : metadata.primaryKeys;
+  for (const key of keys) {
+    const field = where.sourceSchema.fields.find(candidate => candidate.name === key);
+    if (field === undefined) throw unknownColumn(where, key, 'primary_keys');
+    if (typeof field.type === 'object' && field.type.type !== 'decimal') {
+      throw refused(where, 'INVALID_SPEC', `key column "${key}" is nested`, 'Choose columns of simple types as primary_keys.');
+    }
+  }
+  return keys;
+}
+
+function resolveTarget(where: Where, metadata: TableMetadata, keys: readonly string[]): 'append' | 'scd1' {
+  const {scdType, primaryKeys} = where.object.configuration;
+  if (scdType === 'APPEND_ONLY') return 'append';
+  if (metadata.ingestionType === 'append' && (scdType === null || primaryKeys.length === 0)) return 'append';
+  if (metadata.ingestionType !== 'snapshot' && keys.length === 0) {
+    throw refused(where, 'MISSING_KEY', 'the table has no primary key', 'Set table_configuration.primary_keys, or scd_type: APPEND_ONLY.');
+  }
+  return 'scd1';
+}
+
+function resolveSequence(where: Where, metadata: TableMetadata): readonly string[] {
+  const {sequenceBy} = where.object.configuration;
+  const names = sequenceBy.length > 0 ? sequenceBy : [cursorOf(where.object.configuration, metadata)].filter(name => name !== null);
+  if (names.length === 0 && metadata.ingestionType !== 'snapshot') {
+    throw refused(where, 'MISSING_SEQUENCE', 'nothing orders the changes of a key', 'Set table_configuration.sequence_by or query_based_connector_config.cursor_columns.');
+  }
+  for (const name of names) if (fieldAt(where.sourceSchema, name) === undefined) throw unknownColumn(where, name, 'sequence_by');
+  return metadata.ingestionType === 'snapshot' && sequenceBy.length === 0 ? [] : names;
+}
+
+/** Where the sequence is kept: in its own columns when they land as they are, else in a technical one. */
+function storedSequence(where: Where, sequence: readonly string[] | null, selected: ReadonlySet<string>): {readonly columns: readonly string[]; readonly extra: StructField | null} {
+  if (sequence === null || sequence.length === 0) return {columns: [], extra: null};
+  if (sequence.every(name => selected.has(name))) return {columns: sequence, extra: null};
+  const first = sequence[0];
+  const field = first === undefined ? undefined : fieldAt(where.sourceSchema, first);
+  if (sequence.length > 1 || field === undefined) {
+    throw refused(where, 'UNSUPPORTED', 'sequence_by with several columns needs all of them selected', 'Add them to include_columns.');
+  }
+  return {columns: [SEQUENCE_COLUMN], extra: {name: SEQUENCE_COLUMN, type: field.type, nullable: true, metadata: {}}};
+}
+
+function selectColumns(where: Where, keys: readonly string[]): ReadonlySet<string> {
+  const {includeColumns, excludeColumns} = where.object.configuration;
+  const all = where.sourceSchema.fields.map(field => field.name);
+  for (const name of includeColumns ?? []) if (!all.includes(name)) throw unknownColumn(where, name, 'include_columns');
+  for (const name of excludeColumns ?? []) if (!all.includes(name)) throw unknownColumn(where, name, 'exclude_columns');
+  const excluded = new Set(excludeColumns ?? []);
+  const lostKey = keys.find(key => excluded.has(key));
+  if (lostKey !== undefined) {
+    throw refused(where, 'INVALID_SPEC', `exclude_columns names the key column "${lostKey}"`, 'Keep key columns.');
+  }
+  if (includeColumns === null) return new Set(all.filter(name => !excluded.has(name)));
+  return new Set(all.filter(name => includeColumns.includes(name) || keys.includes(name)));
+}
+
+function predicateOf(where: Where, text: string | null, option: string): Predicate | null {
+  if (text === null) return null;
+  const predicate = parsePredicate(text);
+  for (const name of predicateColumns(predicate)) {
+    if (fieldAt(where.sourceSchema, name) === undefined) throw unknownColumn(where, name, option);
+  }
+  return predicate;
+}
+
+function columnsOf(predicate: Predicate | null): readonly string[] {
+  return predicate === null ? [] : predicateColumns(predicate).map(top);
+}
+
+function checkBounded(where: Where, connector: Connector, metadata: TableMetadata, cursor: string | null): void {
+  if (metadata.ingestionType === 'snapshot' || metadata.bounded === true || connector.latestOffset !== undefined) return;
+  if (cursor !== null && isTimestamp(fieldAt(where.sourceSchema, cursor)?.type)) return;
+  throw refused(
+    where,
+    'UNBOUNDED_TABLE',
+    'nothing ends a trigger: the cursor is no timestamp and the connector declares no bound',
+    'The connector should implement latestOffset or declare the table bounded.',
+  );
+}
+
+function tableSchemaOf(source: StructType, selected: ReadonlySet<string>, sequence: StructField | null): StructType {
+  const fields = source.fields.filter(field => selected.has(field.name)).map(field => ({...field, nullable: true}));
+  const rescued: StructField = {name: RESCUED_COLUMN, type: 'string', nullable: true, metadata: {}};
+  return {type: 'struct', fields: [...fields, rescued, ...(sequence === null ? [] : [sequence])]};
+}
+
+function cursorOf(configuration: TableConfiguration, metadata: TableMetadata): string | null {
+  return configuration.cursorColumns[0] ?? metadata.cursorField ?? null;
+}
+
+function isTimestamp(type: StructField['type'] | undefined): boolean {
+  return type === 'timestamp' || type === 'timestamp_ntz';
+}
+
+function top(path: string): string {
+  return path.split('.', 1)[0] ?? path;
+}
+
+function sameNames(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every(name => right.includes(name));
+}
+
+function unknownColumn(where: Where, name: string, option: string): IngestError {
+  const names = where.sourceSchema.fields.map(field => field.name);
+  const close = didYouMean(name, names);
+  return new IngestError('UNKNOWN_COLUMN', `${where.object.path}: ${option} names "${name}", which table "${where.sourceTable}" does not have.`, {
+    fix: close === null ? `Its columns are ${names.join(', ')}.` : `Did you mean "${close}"?`,
+    context: {path: where.object.path, table: where.sourceTable, column: name},
+  });
+}
+
+function refused(where: Where, code: 'UNSUPPORTED' | 'MISSING_KEY' | 'MISSING_SEQUENCE' | 'UNBOUNDED_TABLE' | 'INVALID_SPEC', what: string, fix: string): IngestError {
+  return new IngestError(code, `${where.object.path}: table "${where.sourceTable}": ${what}.`, {fix, context: {path: where.object.path, table: where.sourceTable}});
+}

@@ -1,0 +1,41 @@
+import type {Predicate} from '../core/predicate.ts';
+import type {StructType} from '../core/types.ts';
+import type {IngestionType, TableOptions} from '../sdk/contract.ts';
+import type {ObjectSpec, TableConfiguration} from './spec.ts';
+
+/** One flow, everything decided: one source table into one destination table. */
+export interface ResolvedFlow {
+  /** `catalog.schema.table` of the destination. */
+  readonly name: string;
+  /** Name prefix of the destination in the store. */
+  readonly root: string;
+  /** The source table as the connector names it. */
+  readonly sourceTable: string;
+  readonly object: ObjectSpec;
+  readonly configuration: TableConfiguration;
+  readonly ingestionType: IngestionType;
+  /** How rows become visible. */
+  readonly target: 'append' | 'scd1';
+  readonly keys: readonly string[];
+  readonly keysEnforced: boolean;
+  /** Columns of the landed table that order changes; empty when there are none. */
+  readonly sequence: readonly string[];
+  /** Dotted path in the source whose value lands as `_sluice_sequence`; null when the sequence is stored in its own columns. */
+  readonly hiddenSequence: string | null;
+  /** A NULL sequence is a data error (explicit `sequence_by`), not the lowest value. */
+  readonly sequenceRequired: boolean;
+  /** The connector's cursor as it stands in a record (maybe dotted); null without one. */
+  readonly cursorField: string | null;
+  /** True when the cursor is a timestamp, so that the framework can end the trigger. */
+  readonly cursorIsTimestamp: boolean;
+  /** Columns that the read must bring, in the source's order, with landed types: selected ones and those of predicates. */
+  readonly landingSchema: StructType;
+  /** Columns of the destination that come from the source, technical ones last. */
+  readonly tableSchema: StructType;
+  /** Source columns that nobody selected: known, and left out on purpose. */
+  readonly ignoredColumns: readonly string[];
+  readonly rowFilter: Predicate | null;
+  readonly deletionCondition: Predicate | null;
+  readonly options: TableOptions;
+  readonly comment: string | null;
+}

@@ -1,0 +1,59 @@
+import {IngestError, isIngestError, isRetryable, messageOf} from '../core/errors.ts';
+import type {FlowCounter} from './flow-counter.ts';
+import {FlowRun, type TriggerRequest} from './flow-run.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+import type {FlowServices} from './services.ts';
+
+const MAX_ATTEMPTS = 6;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 60_000;
+
+/**
+ * Runs one flow to its end, trying again where that may help: transient failures with full jitter, throttling as told,
+ * lost commits at once. Never throws: the counter says how it ended, so that a failing flow does not stop its neighbours.
+ */
+export async function runFlow(services: FlowServices, flow: ResolvedFlow, options: {readonly request: TriggerRequest; readonly counter: FlowCounter}): Promise<void> {
+  const {counter, request} = options;
+  counter.setState('STARTING');
+  for (let attempt = 1; ; attempt++) {
+    counter.startAttempt(attempt);
+    try {
+      await new FlowRun(services, flow, options).run();
+      counter.setState('COMPLETED');
+      return;
+    } catch (error) {
+      const waitMs = request.signal.aborted ? null : retryWaitMs(error, attempt, services);
+      if (waitMs === null) {
+        counter.failed(request.signal.aborted ? 'STOPPED' : 'FAILED', describe(error, request.signal));
+        return;
+      }
+      services.note({level: 'WARN', flow: flow.name, code: codeOf(error), message: `Attempt ${attempt} failed, trying again in ${Math.round(waitMs)} ms: ${messageOf(error)}`});
+      try {
+        await services.context.clock.sleep(waitMs, request.signal);
+      } catch {
+        counter.failed('STOPPED', describe(error, request.signal));
+        return;
+      }
+    }
+  }
+}
+
+/** How long to wait before the next attempt; null: do not try again. */
+function retryWaitMs(error: unknown, attempt: number, services: FlowServices): number | null {
+  if (attempt >= MAX_ATTEMPTS) return null;
+  if (isIngestError(error, 'COMMIT_CONFLICT')) return services.random() * FIRST_WAIT_MS;
+  if (!isRetryable(error)) return null;
+  if (error instanceof IngestError && error.retryAfterMs !== undefined) return error.retryAfterMs;
+  return services.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
+}
+
+/** What is said of a failure: code, message, fix. */
+export function describe(error: unknown, signal: AbortSignal): {readonly code: string; readonly message: string; readonly fix?: string | undefined} {
+  if (signal.aborted) return {code: 'CANCELLED', message: 'The run was asked to stop; what was committed stays, the next run goes on from there.'};
+  if (error instanceof IngestError) return {code: error.code, message: error.message, fix: error.fix};
+  return {code: 'BUG', message: messageOf(error), fix: 'This is a fault of Sluice or of the connector; please report it with the event log.'};
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof IngestError ? error.code : 'BUG';
+}

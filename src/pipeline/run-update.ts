@@ -1,0 +1,107 @@
+import {IngestError, isIngestError} from '../core/errors.ts';
+import type {CallContext} from '../sdk/contract.ts';
+import {matchesTable, selectTables, type SelectedTable} from './discover.ts';
+import type {FlowProgress, UpdateState} from './events.ts';
+import {FlowCounter} from './flow-counter.ts';
+import {resolveFlow} from './resolve-flow.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+import {describe, runFlow} from './run-flow.ts';
+import type {FlowServices} from './services.ts';
+import type {PipelineSpec} from './spec.ts';
+
+/** What is asked of one update. */
+export interface UpdateRequest {
+  /** Globs on source or destination names; empty: all. */
+  readonly tables: readonly string[];
+  readonly fullRefresh: boolean | readonly string[];
+  readonly maxParallelFlows: number;
+  readonly signal: AbortSignal;
+  /** A flow was resolved: for the event log. */
+  readonly onFlow: (flow: ResolvedFlow) => void;
+}
+
+/** How an update ended. */
+export interface UpdateEnd {
+  readonly state: UpdateState;
+  readonly flows: readonly FlowProgress[];
+}
+
+/**
+ * Runs all flows of a pipeline, some at a time. Bad input that concerns the whole pipeline is thrown before anything is
+ * written; what concerns one flow fails that flow.
+ */
+export async function runUpdate(pipeline: PipelineSpec, services: FlowServices, request: UpdateRequest): Promise<UpdateEnd> {
+  const {clock} = services.context;
+  const ctx: CallContext = {signal: request.signal, clock, log: services.log, files: services.files};
+  const all = await selectTables(pipeline, services.open, ctx);
+  const selected = all.filter(table => matchesTable(table, request.tables));
+  checkSelection(all, selected, request);
+  const triggerStartedAt = clock.nowMicros();
+  const counters = selected.map(table => new FlowCounter({flow: table.flow, sourceTable: table.sourceTable}, clock, services.report));
+  for (const counter of counters) counter.setState('QUEUED');
+  await forEachLimited(selected, request.maxParallelFlows, async (table, index) => {
+    const counter = counters[index];
+    if (counter === undefined) return;
+    if (request.signal.aborted) {
+      counter.failed('STOPPED', describe(request.signal.reason, request.signal));
+      return;
+    }
+    const flow = await resolveOrFail(services, table, {ctx, counter});
+    if (flow === null) return;
+    request.onFlow(flow);
+    await runFlow(services, flow, {counter, request: {fullRefresh: isRefreshed(table, request.fullRefresh), triggerStartedAt, signal: request.signal}});
+  });
+  const flows = counters.map(counter => counter.progress);
+  return {flows, state: endState(flows, request.signal)};
+}
+
+/** Plans one flow; its failure is the flow's own. Transient failures get their retries in the flow itself, so here one more try. */
+async function resolveOrFail(services: FlowServices, table: SelectedTable, options: {readonly ctx: CallContext; readonly counter: FlowCounter}): Promise<ResolvedFlow | null> {
+  options.counter.setState('PLANNING');
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await resolveFlow(services.open, table.object, table.sourceTable, options.ctx);
+    } catch (error) {
+      const transient = isIngestError(error) && error.class === 'transient' && attempt < 4 && !options.ctx.signal.aborted;
+      if (!transient) {
+        options.counter.failed('FAILED', describe(error, options.ctx.signal));
+        return null;
+      }
+      await options.ctx.clock.sleep(services.random() * 500 * 2 ** attempt, options.ctx.signal).catch(() => undefined);
+    }
+  }
+}
+
+function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly string[]): boolean {
+  return typeof fullRefresh === 'boolean' ? fullRefresh : matchesTable(table, fullRefresh) && fullRefresh.length > 0;
+}
+
+function checkSelection(all: readonly SelectedTable[], selected: readonly SelectedTable[], request: UpdateRequest): void {
+  const known = all.map(table => table.flow).join(', ');
+  if (selected.length === 0) {
+    throw new IngestError('UNKNOWN_TABLE', request.tables.length === 0 ? 'The pipeline selects no table.' : `No table matches ${request.tables.join(', ')}.`, {fix: `Its tables are ${known || 'none'}.`});
+  }
+  if (typeof request.fullRefresh === 'boolean') return;
+  for (const name of request.fullRefresh) {
+    if (!selected.some(table => matchesTable(table, [name]))) {
+      throw new IngestError('UNKNOWN_TABLE', `Full refresh names "${name}", which this run does not have.`, {fix: `Its tables are ${known}.`});
+    }
+  }
+}
+
+function endState(flows: readonly FlowProgress[], signal: AbortSignal): UpdateState {
+  if (flows.some(flow => flow.state === 'FAILED')) return 'FAILED';
+  return signal.aborted && flows.some(flow => flow.state === 'STOPPED') ? 'CANCELED' : 'COMPLETED';
+}
+
+/** Runs a task for every item, at most `limit` at once. Tasks do not throw. */
+async function forEachLimited<Item>(items: readonly Item[], limit: number, task: (item: Item, index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let index = next++; index < items.length; index = next++) {
+      const item = items[index];
+      if (item !== undefined) await task(item, index);
+    }
+  };
+  await Promise.all(Array.from({length: Math.min(limit, items.length)}, worker));
+}

@@ -1,0 +1,64 @@
+import {IngestError, messageOf, type ErrorClass} from '../core/errors.ts';
+import type {ErrorCode} from '../core/error-codes.ts';
+import type {ExtractDone, ExtractJob} from '../pipeline/extract-runner.ts';
+import type {Partition} from '../sdk/contract.ts';
+
+/** An error as plain data, so that it can cross a thread or process. */
+export interface PlainError {
+  readonly code: ErrorCode | null;
+  readonly class: ErrorClass | null;
+  readonly message: string;
+  readonly fix: string | null;
+  readonly context: IngestError['context'];
+  readonly retryAfterMs: number | null;
+  readonly stack: string | null;
+}
+
+/** What an extract thread starts with. */
+export interface WorkerStart {
+  readonly lake: string;
+  readonly memoryLimitMb: number;
+  readonly threads: number;
+  /** Folders that may be read beside the lake. */
+  readonly inputs: readonly string[];
+  readonly job: ExtractJob;
+}
+
+/** To an extract thread. */
+export type WorkerRequest = {readonly kind: 'partition'; readonly partition: Partition | null} | {readonly kind: 'abort'; readonly reason: PlainError};
+
+/** From an extract thread: `next` asks for a partition. */
+export type WorkerReply =
+  | {readonly kind: 'next'}
+  | {readonly kind: 'done'; readonly done: ExtractDone}
+  | {readonly kind: 'end'}
+  | {readonly kind: 'failed'; readonly error: PlainError};
+
+/** Keeps code, class and fix of our own errors and the message of others. */
+export function toPlainError(error: unknown): PlainError {
+  const ours = error instanceof IngestError ? error : null;
+  return {
+    code: ours?.code ?? null,
+    class: ours?.class ?? null,
+    message: messageOf(error),
+    fix: ours?.fix ?? null,
+    context: ours?.context ?? {},
+    retryAfterMs: ours?.retryAfterMs ?? null,
+    stack: error instanceof Error ? (error.stack ?? null) : null,
+  };
+}
+
+/** The inverse of {@link toPlainError}. */
+export function fromPlainError(plain: PlainError): Error {
+  if (plain.code === null) {
+    const error = new Error(plain.message);
+    if (plain.stack !== null) error.stack = plain.stack;
+    return error;
+  }
+  return new IngestError(plain.code, plain.message, {
+    ...(plain.class === null ? {} : {class: plain.class}),
+    ...(plain.fix === null ? {} : {fix: plain.fix}),
+    ...(plain.retryAfterMs === null ? {} : {retryAfterMs: plain.retryAfterMs}),
+    context: plain.context,
+  });
+}

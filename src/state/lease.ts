@@ -1,0 +1,116 @@
+import {readFile} from 'node:fs/promises';
+import {hostname} from 'node:os';
+
+import type {Clock} from '../core/clock.ts';
+import {IngestError} from '../core/errors.ts';
+import type {Store} from '../storage/store.ts';
+
+/** Who holds a lease: a process of a host, told from a later process with the same number by its start time. */
+interface LeaseEntry {
+  readonly host: string;
+  readonly pid: number;
+  /** Start time of the process in clock ticks since boot (Linux); null where the system does not tell. */
+  readonly processStart: string | null;
+  readonly acquiredAt: string;
+  readonly released: boolean;
+}
+
+/** An exclusive claim. Released by disposing; a claim whose process died is taken over at once on the same host. */
+export interface Lease extends AsyncDisposable {
+  readonly name: string;
+}
+
+const MAX_TRIES = 20;
+
+/**
+ * Claims a name, for example `_sluice/pipelines/daily/lease`. The claim is a chain of numbered objects that are put if
+ * absent: the highest number says who holds it, so two claimants can never both win.
+ * @throws CONCURRENT_RUN when a living process holds it.
+ */
+export async function acquireLease(store: Store, name: string, clock: Clock): Promise<Lease> {
+  const me: LeaseEntry = {
+    host: hostname(),
+    pid: process.pid,
+    processStart: await processStart(process.pid),
+    acquiredAt: new Date(clock.nowMs()).toISOString(),
+    released: false,
+  };
+  for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+    const last = await lastEntry(store, name);
+    if (last !== null && !last.entry.released && (await isAlive(last.entry))) throw heldBy(name, store, last);
+    const number = (last?.number ?? 0) + 1;
+    if (await store.putIfAbsent(entryName(name, number), encode(me))) {
+      await removeOlder(store, name, number);
+      return leaseOf(store, name, number, me);
+    }
+  }
+  throw new IngestError('CONCURRENT_RUN', `Could not claim ${name}: other processes keep claiming it.`, {fix: 'Run one pipeline once at a time.'});
+}
+
+function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Lease {
+  let released = false;
+  return {
+    name,
+    async [Symbol.asyncDispose](): Promise<void> {
+      if (released) return;
+      released = true;
+      await store.putIfAbsent(entryName(name, number + 1), encode({...me, released: true}));
+    },
+  };
+}
+
+async function lastEntry(store: Store, name: string): Promise<{readonly number: number; readonly entry: LeaseEntry} | null> {
+  let lastName: string | null = null;
+  for await (const info of store.list(`${name}/`)) if (info.name.endsWith('.json')) lastName = info.name;
+  if (lastName === null) return null;
+  const bytes = await store.get(lastName);
+  const number = Number(lastName.slice(name.length + 1, -'.json'.length));
+  if (bytes === null) return {number, entry: RELEASED};
+  return {number, entry: JSON.parse(new TextDecoder().decode(bytes)) as LeaseEntry};
+}
+
+const RELEASED: LeaseEntry = {host: '', pid: 0, processStart: null, acquiredAt: '', released: true};
+
+async function removeOlder(store: Store, name: string, number: number): Promise<void> {
+  for await (const info of store.list(`${name}/`)) if (info.name < entryName(name, number)) await store.delete(info.name);
+}
+
+function entryName(name: string, number: number): string {
+  return `${name}/${String(number).padStart(12, '0')}.json`;
+}
+
+function encode(entry: LeaseEntry): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
+}
+
+function heldBy(name: string, store: Store, last: {readonly number: number; readonly entry: LeaseEntry}): IngestError {
+  const {pid, host, acquiredAt} = last.entry;
+  return new IngestError('CONCURRENT_RUN', `Another run is under way: process ${pid} on ${host}, since ${acquiredAt}.`, {
+    fix: `Wait for it, or stop it. If that host is gone for good, delete ${store.root}/${entryName(name, last.number)}.`,
+    context: {pid, host},
+  });
+}
+
+async function isAlive(entry: LeaseEntry): Promise<boolean> {
+  if (entry.host !== hostname()) return true;
+  try {
+    process.kill(entry.pid, 0);
+  } catch (error) {
+    // Without the permission to signal it the process exists.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  const start = await processStart(entry.pid);
+  return start === entry.processStart;
+}
+
+/** Field 22 of /proc/PID/stat; a zombie counts as dead, so its start is null. */
+async function processStart(pid: number): Promise<string | null> {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+  } catch {
+    // Not Linux, or the process is gone: the signal above decides alone.
+    return null;
+  }
+}
