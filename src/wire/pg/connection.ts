@@ -1,0 +1,309 @@
+import type {ByteRange, ByteStream} from './byte-stream.ts';
+import type {BackendMessage} from './messages.ts';
+import {
+  BACKEND,
+  cancelRequest,
+  columnNames,
+  copyFailMessage,
+  passwordMessage,
+  queryMessage,
+  rowTexts,
+  startupMessage,
+  terminateMessage,
+} from './messages.ts';
+import type {PgAddress} from './network.ts';
+import {openStream} from './network.ts';
+import {PgError, serverError} from './pg-error.ts';
+import type {ScramExchange} from './scram.ts';
+import {md5Answer, startScram} from './scram.ts';
+
+/** How to reach a database. */
+export interface PgConnectOptions extends PgAddress {
+  readonly database: string;
+  readonly user: string;
+  readonly password?: string;
+  /** For everything up to the first query. */
+  readonly connectTimeoutMs: number;
+  /** Run-time parameters, e.g. `application_name`, `timezone`. `client_encoding` is always UTF8. */
+  readonly parameters?: Readonly<Record<string, string>>;
+}
+
+/** Rows of the last statement that had any, as texts. */
+export interface PgResult {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly (string | null)[])[];
+}
+
+/** Chunks of COPY data are handed out when they have this size, or when the data ends. */
+const CHUNK_BYTES = 1 << 20;
+
+/** How many unread bytes are whole CopyData messages, and whether another message follows them. */
+interface Scan {
+  readonly bytes: number;
+  readonly ended: boolean;
+}
+
+/** One session of a PostgreSQL server: one command at a time. */
+export class PgConnection implements AsyncDisposable {
+  readonly #stream: ByteStream;
+  readonly #options: PgConnectOptions;
+  readonly #parameters = new Map<string, string>();
+  #processId = 0;
+  #secret: Uint8Array = new Uint8Array(4);
+  #busy = false;
+  #cancelling: Promise<void> = Promise.resolve();
+
+  private constructor(stream: ByteStream, options: PgConnectOptions) {
+    this.#stream = stream;
+    this.#options = options;
+  }
+
+  /** Connects and logs in. @throws PgError, or the signal's reason. */
+  static async connect(options: PgConnectOptions, signal: AbortSignal): Promise<PgConnection> {
+    const late = new PgError('timeout', '08001', `no answer within ${options.connectTimeoutMs} ms`);
+    const clock = new AbortController();
+    const timer = setTimeout(() => clock.abort(late), options.connectTimeoutMs);
+    const either = AbortSignal.any([signal, clock.signal]);
+    try {
+      const connection = new PgConnection(await openStream(options, either), options);
+      await connection.#interruptible(either, () => connection.#logIn());
+      return connection;
+    } catch (error) {
+      either.throwIfAborted();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A parameter that the server reported, e.g. `server_version`. */
+  parameter(name: string): string | undefined {
+    return this.#parameters.get(name);
+  }
+
+  /** Runs one or several statements. @throws PgError, or the signal's reason (the connection is closed then). */
+  query(sql: string, signal: AbortSignal): Promise<PgResult> {
+    return this.#exclusive(signal, async () => {
+      this.#stream.write(queryMessage(sql));
+      let columns: readonly string[] = [];
+      let rows: (string | null)[][] = [];
+      await this.#untilReady(({type, body}) => {
+        if (type === BACKEND.rowDescription) {
+          columns = columnNames(body);
+          rows = [];
+        } else if (type === BACKEND.dataRow) rows.push(rowTexts(body));
+        else if (type === BACKEND.copyInResponse) this.#stream.write(copyFailMessage());
+      });
+      return {columns, rows};
+    });
+  }
+
+  /**
+   * Runs `COPY ... TO STDOUT` and yields ranges of whole CopyData messages, each with its header of five bytes. A range is
+   * valid until the next one is asked for. Leaving early closes the connection.
+   * @throws PgError, or the signal's reason.
+   */
+  async *copyOut(sql: string, signal: AbortSignal): AsyncGenerator<ByteRange, void> {
+    const stop = this.#begin(signal);
+    let complete = false;
+    try {
+      this.#stream.write(queryMessage(sql));
+      yield* this.#copyRanges();
+      complete = true;
+    } catch (error) {
+      complete = error instanceof PgError && error.kind === 'server';
+      throw error;
+    } finally {
+      stop();
+      if (!complete) this.#abandon(new PgError('network', '08003', 'the connection was given up within a COPY'));
+    }
+  }
+
+  /** Closes the session. Calling twice is allowed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#cancelling;
+    try {
+      this.#stream.write(terminateMessage());
+    } catch {
+      // Already gone: that is what was asked for.
+    }
+    await this.#stream[Symbol.asyncDispose]();
+  }
+
+  async *#copyRanges(): AsyncGenerator<ByteRange, void> {
+    let scanned: Scan = {bytes: 0, ended: false};
+    for (;;) {
+      scanned = this.#scanCopyData(scanned.bytes);
+      if (scanned.bytes >= CHUNK_BYTES || (scanned.bytes > 0 && scanned.ended)) {
+        const range = this.#stream.take(scanned.bytes);
+        scanned = {bytes: 0, ended: false};
+        yield range;
+        this.#stream.giveBack(range);
+      } else if (scanned.ended) {
+        const message = await this.#message();
+        if (message.type === BACKEND.error) await this.#failed(message);
+        if (message.type === BACKEND.ready) return;
+      } else {
+        await this.#stream.more();
+      }
+    }
+  }
+
+  /** Looks on from the first `known` unread bytes, which are whole CopyData messages. */
+  #scanCopyData(known: number): Scan {
+    const {buffer, start, end} = this.#stream.unread;
+    let at = start + known;
+    while (at + 5 <= end) {
+      if (buffer[at] !== BACKEND.copyData) return {bytes: at - start, ended: true};
+      const next = at + 1 + buffer.readUInt32BE(at + 1);
+      if (next > end) break;
+      at = next;
+    }
+    return {bytes: at - start, ended: false};
+  }
+
+  async #logIn(): Promise<void> {
+    const {user, database, parameters} = this.#options;
+    this.#stream.write(startupMessage({user, database, client_encoding: 'UTF8', ...parameters}));
+    let scram: ScramExchange | null = null;
+    await this.#untilReady(async ({type, body}) => {
+      if (type === BACKEND.authentication) scram = await this.#authenticate(Buffer.from(body), scram);
+      else if (type === BACKEND.backendKeyData) {
+        this.#processId = Buffer.from(body).readInt32BE(0);
+        this.#secret = Uint8Array.from(body.subarray(4));
+      }
+    });
+  }
+
+  async #authenticate(body: Buffer, scram: ScramExchange | null): Promise<ScramExchange | null> {
+    const method = body.readInt32BE(0);
+    const rest = body.subarray(4);
+    switch (method) {
+      case 0:
+        return null;
+      case 3:
+        this.#stream.write(passwordMessage(Buffer.from(`${this.#password()}\0`)));
+        return null;
+      case 5:
+        this.#stream.write(passwordMessage(Buffer.from(`${md5Answer(this.#options.user, this.#password(), rest)}\0`)));
+        return null;
+      case 10: {
+        if (!rest.toString('latin1').split('\0').includes('SCRAM-SHA-256')) break;
+        const exchange = startScram(this.#password());
+        const first = Buffer.from(exchange.first);
+        const size = Buffer.alloc(4);
+        size.writeInt32BE(first.length);
+        this.#stream.write(passwordMessage(Buffer.concat([Buffer.from('SCRAM-SHA-256\0'), size, first])));
+        return exchange;
+      }
+      case 11:
+        if (scram === null) break;
+        this.#stream.write(passwordMessage(Buffer.from(await scram.answer(rest.toString()))));
+        return scram;
+      case 12:
+        scram?.verify(rest.toString());
+        return scram;
+    }
+    throw new PgError('auth', '28000', `the server asks for a way to log in that is not supported (${method})`);
+  }
+
+  #password(): string {
+    const {password} = this.#options;
+    if (password === undefined) throw new PgError('auth', '28P01', 'the server asks for a password and none is given');
+    return password;
+  }
+
+  async #untilReady(handle: (message: BackendMessage) => void | Promise<void>): Promise<void> {
+    for (;;) {
+      const message = this.#available() ?? (await this.#message());
+      if (message.type === BACKEND.ready) return;
+      if (message.type === BACKEND.error) await this.#failed(message);
+      const waiting = handle(message);
+      if (waiting !== undefined) await waiting;
+    }
+  }
+
+  /** Reads on to the end of the failed command, so that the connection stays usable, and throws. */
+  async #failed({body}: BackendMessage): Promise<never> {
+    const error = serverError(body);
+    if (error.fatal) this.#stream.fail(error);
+    else while ((await this.#message()).type !== BACKEND.ready);
+    throw error;
+  }
+
+  async #message(): Promise<BackendMessage> {
+    for (;;) {
+      const message = this.#available();
+      if (message !== null) return message;
+      await this.#stream.more();
+    }
+  }
+
+  /** The next message if it has arrived as a whole; notices and parameter reports are dealt with here. */
+  #available(): BackendMessage | null {
+    for (;;) {
+      const {buffer, start, end} = this.#stream.unread;
+      if (end - start < 5) return null;
+      const length = 1 + buffer.readUInt32BE(start + 1);
+      if (length < 5) throw new PgError('protocol', '08P01', 'the peer does not speak the PostgreSQL protocol');
+      if (end - start < length) return null;
+      const type = buffer[start] ?? 0;
+      const body = buffer.subarray(start + 5, start + length);
+      this.#stream.skip(length);
+      if (type === BACKEND.parameterStatus) {
+        const [name, value] = body.toString('utf8').split('\0');
+        this.#parameters.set(name ?? '', value ?? '');
+      } else if (type !== BACKEND.notice && type !== BACKEND.notification) return {type, body};
+    }
+  }
+
+  async #exclusive<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+    const stop = this.#begin(signal);
+    try {
+      return await run();
+    } finally {
+      stop();
+    }
+  }
+
+  #begin(signal: AbortSignal): () => void {
+    signal.throwIfAborted();
+    if (this.#busy) throw new PgError('protocol', '08P01', 'the connection is already running a command');
+    this.#busy = true;
+    const abort = (): void => this.#abandon(signal.reason as Error);
+    signal.addEventListener('abort', abort, {once: true});
+    return () => {
+      this.#busy = false;
+      signal.removeEventListener('abort', abort);
+    };
+  }
+
+  async #interruptible<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+    const stop = this.#begin(signal);
+    try {
+      return await run();
+    } catch (error) {
+      this.#stream.fail(error as Error);
+      throw error;
+    } finally {
+      stop();
+    }
+  }
+
+  /** Ends the connection and tells the server not to go on working for it. */
+  #abandon(reason: Error): void {
+    this.#stream.fail(reason);
+    if (this.#processId !== 0) this.#cancelling = this.#cancel();
+  }
+
+  async #cancel(): Promise<void> {
+    const limit = AbortSignal.timeout(this.#options.connectTimeoutMs);
+    try {
+      const stream = await openStream(this.#options, limit);
+      stream.write(cancelRequest(this.#processId, this.#secret));
+      await stream[Symbol.asyncDispose]();
+    } catch {
+      // Best effort: the server notices the closed connection when it next writes to it.
+    }
+  }
+}
