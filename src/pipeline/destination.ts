@@ -1,7 +1,8 @@
 import {randomUUID} from 'node:crypto';
 
 import {IngestError} from '../core/errors.ts';
-import {ddlOf, typesEqual} from '../core/schema.ts';
+import {typeToDdl} from '../core/schema-ddl.ts';
+import {typesEqual} from '../core/schema.ts';
 import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
 import {currentBatch} from '../delta/batch-files.ts';
@@ -127,7 +128,7 @@ export function evolveSchema(flow: ResolvedFlow, current: StructType, rewrite: b
 }
 
 function incompatible(flow: ResolvedFlow, field: StructField, now: StructField): IngestError {
-  return new IngestError('INCOMPATIBLE_SCHEMA_CHANGE', `Column "${field.name}" of ${flow.name} is ${ddlOf(field.type)}, and the source now has ${ddlOf(now.type)}.`, {
+  return new IngestError('INCOMPATIBLE_SCHEMA_CHANGE', `Column "${field.name}" of ${flow.name} is ${typeToDdl(field.type)}, and the source now has ${typeToDdl(now.type)}.`, {
     fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
     context: {table: flow.name, column: field.name},
   });

@@ -64,6 +64,15 @@ export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourc
   };
 }
 
+/**
+ * Checks what an object of the spec says without asking the source.
+ * @throws INVALID_OPTION, INVALID_PREDICATE
+ */
+export function checkObject(definition: ConnectorDefinition, object: ObjectSpec): void {
+  tableOptions(definition, object, null);
+  for (const text of [object.configuration.rowFilter, object.configuration.deletionCondition]) if (text !== null) parsePredicate(text);
+}
+
 /** Lower-cased source name unless the spec says otherwise, as in Lakeflow. */
 export function destinationTable(object: ObjectSpec, sourceTable: string): string {
   return object.destinationTable ?? (object.sourceTable ?? sourceTable).toLowerCase();

@@ -3,7 +3,7 @@ import type {CallContext} from '../sdk/contract.ts';
 import {matchesTable, selectTables, type SelectedTable} from './discover.ts';
 import type {FlowProgress, UpdateState} from './events.ts';
 import {FlowCounter} from './flow-counter.ts';
-import {resolveFlow} from './resolve-flow.ts';
+import {checkObject, resolveFlow, type OpenConnector} from './resolve-flow.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import {describe, runFlow} from './run-flow.ts';
 import type {FlowServices} from './services.ts';
@@ -27,15 +27,22 @@ export interface UpdateEnd {
 }
 
 /**
- * Runs all flows of a pipeline, some at a time. Bad input that concerns the whole pipeline is thrown before anything is
- * written; what concerns one flow fails that flow.
+ * The tables that an update is about. Everything about the spec that can be checked without the tables themselves is
+ * checked here, before anything is written.
+ * @throws INVALID_OPTION, INVALID_PREDICATE, INVALID_SPEC, UNKNOWN_TABLE
  */
-export async function runUpdate(pipeline: PipelineSpec, services: FlowServices, request: UpdateRequest): Promise<UpdateEnd> {
+export async function selectForUpdate(pipeline: PipelineSpec, open: OpenConnector, options: {readonly request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>; readonly ctx: CallContext}): Promise<readonly SelectedTable[]> {
+  for (const object of pipeline.objects) checkObject(open.definition, object);
+  const all = await selectTables(pipeline, open, options.ctx);
+  const selected = all.filter(table => matchesTable(table, options.request.tables));
+  checkSelection(all, selected, options.request);
+  return selected;
+}
+
+/** Runs flows, some at a time. What concerns one flow fails that flow and no other. */
+export async function runUpdate(selected: readonly SelectedTable[], services: FlowServices, request: UpdateRequest): Promise<UpdateEnd> {
   const {clock} = services.context;
   const ctx: CallContext = {signal: request.signal, clock, log: services.log, files: services.files};
-  const all = await selectTables(pipeline, services.open, ctx);
-  const selected = all.filter(table => matchesTable(table, request.tables));
-  checkSelection(all, selected, request);
   const triggerStartedAt = clock.nowMicros();
   const counters = selected.map(table => new FlowCounter({flow: table.flow, sourceTable: table.sourceTable}, clock, services.report));
   for (const counter of counters) counter.setState('QUEUED');
@@ -76,7 +83,7 @@ function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly strin
   return typeof fullRefresh === 'boolean' ? fullRefresh : matchesTable(table, fullRefresh) && fullRefresh.length > 0;
 }
 
-function checkSelection(all: readonly SelectedTable[], selected: readonly SelectedTable[], request: UpdateRequest): void {
+function checkSelection(all: readonly SelectedTable[], selected: readonly SelectedTable[], request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>): void {
   const known = all.map(table => table.flow).join(', ');
   if (selected.length === 0) {
     throw new IngestError('UNKNOWN_TABLE', request.tables.length === 0 ? 'The pipeline selects no table.' : `No table matches ${request.tables.join(', ')}.`, {fix: `Its tables are ${known || 'none'}.`});

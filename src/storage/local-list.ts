@@ -20,6 +20,15 @@ export async function* listLocal(root: string, prefix: string, options: ListOpti
   );
 }
 
+/** Names of the folders directly in `prefix`, ascending; dot-folders are left out. */
+export async function listFolders(root: string, prefix: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const entry of await readFolder(join(root, prefix))) {
+    if (!entry.name.startsWith('.') && (await isFolder(root, prefix + entry.name, entry))) found.push(entry.name);
+  }
+  return found.sort();
+}
+
 interface Listing {
   readonly root: string;
   readonly prefix: string;

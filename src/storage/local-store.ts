@@ -5,7 +5,7 @@ import {basename, dirname, join, resolve, sep} from 'node:path';
 
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
-import {listLocal} from './local-list.ts';
+import {listFolders, listLocal} from './local-list.ts';
 import {checkObjectName} from './object-name.ts';
 import {storageError, systemCode} from './storage-error.ts';
 import type {ObjectInfo, StagedObject, Store} from './store.ts';
@@ -62,6 +62,10 @@ class LocalStore implements Store {
 
   list(prefix: string, options: {readonly after?: string; readonly shallow?: boolean} = {}): AsyncIterable<ObjectInfo> {
     return listLocal(this.root, prefix, options);
+  }
+
+  prefixes(prefix: string): Promise<readonly string[]> {
+    return listFolders(this.root, prefix);
   }
 
   async delete(name: string): Promise<void> {

@@ -33,6 +33,8 @@ export interface Store {
   putIfAbsent(name: string, bytes: Uint8Array): Promise<boolean>;
   /** Objects whose name starts with `prefix` (any depth), in ascending order of name. With `after`, only names greater than it. */
   list(prefix: string, options?: {readonly after?: string; readonly shallow?: boolean}): AsyncIterable<ObjectInfo>;
+  /** Names of what is one level below a prefix that ends with `/` (or is empty) and has objects under it, ascending: what object stores call common prefixes. */
+  prefixes(prefix: string): Promise<readonly string[]>;
   /** Removes an object; no error when it is not there. */
   delete(name: string): Promise<void>;
   /** Prepares a local file for an object that the engine will write. */

@@ -1,0 +1,169 @@
+import {IngestError} from '../core/errors.ts';
+import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
+import {currentBatch} from '../delta/batch-files.ts';
+import {openTable} from '../delta/table.ts';
+import {quoteIdentifier} from '../engine/sql-types.ts';
+import {FLOW_ID_PROPERTY, PIPELINE_PROPERTY} from '../pipeline/destination.ts';
+import type {PipelineSpec} from '../pipeline/spec.ts';
+import {quarantineRoot} from '../pipeline/quarantine.ts';
+import {openHints} from '../state/hints.ts';
+import type {LakeOptions, RuntimeApi, TableResult, TableStatus} from './api.ts';
+import {pipelinePrefix} from './update.ts';
+import {openWorkbench, type Workbench} from './workbench.ts';
+
+/** A Delta table of a lake. */
+export interface LakeTable {
+  readonly catalog: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly root: string;
+}
+
+/** Tables of a lake: every folder `<catalog>/<schema>/<table>` with a Delta log, by name. */
+export async function listLakeTables(context: DeltaContext): Promise<readonly LakeTable[]> {
+  const found: LakeTable[] = [];
+  for (const catalog of await context.store.prefixes('')) {
+    if (catalog === '_sluice') continue;
+    for (const schema of await context.store.prefixes(`${catalog}/`)) {
+      for (const table of await context.store.prefixes(`${catalog}/${schema}/`)) {
+        const root = `${catalog}/${schema}/${table}`;
+        if ((await context.store.prefixes(`${root}/`)).includes('_delta_log')) {
+          found.push({catalog: decodeURIComponent(catalog), schema: decodeURIComponent(schema), table: decodeURIComponent(table), root});
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** Runs SQL over the lake: every table is a view `catalog.schema.table`, and `schema.table` and `table` where that is unambiguous. */
+export async function queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult> {
+  await using bench = await openWorkbench(options);
+  await createViews(bench, await listLakeTables(bench.context), sql);
+  const rows = await bench.context.engine.query(`SELECT * FROM (${sql.trim().replace(/;+$/, '')}) LIMIT ${options.limit + 1}`, options.signal);
+  return {columns: Object.keys(rows[0] ?? {}), rows: rows.slice(0, options.limit), truncated: rows.length > options.limit};
+}
+
+async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: string): Promise<void> {
+  const {engine} = bench.context;
+  const text = sql.toLowerCase();
+  const short = new Map<string, number>();
+  for (const {table} of tables) short.set(table.toLowerCase(), (short.get(table.toLowerCase()) ?? 0) + 1);
+  for (const entry of tables) {
+    // Opening a table costs time: those that the statement cannot mean are left out.
+    if (!text.includes(entry.table.toLowerCase())) continue;
+    const opened = await openTable(bench.context, entry.root);
+    if (opened === null) continue;
+    const select = await opened.readSql();
+    await engine.run(`ATTACH IF NOT EXISTS ':memory:' AS ${quoteIdentifier(entry.catalog)}`);
+    for (const schema of [`${quoteIdentifier(entry.catalog)}.${quoteIdentifier(entry.schema)}`, quoteIdentifier(entry.schema)]) {
+      await engine.run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+      await engine.run(`CREATE OR REPLACE VIEW ${schema}.${quoteIdentifier(entry.table)} AS ${select}`);
+    }
+    if (short.get(entry.table.toLowerCase()) === 1) await engine.run(`CREATE OR REPLACE VIEW ${quoteIdentifier(entry.table)} AS ${select}`);
+  }
+}
+
+/** What every table of the pipelines looks like now. */
+export async function status(specs: readonly PipelineSpec[], options: LakeOptions): Promise<readonly TableStatus[]> {
+  await using bench = await openWorkbench(options);
+  const keys = new Set(specs.map(spec => spec.key));
+  const found: TableStatus[] = [];
+  for (const entry of await listLakeTables(bench.context)) {
+    const table = await openTable(bench.context, entry.root);
+    const pipeline = table?.snapshot.metadata.configuration[PIPELINE_PROPERTY];
+    if (table === null || pipeline === undefined || !keys.has(pipeline)) continue;
+    found.push(await statusOf(bench, {table, pipeline, flow: `${entry.catalog}.${entry.schema}.${entry.table}`}));
+  }
+  return found;
+}
+
+async function statusOf(bench: Workbench, entry: {readonly table: DeltaTable; readonly pipeline: string; readonly flow: string}): Promise<TableStatus> {
+  const {table, pipeline, flow} = entry;
+  const {snapshot} = table;
+  const flowId = snapshot.metadata.configuration[FLOW_ID_PROPERTY] ?? '';
+  const batch = await currentBatch(bench.context.store, table, flowId);
+  const facts = await openHints(bench.context.store, `${pipelinePrefix(pipeline)}/verdicts`).get(flow);
+  const sizeBytes = [...snapshot.files.values()].reduce((sum, file) => sum + file.size, 0);
+  return {
+    flow,
+    pipeline,
+    version: snapshot.version,
+    rows: rowsOf(table),
+    sizeBytes,
+    files: snapshot.files.size,
+    lastCommitAt: new Date(snapshot.timestampMs).toISOString(),
+    lastBatchId: batch?.batchId ?? null,
+    inSnapshot: batch?.inSnapshot ?? false,
+    rescuedValues: await countRescued(bench.context, table),
+    quarantinedRows: await countRows(bench.context, quarantineRoot(table.root)),
+    lastVerdict: typeof facts['verdict'] === 'string' ? facts['verdict'] : null,
+    recommendation: recommend(table, sizeBytes),
+  };
+}
+
+/** Live rows by statistics; null when a file has none. */
+export function rowsOf(table: DeltaTable): number | null {
+  let rows = 0;
+  for (const file of table.snapshot.files.values()) {
+    const records = file.stats === undefined ? undefined : (JSON.parse(file.stats) as {numRecords?: number}).numRecords;
+    if (records === undefined) return null;
+    rows += records - (file.deletionVector?.cardinality ?? 0);
+  }
+  return rows;
+}
+
+async function countRescued(context: DeltaContext, table: DeltaTable): Promise<number> {
+  if (!table.snapshot.schema.fields.some(field => field.name === '_rescued_data') || table.snapshot.files.size === 0) return 0;
+  const select = await table.readSql({columns: ['_rescued_data']});
+  return Number((await context.engine.query(`SELECT count(_rescued_data) AS n FROM (${select})`))[0]?.['n'] ?? 0);
+}
+
+async function countRows(context: DeltaContext, root: string): Promise<number> {
+  const table = await openTable(context, root);
+  return table === null ? 0 : (rowsOf(table) ?? 0);
+}
+
+const VECTORS_WORTH_BYTES = 1024 * 1024 * 1024;
+
+function recommend(table: DeltaTable, sizeBytes: number): string | null {
+  const vectors = table.snapshot.metadata.configuration['delta.enableDeletionVectors'] === 'true';
+  const isMerged = [...table.snapshot.txns.values()].some(txn => txn.version > 1);
+  if (vectors || !isMerged || sizeBytes < VECTORS_WORTH_BYTES) return null;
+  return 'The table has outgrown copy-on-write: set deletion_vectors: "true" and read it anew (--full-refresh-tables).';
+}
+
+/** Commits of one table, newest first. */
+export async function tableHistory(name: string, options: LakeOptions & {readonly limit: number}): ReturnType<RuntimeApi['tableHistory']> {
+  await using bench = await openWorkbench(options);
+  const entry = findTable(await listLakeTables(bench.context), name);
+  const table = await openTable(bench.context, entry.root);
+  if (table === null) throw noSuchTable(name, []);
+  const flowId = table.snapshot.metadata.configuration[FLOW_ID_PROPERTY];
+  const commits = await table.history({limit: options.limit});
+  return commits.map(commit => ({
+    version: commit.version,
+    timestamp: new Date(commit.timestampMs).toISOString(),
+    operation: commit.info.operation ?? 'unknown',
+    rowsAdded: commit.addedRows,
+    filesAdded: commit.addedFiles,
+    filesRemoved: commit.removedFiles,
+    batchId: commit.txns.find(txn => txn.appId === flowId)?.version ?? null,
+  }));
+}
+
+/** The table of a lake that a name means: `catalog.schema.table`, or less of it where that is unambiguous. @throws UNKNOWN_TABLE */
+export function findTable(tables: readonly LakeTable[], name: string): LakeTable {
+  const wanted = name.toLowerCase();
+  const matches = tables.filter(entry => {
+    const full = `${entry.catalog}.${entry.schema}.${entry.table}`.toLowerCase();
+    return full === wanted || full.endsWith(`.${wanted}`);
+  });
+  const [first] = matches;
+  if (first === undefined || matches.length > 1) throw noSuchTable(name, (matches.length > 1 ? matches : tables).map(entry => `${entry.catalog}.${entry.schema}.${entry.table}`));
+  return first;
+}
+
+function noSuchTable(name: string, names: readonly string[]): IngestError {
+  return new IngestError('UNKNOWN_TABLE', `The lake has no single table "${name}".`, {fix: names.length === 0 ? 'Run a pipeline first.' : `It has ${names.join(', ')}.`});
+}

@@ -1,0 +1,96 @@
+import {randomUUID} from 'node:crypto';
+import {availableParallelism} from 'node:os';
+
+import {systemClock} from '../core/clock.ts';
+import {IngestError, isIngestError} from '../core/errors.ts';
+import type {PlainJson} from '../core/offset.ts';
+import type {FlowProgress} from '../pipeline/events.ts';
+import {runUpdate, selectForUpdate} from '../pipeline/run-update.ts';
+import type {FlowServices} from '../pipeline/services.ts';
+import type {PipelineSpec} from '../pipeline/spec.ts';
+import type {ConnectorLog} from '../sdk/contract.ts';
+import {acquireLease} from '../state/lease.ts';
+import type {RunOptions, RunResult} from './api.ts';
+import {openUpdateEvents, type UpdateEvents} from './update-events.ts';
+import {createExtractRunner} from './extract-pool.ts';
+import {inputFolders} from './input-folders.ts';
+import {openConnector} from './open-connector.ts';
+import {createSourceFiles} from './source-files.ts';
+import {DEFAULT_MEMORY_MB, openWorkbench, type Workbench} from './workbench.ts';
+
+/** Flows at a time unless the caller says otherwise. */
+const DEFAULT_PARALLEL_FLOWS = 4;
+
+/** Name prefix of what a lake remembers of a pipeline. */
+export function pipelinePrefix(key: string): string {
+  return `_sluice/pipelines/${encodeURIComponent(key)}`;
+}
+
+/**
+ * Runs one update in this process.
+ * @throws INVALID_*, UNKNOWN_* before anything is written; CONCURRENT_RUN when another process runs the pipeline.
+ */
+export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Promise<RunResult> {
+  const startedAt = systemClock.nowMs();
+  const updateId = randomUUID();
+  const inputs = inputFolders(spec);
+  await using bench = await openWorkbench(options, inputs);
+  await using open = await openConnector(spec.connection, {clock: systemClock});
+  const files = createSourceFiles(bench.context.engine, inputs);
+  const ctx = {signal: options.signal, clock: systemClock, log: QUIET, files};
+  const selected = await selectForUpdate(spec, open, {request: options, ctx});
+  await using _ = await acquireLease(bench.context.store, `${pipelinePrefix(spec.key)}/lease`, systemClock);
+  await using events = await openUpdateEvents({spec, updateId, context: bench.context, onUpdate: options.onUpdate});
+  await events.start(options);
+  const services = servicesOf(spec, bench, {open, files, inputs, events, options});
+  const request = {
+    tables: options.tables,
+    fullRefresh: options.fullRefresh,
+    maxParallelFlows: options.maxParallelFlows ?? DEFAULT_PARALLEL_FLOWS,
+    signal: options.signal,
+    onFlow: events.flowResolved,
+  };
+  const end = await runUpdate(selected, services, request);
+  await events.finish(end.state, end.flows);
+  return {updateId, pipeline: spec.key, state: end.state, flows: end.flows, elapsedMs: systemClock.nowMs() - startedAt};
+}
+
+interface ServiceParts {
+  readonly open: Awaited<ReturnType<typeof openConnector>>;
+  readonly files: FlowServices['files'];
+  readonly inputs: readonly string[];
+  readonly events: UpdateEvents;
+  readonly options: RunOptions;
+}
+
+function servicesOf(spec: PipelineSpec, bench: Workbench, parts: ServiceParts): FlowServices {
+  const {open, files, inputs, events, options} = parts;
+  const threads = options.threads ?? availableParallelism();
+  const workers = Math.min(threads, 4);
+  return {
+    pipelineKey: spec.key,
+    connection: spec.connection,
+    open,
+    context: bench.context,
+    apply: bench.apply,
+    extract: createExtractRunner({bench, open, files, inputs, workers, workerMemoryMb: Math.max(128, Math.floor((options.memoryLimitMb ?? DEFAULT_MEMORY_MB) / (workers + 1)))}),
+    files,
+    log: connectorLog(events),
+    random: Math.random,
+    report: (progress: FlowProgress) => events.progress(progress),
+    note: note => events.note(note),
+  };
+}
+
+function connectorLog(events: UpdateEvents): ConnectorLog {
+  const say = (level: 'INFO' | 'WARN') => (message: string, context?: Readonly<Record<string, PlainJson>>): void =>
+    events.note({level, flow: null, code: 'CONNECTOR', message: context === undefined ? message : `${message} ${JSON.stringify(context)}`});
+  return {debug: () => undefined, info: say('INFO'), warn: say('WARN')};
+}
+
+const QUIET: ConnectorLog = {debug: () => undefined, info: () => undefined, warn: () => undefined};
+
+/** True for failures that are the user's to correct before a run can do anything. */
+export function isBadInput(error: unknown): error is IngestError {
+  return isIngestError(error) && error.class === 'config';
+}
