@@ -69,9 +69,8 @@ function certificate({subject, subjectKey, issuer, issuerKey, authority}: Certif
     der(0xa3, der(0x30, extensions)),
   );
   const signature = der(0x03, Buffer.from([0]), sign('sha256', body, issuerKey));
-  const text = der(0x30, body, ecdsaWithSha256, signature)
-    .toString('base64')
-    .replaceAll(/(.{64})/g, '$1\n');
+  const base64 = der(0x30, body, ecdsaWithSha256, signature).toString('base64');
+  const text = (base64.match(/.{1,64}/g) ?? []).join('\n');
   return `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
 }
 
