@@ -13,7 +13,13 @@ import {
   type JsonSchema,
   type Shape,
 } from './shape.ts';
-import {ingestionDefinitionShape, optionMapShape, pipelineSpecShape, type DefinitionText, type OptionMap} from './spec-shapes.ts';
+import {
+  ingestionDefinitionShape,
+  optionMapShape,
+  pipelineSpecShape,
+  type DefinitionText,
+  type OptionMap,
+} from './spec-shapes.ts';
 
 /** A connection as written. */
 export interface ConnectionText {
@@ -59,7 +65,7 @@ export interface TargetText {
 const PLATFORM = 'it is about the Databricks platform';
 
 /** Anything, checked elsewhere or not ours. */
-const anything: Shape<ConfigNode> = {read: node => node, describe: (): JsonSchema => ({})};
+const anything: Shape<ConfigNode> = {read: (node) => node, describe: (): JsonSchema => ({})};
 
 /** A connection. */
 export const connectionShape: Shape<ConnectionText> = struct(
@@ -82,12 +88,36 @@ const eventLogShape: Shape<EventLogText> = struct({
   name: optional(text('Table of the event log; default event_log_<key>.')),
 });
 
-const platformFields: Readonly<Record<string, Field<undefined>>> = Object.fromEntries(
-  [
-    'allow_duplicate_names', 'budget_policy_id', 'channel', 'clusters', 'configuration', 'deployment', 'development', 'dry_run', 'edition', 'environment',
-    'id', 'lifecycle', 'permissions', 'photon', 'root_path', 'run_as', 'serverless', 'storage', 'tags', 'usage_policy_id',
-  ].map(key => [key, ignored(PLATFORM, true)]),
-);
+const ignoredFields: Readonly<Record<string, Field<undefined>>> = {
+  notifications: ignored('watch the exit code or the event log'),
+  restart_window: ignored('only continuous pipelines restart'),
+  trigger: ignored('a run ends when nothing is new'),
+  parameters: ignored('nothing in an ingestion pipeline takes parameters'),
+  ...Object.fromEntries(
+    [
+      'allow_duplicate_names',
+      'budget_policy_id',
+      'channel',
+      'clusters',
+      'configuration',
+      'deployment',
+      'development',
+      'dry_run',
+      'edition',
+      'environment',
+      'id',
+      'lifecycle',
+      'permissions',
+      'photon',
+      'root_path',
+      'run_as',
+      'serverless',
+      'storage',
+      'tags',
+      'usage_policy_id',
+    ].map((key) => [key, ignored(PLATFORM, true)]),
+  ),
+};
 
 /** Keys of a pipeline that say where it lands. */
 const homeFields = {
@@ -106,21 +136,24 @@ const pipelineFields = {
   gateway_definition: refused('there are no gateways yet'),
   libraries: refused('an ingestion pipeline has no libraries'),
   filters: refused('choose tables with --table'),
-  notifications: ignored('watch the exit code or the event log'),
-  restart_window: ignored('only continuous pipelines restart'),
-  trigger: ignored('a run ends when nothing is new'),
-  parameters: ignored('nothing in an ingestion pipeline takes parameters'),
-  ...platformFields,
+  ...ignoredFields,
 };
+
+/** Keys of a pipeline that do nothing, so that references in them need no value. */
+export const IGNORED_PIPELINE_KEYS: readonly string[] = Object.keys(ignoredFields);
 
 /** A pipeline of `resources.pipelines`. */
 export const pipelineShape: Shape<PipelineText> = struct(pipelineFields, {
   name: 'pipeline',
   rules: [
     {
-      check: value =>
+      check: (value) =>
         (value.ingestion_definition === undefined) === (value.pipeline_spec === undefined)
-          ? {code: 'INVALID_SPEC', message: 'a pipeline has exactly one of ingestion_definition and pipeline_spec', fix: 'Keep one of them.'}
+          ? {
+              code: 'INVALID_SPEC',
+              message: 'a pipeline has exactly one of ingestion_definition and pipeline_spec',
+              fix: 'Keep one of them.',
+            }
           : null,
       schema: {oneOf: [{required: ['ingestion_definition']}, {required: ['pipeline_spec']}]},
     },
@@ -128,9 +161,30 @@ export const pipelineShape: Shape<PipelineText> = struct(pipelineFields, {
 });
 
 const OTHER_RESOURCES = [
-  'alerts', 'apps', 'catalogs', 'clusters', 'dashboards', 'database_catalogs', 'database_instances', 'experiments', 'external_locations', 'genie_spaces',
-  'jobs', 'model_serving_endpoints', 'models', 'postgres_branches', 'postgres_endpoints', 'postgres_projects', 'quality_monitors', 'registered_models', 'schemas',
-  'secret_scopes', 'sql_warehouses', 'synced_database_tables', 'vector_search_endpoints', 'volumes',
+  'alerts',
+  'apps',
+  'catalogs',
+  'clusters',
+  'dashboards',
+  'database_catalogs',
+  'database_instances',
+  'experiments',
+  'external_locations',
+  'genie_spaces',
+  'jobs',
+  'model_serving_endpoints',
+  'models',
+  'postgres_branches',
+  'postgres_endpoints',
+  'postgres_projects',
+  'quality_monitors',
+  'registered_models',
+  'schemas',
+  'secret_scopes',
+  'sql_warehouses',
+  'synced_database_tables',
+  'vector_search_endpoints',
+  'volumes',
 ];
 
 /** A pipeline that is none of ours (gateway, notebook) is not looked into. */
@@ -138,7 +192,12 @@ const anyPipelineShape: Shape<PipelineText> = {
   read(node, path, context) {
     return isIngestion(node) ? pipelineShape.read(node, path, context) : NO_INGESTION;
   },
-  describe: definitions => ({anyOf: [pipelineShape.describe(definitions), {anyOf: [{required: ['libraries']}, {required: ['gateway_definition']}], type: 'object'}]}),
+  describe: (definitions) => ({
+    anyOf: [
+      pipelineShape.describe(definitions),
+      {anyOf: [{required: ['libraries']}, {required: ['gateway_definition']}], type: 'object'},
+    ],
+  }),
 };
 
 const NO_INGESTION: PipelineText = {
@@ -162,11 +221,24 @@ const connectionsField = optional(record(connectionShape, 'a mapping of connecti
 const resourcesShape: Shape<ResourcesText> = struct({
   connections: connectionsField,
   pipelines: optional(record(anyPipelineShape, 'a mapping of pipelines by key')),
-  ...(Object.fromEntries(OTHER_RESOURCES.map(kind => [kind, ignored('Sluice does not deploy resources of this kind')])) as Record<string, Field<undefined>>),
+  ...(Object.fromEntries(
+    OTHER_RESOURCES.map((kind) => [kind, ignored('Sluice does not deploy resources of this kind')]),
+  ) as Record<string, Field<undefined>>),
 });
 
 const bundlePlatformFields: Readonly<Record<string, Field<undefined>>> = Object.fromEntries(
-  ['artifacts', 'environments', 'experimental', 'permissions', 'presets', 'python', 'run_as', 'scripts', 'sync', 'workspace'].map(key => [key, ignored(PLATFORM, true)]),
+  [
+    'artifacts',
+    'environments',
+    'experimental',
+    'permissions',
+    'presets',
+    'python',
+    'run_as',
+    'scripts',
+    'sync',
+    'workspace',
+  ].map((key) => [key, ignored(PLATFORM, true)]),
 );
 
 const targetShape: Shape<TargetText> = struct({
@@ -176,7 +248,18 @@ const targetShape: Shape<TargetText> = struct({
   variables: optional(anything),
   bundle: optional(anything),
   ...(Object.fromEntries(
-    ['artifacts', 'cluster_id', 'compute_id', 'git', 'mode', 'permissions', 'presets', 'run_as', 'sync', 'workspace'].map(key => [key, ignored(PLATFORM, true)]),
+    [
+      'artifacts',
+      'cluster_id',
+      'compute_id',
+      'git',
+      'mode',
+      'permissions',
+      'presets',
+      'run_as',
+      'sync',
+      'workspace',
+    ].map((key) => [key, ignored(PLATFORM, true)]),
   ) as Record<string, Field<undefined>>),
 });
 
@@ -198,7 +281,9 @@ const bundleFields = {
 };
 
 /** A whole bundle file. */
-export const bundleShape: Shape<BundleText> = struct(bundleFields, {description: 'A bundle: connections and pipelines.'});
+export const bundleShape: Shape<BundleText> = struct(bundleFields, {
+  description: 'A bundle: connections and pipelines.',
+});
 
 /** The keys that a bundle may have. */
 export const BUNDLE_KEYS: readonly string[] = Object.keys(bundleFields);
@@ -224,7 +309,10 @@ export const HOME_KEYS: readonly string[] = Object.keys(homeFields);
 export const SINGLE_FILE_KEYS: readonly string[] = Object.keys(fileFields);
 
 /** A file that holds one pipeline. */
-export const pipelineFileShape: Shape<unknown> = struct({...pipelineFields, ...fileFields}, {description: 'One pipeline.'});
+export const pipelineFileShape: Shape<unknown> = struct(
+  {...pipelineFields, ...fileFields},
+  {description: 'One pipeline.'},
+);
 
 /** Keys by which a file is known to be a bundle. */
 export const BUNDLE_MARKS: readonly string[] = ['resources', 'bundle', 'targets', 'include', 'variables'];

@@ -97,6 +97,6 @@ export function throwProblems(problems: readonly Problem[]): void {
   const [first, ...others] = problems;
   if (first === undefined) return;
   if (others.length === 0) throw problemError(first);
-  const all = problems.map(problem => problemError(problem));
+  const all = problems.map((problem) => problemError(problem));
   throw problemError(first, new AggregateError(all, `${problems.length} problems`));
 }

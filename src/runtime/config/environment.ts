@@ -35,7 +35,9 @@ export function installFailpointOf(env: Environment): void {
   if (text === undefined || text === '') return;
   const match = /^([a-z.-]+)(?::(\d+))?(?::(kill|error))?$/.exec(text);
   if (match === null) {
-    throw new IngestError('INVALID_OPTION', 'SLUICE_FAILPOINT is malformed', {fix: 'Write NAME[:PASS[:kill|error]], for example delta.commit-written:2:kill.'});
+    throw new IngestError('INVALID_OPTION', 'SLUICE_FAILPOINT is malformed', {
+      fix: 'Write NAME[:PASS[:kill|error]], for example delta.commit-written:2:kill.',
+    });
   }
   const [, name, pass = '1', how = 'kill'] = match;
   let remaining = Number(pass);

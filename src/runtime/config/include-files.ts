@@ -9,7 +9,7 @@ const SKIPPED = new Set(['node_modules', '.git']);
  * `{a,b}` for either. A pattern without these is one file, whether it is there or not.
  */
 export async function includedFiles(folder: string, pattern: string): Promise<readonly string[]> {
-  const parts = pattern.split(/[/\\]+/).filter(part => part !== '' && part !== '.');
+  const parts = pattern.split(/[/\\]+/).filter((part) => part !== '' && part !== '.');
   const fixed = parts.findIndex(isWild);
   if (fixed < 0) return [resolve(folder, pattern)];
   const root = resolve(folder, pattern.startsWith('/') ? '/' : '.', ...parts.slice(0, fixed));
@@ -48,7 +48,7 @@ async function isDirectory(path: string): Promise<boolean> {
 }
 
 function matcherOf(part: string): RegExp {
-  const source = part.replace(/[.*+?^${}()|[\]\\,]/g, character => GLOB[character] ?? `\\${character}`);
+  const source = part.replace(/[.*+?^${}()|[\]\\,]/g, (character) => GLOB[character] ?? `\\${character}`);
   return new RegExp(`^${source}$`);
 }
 

@@ -20,8 +20,8 @@ export interface LoadedFile {
   /** Folder of the file: relative paths in it start here. */
   readonly folder: string;
   readonly root: ConfigMap;
-  /** Where a definition and the connections stand in the file as written, by their path in `root`. */
-  readonly writtenPaths: ReadonlyMap<string, string>;
+  /** The path of a value as the file has it, from its path in `root`. */
+  readonly writtenPath: (path: string) => string;
 }
 
 /**
@@ -32,10 +32,11 @@ export async function loadFile(file: string | undefined, cwd: string): Promise<L
   const path = file === undefined ? await findFile(cwd) : resolve(cwd, file);
   const shown = shownPath(path, cwd);
   const node = await readConfig(path, shown);
-  if (node.kind !== 'map') throw problemError({code: 'INVALID_SPEC', path: '', place: node.place, message: 'expected a mapping', fix: FORMS});
+  if (node.kind !== 'map')
+    throw problemError({code: 'INVALID_SPEC', path: '', place: node.place, message: 'expected a mapping', fix: FORMS});
   const loaded = {file: shown, folder: dirname(path)};
-  if (!BUNDLE_MARKS.some(key => node.entries.has(key))) return {...loaded, ...asBundle(node, keyOf(path))};
-  return {...loaded, root: await withIncludes(node, loaded.folder, cwd), writtenPaths: new Map()};
+  if (!BUNDLE_MARKS.some((key) => node.entries.has(key))) return {...loaded, ...asBundle(node, keyOf(path))};
+  return {...loaded, root: await withIncludes(node, loaded.folder, cwd), writtenPath: (path) => path};
 }
 
 async function findFile(cwd: string): Promise<string> {
@@ -44,10 +45,14 @@ async function findFile(cwd: string): Promise<string> {
     const found = await stat(path).catch(() => null);
     if (found?.isFile() === true) return path;
   }
-  throw new IngestError('INVALID_SPEC', `There is no ${DEFAULT_FILES.slice(0, 1).join('')} or databricks.yml in ${cwd}.`, {
-    fix: 'Run "sluice init" to make one, or name a file.',
-    context: {path: cwd},
-  });
+  throw new IngestError(
+    'INVALID_SPEC',
+    `There is no ${DEFAULT_FILES.slice(0, 1).join('')} or databricks.yml in ${cwd}.`,
+    {
+      fix: 'Run "sluice init" to make one, or name a file.',
+      context: {path: cwd},
+    },
+  );
 }
 
 async function readConfig(path: string, shown: string): Promise<ConfigNode> {
@@ -56,11 +61,15 @@ async function readConfig(path: string, shown: string): Promise<ConfigNode> {
   } catch (error) {
     if (error instanceof IngestError) throw error;
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new IngestError('INVALID_SPEC', missing ? `There is no file ${shown}.` : `The file ${shown} cannot be read: ${messageOf(error)}.`, {
-      fix: missing ? 'Name a file that exists, or run "sluice init" to make one.' : 'Make it readable.',
-      context: {path: shown},
-      cause: error,
-    });
+    throw new IngestError(
+      'INVALID_SPEC',
+      missing ? `There is no file ${shown}.` : `The file ${shown} cannot be read: ${messageOf(error)}.`,
+      {
+        fix: missing ? 'Name a file that exists, or run "sluice init" to make one.' : 'Make it readable.',
+        context: {path: shown},
+        cause: error,
+      },
+    );
   }
 }
 
@@ -94,14 +103,33 @@ async function readIncluded(file: string, shown: string, entry: IncludeEntry): P
   const found = await stat(file).catch(() => null);
   if (found?.isFile() !== true) throw nothingIncluded(entry.item, entry.path, shown);
   const node = await readConfig(file, shown);
-  if (node.kind !== 'map') throw problemError({code: 'INVALID_SPEC', path: '', place: node.place, message: 'expected a mapping', fix: 'An included file has resources, targets or variables.'});
+  if (node.kind !== 'map')
+    throw problemError({
+      code: 'INVALID_SPEC',
+      path: '',
+      place: node.place,
+      message: 'expected a mapping',
+      fix: 'An included file has resources, targets or variables.',
+    });
   const nested = node.entries.get('include');
   if (nested === undefined) return node;
-  throw problemError({code: 'INVALID_SPEC', path: 'include', place: nested.keyPlace, message: 'an included file cannot include others', fix: 'Include them from the first file.'});
+  throw problemError({
+    code: 'INVALID_SPEC',
+    path: 'include',
+    place: nested.keyPlace,
+    message: 'an included file cannot include others',
+    fix: 'Include them from the first file.',
+  });
 }
 
 function nothingIncluded(item: ConfigNode, path: string, what: string): IngestError {
-  return problemError({code: 'INVALID_SPEC', path, place: item.place, message: `there is no file ${what}`, fix: 'Correct the path; it is relative to this file.'});
+  return problemError({
+    code: 'INVALID_SPEC',
+    path,
+    place: item.place,
+    message: `there is no file ${what}`,
+    fix: 'Correct the path; it is relative to this file.',
+  });
 }
 
 /** Two files that both define a resource are a mistake, not an override. */
@@ -125,11 +153,11 @@ function refuseDoubles(base: ConfigNode, included: ConfigMap): void {
 }
 
 /** A file with one pipeline, or with a definition alone, as the bundle that it stands for. */
-function asBundle(node: ConfigMap, key: string): Pick<LoadedFile, 'root' | 'writtenPaths'> {
+function asBundle(node: ConfigMap, key: string): Pick<LoadedFile, 'root' | 'writtenPath'> {
   const isPipeline = node.entries.has('ingestion_definition') || node.entries.has('pipeline_spec');
   if (!isPipeline && !node.entries.has('connection_name') && !node.entries.has('objects')) throw noForm(node);
-  const beside = pick(node, name => SINGLE_FILE_KEYS.includes(name));
-  const body = pick(node, name => !SINGLE_FILE_KEYS.includes(name));
+  const beside = pick(node, (name) => SINGLE_FILE_KEYS.includes(name));
+  const body = pick(node, (name) => !SINGLE_FILE_KEYS.includes(name));
   const pipelinePath = pathOfKey('resources.pipelines', key);
   const written = new Map([
     ['resources.connections', 'connections'],
@@ -137,9 +165,13 @@ function asBundle(node: ConfigMap, key: string): Pick<LoadedFile, 'root' | 'writ
   ]);
   let pipeline = body;
   if (!isPipeline) {
-    const definition = pick(body, name => !HOME_KEYS.includes(name));
+    const definition = pick(body, (name) => !HOME_KEYS.includes(name));
     const door = looksManaged(definition) ? 'ingestion_definition' : 'pipeline_spec';
-    pipeline = withEntry(pick(body, name => HOME_KEYS.includes(name)), door, definition);
+    pipeline = withEntry(
+      pick(body, (name) => HOME_KEYS.includes(name)),
+      door,
+      definition,
+    );
     written.set(`${pipelinePath}.${door}`, '');
   }
   const connections = beside.entries.get('connections');
@@ -148,7 +180,22 @@ function asBundle(node: ConfigMap, key: string): Pick<LoadedFile, 'root' | 'writ
   if (connections !== undefined) resources = withEntry(resources, 'connections', connections.node);
   const lake = beside.entries.get('lake');
   const root = withEntry({...node, entries: new Map<string, ConfigEntry>()}, 'resources', resources);
-  return {root: lake === undefined ? root : withEntry(root, 'lake', lake.node), writtenPaths: written};
+  return {
+    root: lake === undefined ? root : withEntry(root, 'lake', lake.node),
+    writtenPath: (path) => rewritten(path, written),
+  };
+}
+
+/** The path with the longest of the prefixes replaced. */
+function rewritten(path: string, written: ReadonlyMap<string, string>): string {
+  const prefixes = [...written.keys()].filter(
+    (prefix) => path === prefix || (path.startsWith(prefix) && '.['.includes(path.charAt(prefix.length))),
+  );
+  const longest = prefixes.sort((left, right) => right.length - left.length)[0];
+  if (longest === undefined) return path;
+  const rest = path.slice(longest.length);
+  const start = written.get(longest) ?? '';
+  return start === '' ? rest.replace(/^\./, '') : start + rest;
 }
 
 function noForm(node: ConfigMap): IngestError {
@@ -156,12 +203,25 @@ function noForm(node: ConfigMap): IngestError {
   for (const [key, entry] of node.entries) {
     const suggestion = known.includes(key) ? null : didYouMean(key, known);
     if (suggestion === null) continue;
-    return problemError({code: 'INVALID_SPEC', path: key, place: entry.keyPlace, message: 'unknown key', fix: `Did you mean "${suggestion}"?`});
+    return problemError({
+      code: 'INVALID_SPEC',
+      path: key,
+      place: entry.keyPlace,
+      message: 'unknown key',
+      fix: `Did you mean "${suggestion}"?`,
+    });
   }
-  return problemError({code: 'INVALID_SPEC', path: '', place: node.place, message: 'the file holds no pipeline', fix: FORMS});
+  return problemError({
+    code: 'INVALID_SPEC',
+    path: '',
+    place: node.place,
+    message: 'the file holds no pipeline',
+    fix: FORMS,
+  });
 }
 
-const FORMS = 'Write a bundle (resources.pipelines), one pipeline (ingestion_definition or pipeline_spec), or a definition (connection_name and objects).';
+const FORMS =
+  'Write a bundle (resources.pipelines), one pipeline (ingestion_definition or pipeline_spec), or a definition (connection_name and objects).';
 
 function pick(node: ConfigMap, keep: (key: string) => boolean): ConfigMap {
   return {...node, entries: new Map([...node.entries].filter(([key]) => keep(key)))};

@@ -1,4 +1,11 @@
-import {describeNode, pathOfKey, problemError, type ConfigEntry, type ConfigMap, type ConfigNode} from './config-node.ts';
+import {
+  describeNode,
+  pathOfKey,
+  problemError,
+  type ConfigEntry,
+  type ConfigMap,
+  type ConfigNode,
+} from './config-node.ts';
 
 /**
  * Lays `over` upon `base` as the official bundles do: mappings key by key, lists one after the other, other values
@@ -24,7 +31,12 @@ function mergeMaps(base: ConfigMap, over: ConfigMap, path: string): ConfigMap {
   const entries = new Map<string, ConfigEntry>(base.entries);
   for (const [key, entry] of over.entries) {
     const below = entries.get(key);
-    entries.set(key, below === undefined ? entry : {keyPlace: entry.keyPlace, node: mergeNodes(below.node, entry.node, pathOfKey(path, key))});
+    entries.set(
+      key,
+      below === undefined
+        ? entry
+        : {keyPlace: entry.keyPlace, node: mergeNodes(below.node, entry.node, pathOfKey(path, key))},
+    );
   }
   return {...base, entries};
 }

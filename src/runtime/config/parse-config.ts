@@ -1,4 +1,17 @@
-import {isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node, type Pair, type YAMLMap, type YAMLParseError, type YAMLWarning} from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type Node,
+  type Pair,
+  type YAMLMap,
+  type YAMLParseError,
+  type YAMLWarning,
+} from 'yaml';
 
 import {IngestError} from '../../core/errors.ts';
 import {problemError, type ConfigEntry, type ConfigMap, type ConfigNode, type Place} from './config-node.ts';
@@ -57,7 +70,8 @@ class TreeReader {
     if (node === null) return {kind: 'scalar', value: null, place};
     if (isAlias(node)) return this.read(this.targetOf(node, place), depth + 1);
     if (isMap(node)) return this.readMap(node, depth);
-    if (isSeq(node)) return {kind: 'list', items: node.items.map(item => this.read(item as Node | null, depth + 1)), place};
+    if (isSeq(node))
+      return {kind: 'list', items: node.items.map((item) => this.read(item as Node | null, depth + 1)), place};
     return {kind: 'scalar', value: this.scalarValue(node, place), place};
   }
 
@@ -67,7 +81,11 @@ class TreeReader {
     for (const pair of map.items) {
       const key = pair.key as Node | null;
       if (isScalar(key) && key.value === '<<' && key.type === 'PLAIN') merged.push(pair);
-      else entries.set(this.keyText(key), {node: this.read(pair.value as Node | null, depth + 1), keyPlace: this.placeOf(key)});
+      else
+        entries.set(this.keyText(key), {
+          node: this.read(pair.value as Node | null, depth + 1),
+          keyPlace: this.placeOf(key),
+        });
     }
     for (const pair of merged) this.mergeInto(entries, pair.value as Node | null, depth);
     return {kind: 'map', entries, place: this.placeOf(map)};
@@ -84,14 +102,16 @@ class TreeReader {
   }
 
   private keyText(key: Node | null): string {
-    if (isScalar(key) && key.value !== null) return typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
+    if (isScalar(key) && key.value !== null)
+      return typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
     throw syntaxError('a key must be text', this.placeOf(key));
   }
 
   private scalarValue(node: Node, place: Place): string | number | boolean | null {
     const value: unknown = isScalar(node) ? node.value : undefined;
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
-    if (typeof value !== 'number') throw syntaxError('a value of an unknown kind', place, 'Use text, numbers, true, false, lists and mappings.');
+    if (typeof value !== 'number')
+      throw syntaxError('a value of an unknown kind', place, 'Use text, numbers, true, false, lists and mappings.');
     // A double would silently change the number, for example a long account id.
     const safe = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
     if (!safe) throw syntaxError('the number is too large to be kept exactly', place, 'Put it in quotes.');

@@ -1,6 +1,13 @@
 import type {ErrorCode} from '../../core/error-codes.ts';
 import {didYouMean} from '../../core/suggest.ts';
-import {describeNode, pathOfKey, type ConfigEntry, type ConfigMap, type ConfigNode, type Problem} from './config-node.ts';
+import {
+  describeNode,
+  pathOfKey,
+  type ConfigEntry,
+  type ConfigMap,
+  type ConfigNode,
+  type Problem,
+} from './config-node.ts';
 
 /** A JSON Schema, or a part of one. */
 export type JsonSchema = {readonly [keyword: string]: unknown};
@@ -43,21 +50,37 @@ const REFERENCE = /\$\{[^}]*\}/;
 
 /** Any text but blank. */
 export function text(description: string): Shape<string> {
-  return scalar({type: 'string', pattern: '\\S', description}, 'text', value => (typeof value === 'string' && value.trim() !== '' ? value : undefined));
+  return scalar({type: 'string', pattern: '\\S', description}, 'text', (value) =>
+    typeof value === 'string' && value.trim() !== '' ? value : undefined,
+  );
 }
 
 /** A number within bounds (both inclusive); text that says one is taken where `fromText` says so. */
-export function number(description: string, limits: {readonly integer: boolean; readonly min: number; readonly max?: number; readonly fromText?: boolean}): Shape<number> {
+export function number(
+  description: string,
+  limits: {readonly integer: boolean; readonly min: number; readonly max?: number; readonly fromText?: boolean},
+): Shape<number> {
   const {integer, min, max = Number.MAX_SAFE_INTEGER} = limits;
   const kind = integer ? 'integer' : 'number';
-  const schema: JsonSchema = {type: kind, minimum: min, ...(limits.max === undefined ? {} : {maximum: max}), description};
+  const schema: JsonSchema = {
+    type: kind,
+    minimum: min,
+    ...(limits.max === undefined ? {} : {maximum: max}),
+    description,
+  };
   const expected = `${integer ? 'an integer' : 'a number'} ${limits.max === undefined ? `of at least ${min}` : `from ${min} to ${max}`}`;
   const accept = (value: unknown, loose: boolean): number | undefined => {
-    const found = typeof value === 'string' && (loose || limits.fromText === true) && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+    const found =
+      typeof value === 'string' && (loose || limits.fromText === true) && /^-?\d+(\.\d+)?$/.test(value)
+        ? Number(value)
+        : value;
     const fits = typeof found === 'number' && found >= min && found <= max && (!integer || Number.isSafeInteger(found));
     return fits ? found : undefined;
   };
-  const described = limits.fromText === true ? {anyOf: [schema, {type: 'string', pattern: integer ? '^\\d+$' : '^\\d+(\\.\\d+)?$'}], description} : schema;
+  const described =
+    limits.fromText === true
+      ? {anyOf: [schema, {type: 'string', pattern: integer ? '^\\d+$' : '^\\d+(\\.\\d+)?$'}], description}
+      : schema;
   return scalar(described, expected, accept);
 }
 
@@ -72,28 +95,54 @@ export function flag(description: string): Shape<boolean> {
 /** One of some words, in any case; reads as the word as it is written here. */
 export function word<W extends string>(description: string, words: readonly W[]): Shape<W> {
   const expected = `one of ${words.join(', ')}`;
-  const anyCase = words.map(one => [...one].map(character => (/[a-z]/i.test(character) ? `[${character.toUpperCase()}${character.toLowerCase()}]` : character)).join(''));
+  const anyCase = words.map((one) =>
+    [...one]
+      .map((character) =>
+        /[a-z]/i.test(character) ? `[${character.toUpperCase()}${character.toLowerCase()}]` : character,
+      )
+      .join(''),
+  );
   return {
     read(node, path, context) {
       if (isReference(node, context)) return INVALID;
       const found = node.kind === 'scalar' ? String(node.value).toLowerCase() : '';
-      const match = words.find(candidate => candidate.toLowerCase() === found);
-      return match ?? wrong(node, path, context, {expected, shown: node.kind === 'scalar' && node.value !== null ? JSON.stringify(node.value) : describeNode(node), suggestion: didYouMean(found.toUpperCase(), words)});
+      const match = words.find((candidate) => candidate.toLowerCase() === found);
+      return (
+        match ??
+        wrong(node, path, context, {
+          expected,
+          shown: node.kind === 'scalar' && node.value !== null ? JSON.stringify(node.value) : describeNode(node),
+          suggestion: didYouMean(found.toUpperCase(), words),
+        })
+      );
     },
     // The exact words first: editors offer them.
-    describe: definitions => ({...orReference(definitions, {enum: words}, {type: 'string', pattern: `^(${anyCase.join('|')})$`}), description}),
+    describe: (definitions) => ({
+      ...orReference(definitions, {enum: words}, {type: 'string', pattern: `^(${anyCase.join('|')})$`}),
+      description,
+    }),
   };
 }
 
 /** A list of values, at least `minItems` of them. */
-export function list<T>(item: Shape<T>, expected: string, limits: {readonly minItems?: number; readonly maxItems?: number; readonly unique?: boolean; readonly description?: string} = {}): Shape<readonly T[]> {
+export function list<T>(
+  item: Shape<T>,
+  expected: string,
+  limits: {
+    readonly minItems?: number;
+    readonly maxItems?: number;
+    readonly unique?: boolean;
+    readonly description?: string;
+  } = {},
+): Shape<readonly T[]> {
   const {minItems = 0, maxItems = Infinity, unique = false} = limits;
   return {
     read(node, path, context) {
       if (isReference(node, context)) return INVALID;
       if (node.kind !== 'list') return wrong(node, path, context, {expected});
       if (node.items.length < minItems) return wrong(node, path, context, {expected, shown: 'an empty list'});
-      if (node.items.length > maxItems) return wrong(node, path, context, {expected, shown: `${node.items.length} entries`});
+      if (node.items.length > maxItems)
+        return wrong(node, path, context, {expected, shown: `${node.items.length} entries`});
       const values: T[] = [];
       for (const [index, inner] of node.items.entries()) {
         const value = item.read(inner, `${path}[${index}]`, context);
@@ -102,10 +151,23 @@ export function list<T>(item: Shape<T>, expected: string, limits: {readonly minI
       if (values.length < node.items.length) return INVALID;
       const repeated = unique ? values.findIndex((value, index) => values.indexOf(value) !== index) : -1;
       const culprit = node.items[repeated];
-      if (culprit !== undefined) return report(culprit, `${path}[${repeated}]`, context, {code: 'INVALID_SPEC', message: 'the same entry stands in the list twice', fix: 'Remove one.'});
+      if (culprit !== undefined)
+        return report(culprit, `${path}[${repeated}]`, context, {
+          code: 'INVALID_SPEC',
+          message: 'the same entry stands in the list twice',
+          fix: 'Remove one.',
+        });
       return values;
     },
-    describe: definitions => orReference(definitions, {type: 'array', items: item.describe(definitions), ...(minItems > 0 ? {minItems} : {}), ...(maxItems < Infinity ? {maxItems} : {}), ...(unique ? {uniqueItems: true} : {}), ...(limits.description === undefined ? {} : {description: limits.description})}),
+    describe: (definitions) =>
+      orReference(definitions, {
+        type: 'array',
+        items: item.describe(definitions),
+        ...(minItems > 0 ? {minItems} : {}),
+        ...(maxItems < Infinity ? {maxItems} : {}),
+        ...(unique ? {uniqueItems: true} : {}),
+        ...(limits.description === undefined ? {} : {description: limits.description}),
+      }),
   };
 }
 
@@ -125,7 +187,12 @@ export function record<T>(item: Shape<T>, expected: string, description = ''): S
       }
       return valid ? values : INVALID;
     },
-    describe: definitions => orReference(definitions, {type: 'object', additionalProperties: orNothing(item.describe(definitions)), ...(description === '' ? {} : {description})}),
+    describe: (definitions) =>
+      orReference(definitions, {
+        type: 'object',
+        additionalProperties: orNothing(item.describe(definitions)),
+        ...(description === '' ? {} : {description}),
+      }),
   };
 }
 
@@ -184,9 +251,13 @@ export function optional<T>(shape: Shape<T>): Field<T | undefined> {
 export function refused(reason: string, allowed: readonly (string | boolean)[] = []): Field<undefined> {
   const shape: Shape<undefined> = {
     read(node, path, context) {
-      if (node.kind === 'scalar' && allowed.some(value => value === node.value)) return undefined;
+      if (node.kind === 'scalar' && allowed.some((value) => value === node.value)) return undefined;
       if (isReference(node, context)) return INVALID;
-      return report(node, path, context, {code: 'UNSUPPORTED', message: `Sluice does not support this setting: ${reason}`, fix: 'Remove it.'});
+      return report(node, path, context, {
+        code: 'UNSUPPORTED',
+        message: `Sluice does not support this setting: ${reason}`,
+        fix: 'Remove it.',
+      });
     },
     describe: () => ({enum: allowed.length === 0 ? [null] : allowed, description: `Not supported: ${reason}.`}),
   };
@@ -197,7 +268,8 @@ export function refused(reason: string, allowed: readonly (string | boolean)[] =
 export function ignored(reason: string, quiet = false): Field<undefined> {
   const shape: Shape<undefined> = {
     read(node, path, context) {
-      if (!quiet) context.warnings.push({code: 'INVALID_SPEC', path, place: node.place, message: `has no effect: ${reason}`});
+      if (!quiet)
+        context.warnings.push({code: 'INVALID_SPEC', path, place: node.place, message: `has no effect: ${reason}`});
       return undefined;
     },
     describe: () => ({description: `Has no effect in Sluice: ${reason}.`}),
@@ -206,13 +278,23 @@ export function ignored(reason: string, quiet = false): Field<undefined> {
 }
 
 /** Reports a problem at a value. */
-export function report(node: ConfigNode, path: string, context: ShapeContext, problem: {readonly code: ErrorCode; readonly message: string; readonly fix?: string}): typeof INVALID {
+export function report(
+  node: ConfigNode,
+  path: string,
+  context: ShapeContext,
+  problem: {readonly code: ErrorCode; readonly message: string; readonly fix?: string},
+): typeof INVALID {
   context.problems.push({...problem, path, place: node.place});
   return INVALID;
 }
 
 /** Reports that a value is not what was expected, without showing texts. */
-export function wrong(node: ConfigNode, path: string, context: ShapeContext, found: {readonly expected: string; readonly shown?: string; readonly suggestion?: string | null}): typeof INVALID {
+export function wrong(
+  node: ConfigNode,
+  path: string,
+  context: ShapeContext,
+  found: {readonly expected: string; readonly shown?: string; readonly suggestion?: string | null},
+): typeof INVALID {
   const {expected, shown = describeNode(node), suggestion = null} = found;
   const fix = suggestion === null ? fixFor(node, expected) : `Did you mean ${suggestion}?`;
   return report(node, path, context, {code: 'INVALID_SPEC', message: `expected ${expected}, found ${shown}`, fix});
@@ -220,12 +302,22 @@ export function wrong(node: ConfigNode, path: string, context: ShapeContext, fou
 
 /** True for text with a `${...}` where those may still stand. */
 export function isReference(node: ConfigNode, context: ShapeContext): boolean {
-  return context.allowReferences && node.kind === 'scalar' && typeof node.value === 'string' && REFERENCE.test(node.value);
+  return (
+    context.allowReferences && node.kind === 'scalar' && typeof node.value === 'string' && REFERENCE.test(node.value)
+  );
 }
 
 /** One of the schemas, or a `${...}` in its place. */
-export function orReference(definitions: Map<string, JsonSchema>, schema: JsonSchema, ...others: readonly JsonSchema[]): JsonSchema {
-  definitions.set('reference', {type: 'string', pattern: '\\$\\{[^}]*\\}', description: 'A reference, for example ${var.name} or ${env.NAME}.'});
+export function orReference(
+  definitions: Map<string, JsonSchema>,
+  schema: JsonSchema,
+  ...others: readonly JsonSchema[]
+): JsonSchema {
+  definitions.set('reference', {
+    type: 'string',
+    pattern: '\\$\\{[^}]*\\}',
+    description: 'A reference, for example ${var.name} or ${env.NAME}.',
+  });
   const {description, ...rest} = schema;
   return {anyOf: [rest, ...others, {$ref: '#/$defs/reference'}], ...(description === undefined ? {} : {description})};
 }
@@ -241,11 +333,16 @@ export function scalar<T>(schema: JsonSchema, expected: string, accept: Accept<T
       if (value !== undefined) return value;
       return wrong(node, path, context, {expected, ...(isBlank(node) ? {shown: 'blank text'} : {})});
     },
-    describe: definitions => (schema['type'] === 'string' ? schema : orReference(definitions, schema)),
+    describe: (definitions) => (schema['type'] === 'string' ? schema : orReference(definitions, schema)),
   };
 }
 
-function readFields<F extends Fields>(node: ConfigMap, fields: F, path: string, context: ShapeContext): StructOf<F> | typeof INVALID {
+function readFields<F extends Fields>(
+  node: ConfigMap,
+  fields: F,
+  path: string,
+  context: ShapeContext,
+): StructOf<F> | typeof INVALID {
   const values: Record<string, unknown> = {};
   let valid = true;
   for (const [key, field] of Object.entries(fields)) {
@@ -278,33 +375,48 @@ function reportUnknownKeys(node: ConfigMap, fields: Fields, path: string, contex
   return known;
 }
 
-function reportUnknownKey(key: string, entry: ConfigEntry, fields: Fields, where: {readonly path: string; readonly context: ShapeContext}): void {
-  const candidates = Object.keys(fields).filter(name => fields[name]?.supported === true);
+function reportUnknownKey(
+  key: string,
+  entry: ConfigEntry,
+  fields: Fields,
+  where: {readonly path: string; readonly context: ShapeContext},
+): void {
+  const candidates = Object.keys(fields).filter((name) => fields[name]?.supported === true);
   const suggestion = didYouMean(key, candidates);
   const fix = suggestion === null ? `Known here: ${candidates.join(', ')}.` : `Did you mean "${suggestion}"?`;
-  where.context.problems.push({code: 'INVALID_SPEC', path: pathOfKey(where.path, key), place: entry.keyPlace, message: 'unknown key', fix});
+  where.context.problems.push({
+    code: 'INVALID_SPEC',
+    path: pathOfKey(where.path, key),
+    place: entry.keyPlace,
+    message: 'unknown key',
+    fix,
+  });
 }
 
-function describeStruct<F extends Fields>(fields: F, options: StructOptions<StructOf<F>>, definitions: Map<string, JsonSchema>): JsonSchema {
+function describeStruct<F extends Fields>(
+  fields: F,
+  options: StructOptions<StructOf<F>>,
+  definitions: Map<string, JsonSchema>,
+): JsonSchema {
   const properties: Record<string, JsonSchema> = {};
   for (const [key, field] of Object.entries(fields)) {
     const schema = field.shape.describe(definitions);
     properties[key] = field.required ? schema : orNothing(schema);
   }
-  const requiredKeys = Object.keys(fields).filter(key => fields[key]?.required === true);
+  const requiredKeys = Object.keys(fields).filter((key) => fields[key]?.required === true);
   return {
     type: 'object',
     ...(options.description === undefined ? {} : {description: options.description}),
     properties,
     additionalProperties: false,
     ...(requiredKeys.length > 0 ? {required: requiredKeys} : {}),
-    ...(options.rules === undefined ? {} : {allOf: options.rules.map(rule => rule.schema)}),
+    ...(options.rules === undefined ? {} : {allOf: options.rules.map((rule) => rule.schema)}),
   };
 }
 
 /** `key:` without a value is as good as no key. */
 function orNothing(schema: JsonSchema): JsonSchema {
-  if (Object.keys(schema).every(keyword => keyword === 'description')) return schema;
+  if (Object.keys(schema).every((keyword) => keyword === 'description')) return schema;
   if (typeof schema['type'] === 'string') return {...schema, type: [schema['type'], 'null']};
   if (Array.isArray(schema['anyOf'])) return {...schema, anyOf: [...(schema['anyOf'] as unknown[]), {type: 'null'}]};
   if (Array.isArray(schema['enum'])) return {...schema, enum: [...new Set([...(schema['enum'] as unknown[]), null])]};
@@ -320,7 +432,9 @@ function isBlank(node: ConfigNode): boolean {
 }
 
 function fixFor(node: ConfigNode, expected: string): string {
-  if (expected === 'text' && node.kind === 'scalar' && node.value !== null && typeof node.value !== 'string') return 'Put it in quotes.';
-  if (expected.startsWith('a list') && node.kind === 'scalar' && typeof node.value === 'string') return 'Write it as a list: [value].';
+  if (expected === 'text' && node.kind === 'scalar' && node.value !== null && typeof node.value !== 'string')
+    return 'Put it in quotes.';
+  if (expected.startsWith('a list') && node.kind === 'scalar' && typeof node.value === 'string')
+    return 'Write it as a list: [value].';
   return `Give ${expected}.`;
 }

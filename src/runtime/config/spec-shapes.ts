@@ -90,51 +90,105 @@ export interface DefinitionText {
 
 const NAMES = 'a list of strings';
 
-const optionScalar: Shape<OptionValue> = scalar({type: ['string', 'number', 'boolean']}, 'text, a number, true, false or a list of strings', value => value ?? undefined);
-const optionTexts = list(scalar({type: 'string'}, 'text', value => (typeof value === 'string' ? value : undefined)), 'a list of strings');
+const optionScalar: Shape<OptionValue> = scalar(
+  {type: ['string', 'number', 'boolean']},
+  'text, a number, true, false or a list of strings',
+  (value) => value ?? undefined,
+);
+const optionTexts = list(
+  scalar({type: 'string'}, 'text', (value) => (typeof value === 'string' ? value : undefined)),
+  'a list of strings',
+);
 
 /** The value of an option. */
 export const optionValueShape: Shape<OptionValue> = {
   read: (node, path, context) => (node.kind === 'list' ? optionTexts : optionScalar).read(node, path, context),
-  describe: definitions => orReference(definitions, {type: ['string', 'number', 'boolean']}, {type: 'array', items: {type: 'string'}}),
+  describe: (definitions) =>
+    orReference(definitions, {type: ['string', 'number', 'boolean']}, {type: 'array', items: {type: 'string'}}),
 };
 
 /** Options by name. */
 export const optionMapShape: Shape<OptionMap> = record(optionValueShape, 'a mapping of option names to values');
 
-const propertyShape: Shape<string> = scalar({type: ['string', 'number', 'boolean']}, 'text', value => (value === null ? undefined : String(value)));
+const propertyShape: Shape<string> = scalar({type: ['string', 'number', 'boolean']}, 'text', (value) =>
+  value === null ? undefined : String(value),
+);
 
-const scdTypeShape: Shape<ScdType> = word('SCD_TYPE_1 keeps the newest row of a key, SCD_TYPE_2 its history, APPEND_ONLY every row.', ['SCD_TYPE_1', 'SCD_TYPE_2', 'APPEND_ONLY']);
+const scdTypeShape: Shape<ScdType> = word(
+  'SCD_TYPE_1 keeps the newest row of a key, SCD_TYPE_2 its history, APPEND_ONLY every row.',
+  ['SCD_TYPE_1', 'SCD_TYPE_2', 'APPEND_ONLY'],
+);
 
-const deletionVectorsWord = word('Whether deletes mark rows instead of rewriting files; `auto` decides by the size of the first load.', ['auto', 'true', 'false']);
+const deletionVectorsWord = word(
+  'Whether deletes mark rows instead of rewriting files; `auto` decides by the size of the first load.',
+  ['auto', 'true', 'false'],
+);
 const deletionVectorsShape: Shape<TableConfiguration['deletionVectors']> = {
   ...deletionVectorsWord,
-  describe: definitions => orReference(definitions, {enum: ['auto', 'true', 'false', true, false]}, {type: 'string', pattern: '^[Aa][Uu][Tt][Oo]$'}),
+  describe: (definitions) =>
+    orReference(
+      definitions,
+      {enum: ['auto', 'true', 'false', true, false]},
+      {type: 'string', pattern: '^[Aa][Uu][Tt][Oo]$'},
+    ),
 };
 
 const eitherColumns: Rule<{readonly include_columns: unknown; readonly exclude_columns: unknown}> = {
-  check: value =>
+  check: (value) =>
     value.include_columns === undefined || value.exclude_columns === undefined
       ? null
-      : {code: 'INVALID_SPEC', message: 'include_columns and exclude_columns exclude each other', fix: 'Keep one: include_columns freezes the columns, exclude_columns follows new ones.'},
-  schema: {not: {required: ['include_columns', 'exclude_columns'], properties: {include_columns: {type: 'array'}, exclude_columns: {type: 'array'}}}},
+      : {
+          code: 'INVALID_SPEC',
+          message: 'include_columns and exclude_columns exclude each other',
+          fix: 'Keep one: include_columns freezes the columns, exclude_columns follows new ones.',
+        },
+  schema: {
+    not: {
+      required: ['include_columns', 'exclude_columns'],
+      properties: {include_columns: {type: 'array'}, exclude_columns: {type: 'array'}},
+    },
+  },
 };
 
-const onDuplicateKeyShape: Shape<TableConfiguration['onDuplicateKey']> = word('A snapshot that holds a key twice: fail, or quarantine all but one row.', ['fail', 'quarantine']);
+const onDuplicateKeyShape: Shape<TableConfiguration['onDuplicateKey']> = word(
+  'A snapshot that holds a key twice: fail, or quarantine all but one row.',
+  ['fail', 'quarantine'],
+);
 
 const queryBasedShape = (texts: boolean): Shape<QueryBasedText> =>
   struct({
     cursor_columns: optional(list(text('A column.'), 'a list of one string', {minItems: 1, maxItems: 1})),
     deletion_condition: optional(text('Rows that meet it are deletes; the grammar of row_filter.')),
-    hard_deletion_sync_min_interval_in_seconds: optional(number('Least time between two scans of the keys that look for deleted rows.', {integer: true, min: 0, fromText: texts})),
+    hard_deletion_sync_min_interval_in_seconds: optional(
+      number('Least time between two scans of the keys that look for deleted rows.', {
+        integer: true,
+        min: 0,
+        fromText: texts,
+      }),
+    ),
   });
 
 /** Settings that are Sluice's own. `texts`: numbers may be written as text. */
 const ownFields = (texts: boolean) => ({
   deletion_vectors: optional(deletionVectorsShape),
-  max_rescued_values: optional(number('The flow fails when more values than this do not fit their column.', {integer: true, min: 0, fromText: texts})),
-  max_quarantined_rows: optional(number('The flow fails when more rows than this cannot land.', {integer: true, min: 0, fromText: texts})),
-  max_deleted_percent: optional(number('Largest share of the table that one key scan may delete; default 20.', {integer: false, min: 0, max: 100, fromText: texts})),
+  max_rescued_values: optional(
+    number('The flow fails when more values than this do not fit their column.', {
+      integer: true,
+      min: 0,
+      fromText: texts,
+    }),
+  ),
+  max_quarantined_rows: optional(
+    number('The flow fails when more rows than this cannot land.', {integer: true, min: 0, fromText: texts}),
+  ),
+  max_deleted_percent: optional(
+    number('Largest share of the table that one key scan may delete; default 20.', {
+      integer: false,
+      min: 0,
+      max: 100,
+      fromText: texts,
+    }),
+  ),
   max_records_per_batch: optional(number('Rows of a micro-batch.', {integer: true, min: 1, fromText: texts})),
   on_duplicate_key: optional(onDuplicateKeyShape),
 });
@@ -149,7 +203,8 @@ const refusedFields = {
   storage_mode: refused('it is for the Google Drive connector'),
 } satisfies Record<string, Field<undefined>>;
 
-const columns = (description: string): Field<readonly string[] | undefined> => optional(list(text('A column.'), NAMES, {unique: true, description}));
+const columns = (description: string): Field<readonly string[] | undefined> =>
+  optional(list(text('A column.'), NAMES, {unique: true, description}));
 
 /** `table_configuration` of `ingestion_definition`. */
 export const tableConfigurationShape: Shape<TableConfigurationText> = struct(
@@ -159,7 +214,7 @@ export const tableConfigurationShape: Shape<TableConfigurationText> = struct(
     sequence_by: columns('Columns that order the changes of a key; default: the cursor.'),
     include_columns: columns('Only these columns land; new columns of the source do not.'),
     exclude_columns: columns('All columns but these land, new ones too.'),
-    row_filter: optional(text('A condition on source columns, for example `status = \'open\' AND total >= 10`.')),
+    row_filter: optional(text("A condition on source columns, for example `status = 'open' AND total >= 10`.")),
     clustering_columns: columns('Columns by which Delta clusters the files.'),
     table_properties: optional(record(propertyShape, 'a mapping of property names to text', 'Delta table properties.')),
     query_based_connector_config: optional(queryBasedShape(false)),
@@ -213,14 +268,18 @@ const communityConfigurationShape: Shape<CommunityConfiguration> = {
   },
   describe(definitions) {
     const schema = communitySettings.describe(definitions);
-    definitions.set('community_table_configuration', {...schema, additionalProperties: {description: 'An option of the source.'}});
+    definitions.set('community_table_configuration', {
+      ...schema,
+      additionalProperties: {description: 'An option of the source.'},
+    });
     return {$ref: '#/$defs/community_table_configuration'};
   },
 };
 
 /** In the community form a mapping, or a list of something else than text, is the JSON text of itself. */
 function flattened(node: ConfigNode): ConfigNode {
-  const isTextList = node.kind === 'list' && node.items.every(item => item.kind === 'scalar' && typeof item.value === 'string');
+  const isTextList =
+    node.kind === 'list' && node.items.every((item) => item.kind === 'scalar' && typeof item.value === 'string');
   if (node.kind === 'scalar' || isTextList) return node;
   return {kind: 'scalar', value: JSON.stringify(plainValue(node)), place: node.place};
 }
@@ -230,12 +289,22 @@ function namesShape(commas: boolean): Shape<readonly string[]> {
   const names = list(text('A column.'), NAMES, {unique: true});
   return {
     read(node, path, context) {
-      if (node.kind !== 'scalar' || typeof node.value !== 'string' || isReference(node, context)) return names.read(node, path, context);
+      if (node.kind !== 'scalar' || typeof node.value !== 'string' || isReference(node, context))
+        return names.read(node, path, context);
       const parts = namesOf(node.value.trim(), commas);
       if (parts === null) return wrong(node, path, context, {expected: NAMES, shown: 'text that is no JSON list'});
-      return names.read({kind: 'list', items: parts.map(value => ({kind: 'scalar', value, place: node.place})), place: node.place}, path, context);
+      return names.read(
+        {kind: 'list', items: parts.map((value) => ({kind: 'scalar', value, place: node.place})), place: node.place},
+        path,
+        context,
+      );
     },
-    describe: definitions => orReference(definitions, {type: 'array', items: {type: 'string', pattern: '\\S'}, uniqueItems: true}, {type: 'string', pattern: '\\S'}),
+    describe: (definitions) =>
+      orReference(
+        definitions,
+        {type: 'array', items: {type: 'string', pattern: '\\S'}, uniqueItems: true},
+        {type: 'string', pattern: '\\S'},
+      ),
   };
 }
 
@@ -243,17 +312,23 @@ function namesOf(value: string, commas: boolean): readonly string[] | null {
   if (value.startsWith('[')) {
     try {
       const parsed: unknown = JSON.parse(value);
-      return Array.isArray(parsed) && parsed.every(item => typeof item === 'string') ? parsed : null;
+      return Array.isArray(parsed) && parsed.every((item) => typeof item === 'string') ? parsed : null;
     } catch {
       // Not JSON: the caller says so with path and place.
       return null;
     }
   }
   if (!commas) return [value];
-  return value.split(',').map(part => part.trim()).filter(part => part !== '');
+  return value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
-const communityOptionsShape: Shape<{readonly options: OptionMap}> = struct({options: required(optionMapShape)}, {name: 'community_connector_options'});
+const communityOptionsShape: Shape<{readonly options: OptionMap}> = struct(
+  {options: required(optionMapShape)},
+  {name: 'community_connector_options'},
+);
 
 /** `connector_options`: by connector, or under `community_connector_options.options`. */
 const connectorOptionsShape: Shape<ReadonlyMap<string, OptionMap>> = {
@@ -263,7 +338,10 @@ const connectorOptionsShape: Shape<ReadonlyMap<string, OptionMap>> = {
     const groups = new Map<string, OptionMap>();
     let valid = true;
     for (const [key, entry] of node.entries) {
-      const options = key === COMMUNITY_OPTIONS ? unwrap(communityOptionsShape.read(entry.node, pathOfKey(path, key), context)) : optionMapShape.read(entry.node, pathOfKey(path, key), context);
+      const options =
+        key === COMMUNITY_OPTIONS
+          ? unwrap(communityOptionsShape.read(entry.node, pathOfKey(path, key), context))
+          : optionMapShape.read(entry.node, pathOfKey(path, key), context);
       if (options === INVALID) valid = false;
       else groups.set(key, options);
     }
@@ -271,7 +349,12 @@ const connectorOptionsShape: Shape<ReadonlyMap<string, OptionMap>> = {
   },
   describe(definitions) {
     const anyConnector = optionMapShape.describe(definitions);
-    return {type: 'object', properties: {[COMMUNITY_OPTIONS]: communityOptionsShape.describe(definitions)}, additionalProperties: anyConnector, description: 'Options of the source table, under the connector\'s name.'};
+    return {
+      type: 'object',
+      properties: {[COMMUNITY_OPTIONS]: communityOptionsShape.describe(definitions)},
+      additionalProperties: anyConnector,
+      description: "Options of the source table, under the connector's name.",
+    };
   },
 };
 
@@ -315,14 +398,21 @@ const schemaShape: Shape<SchemaText> = struct(
 const REPORT = refused('reports are not ingested yet; name tables or schemas');
 
 const oneKind: Rule<{readonly table: unknown; readonly schema: unknown}> = {
-  check: value =>
+  check: (value) =>
     (value.table === undefined) === (value.schema === undefined)
-      ? {code: 'INVALID_SPEC', message: 'an object is exactly one of table and schema', fix: 'Write one entry of the list for each.'}
+      ? {
+          code: 'INVALID_SPEC',
+          message: 'an object is exactly one of table and schema',
+          fix: 'Write one entry of the list for each.',
+        }
       : null,
   schema: {oneOf: [{required: ['table']}, {required: ['schema']}]},
 };
 
-const managedObject: Shape<ObjectText> = struct({table: optional(tableShape), schema: optional(schemaShape), report: REPORT}, {rules: [oneKind]});
+const managedObject: Shape<ObjectText> = struct(
+  {table: optional(tableShape), schema: optional(schemaShape), report: REPORT},
+  {rules: [oneKind]},
+);
 
 const OBJECTS = 'a list with at least one table or schema';
 
@@ -361,7 +451,9 @@ const communityTableShape: Shape<CommunityTableText> = struct(
 const communityDefinition = struct(
   {
     connection_name: required(text('Name of the connection.')),
-    objects: required(list(struct({table: required(communityTableShape)}), 'a list with at least one table', {minItems: 1})),
+    objects: required(
+      list(struct({table: required(communityTableShape)}), 'a list with at least one table', {minItems: 1}),
+    ),
   },
   {name: 'pipeline_spec'},
 );
@@ -373,24 +465,33 @@ export const pipelineSpecShape: Shape<DefinitionText> = {
     if (value === INVALID) return INVALID;
     const objects = value.objects.map(({table}): ObjectText => {
       const {table_configuration: configuration, ...rest} = table;
-      return {table: {...rest, table_configuration: configuration?.settings, options: configuration?.options ?? new Map<string, OptionValue>()}, schema: undefined};
+      return {
+        table: {
+          ...rest,
+          table_configuration: configuration?.settings,
+          options: configuration?.options ?? new Map<string, OptionValue>(),
+        },
+        schema: undefined,
+      };
     });
     return {connection_name: value.connection_name, objects, table_configuration: undefined};
   },
-  describe: definitions => communityDefinition.describe(definitions),
+  describe: (definitions) => communityDefinition.describe(definitions),
 };
 
 /** Keys that only `ingestion_definition` has: a bare file with one of them is no `pipeline_spec`. */
 export function looksManaged(node: ConfigNode): boolean {
   if (node.kind !== 'map') return false;
-  if ([...node.entries.keys()].some(key => key !== 'connection_name' && key !== 'objects')) return true;
+  if ([...node.entries.keys()].some((key) => key !== 'connection_name' && key !== 'objects')) return true;
   const objects = node.entries.get('objects')?.node;
   const items = objects?.kind === 'list' ? objects.items : [];
-  return items.some(item => {
+  return items.some((item) => {
     if (item.kind !== 'map') return false;
     if (item.entries.has('schema') || item.entries.has('report')) return true;
     const table = item.entries.get('table')?.node;
-    return table?.kind === 'map' && ['source_catalog', 'source_schema', 'connector_options'].some(key => table.entries.has(key));
+    return (
+      table?.kind === 'map' &&
+      ['source_catalog', 'source_schema', 'connector_options'].some((key) => table.entries.has(key))
+    );
   });
 }
-
