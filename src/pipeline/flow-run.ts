@@ -85,8 +85,7 @@ export class FlowRun {
   }
 
   async #runIncremental(): Promise<void> {
-    const interrupted = this.#destination?.batch?.inSnapshot === true;
-    const refreshing = (this.#request.fullRefresh && this.#destination !== null) || interrupted;
+    const refreshing = this.#isRefresh(this.#destination);
     let start = this.#request.fullRefresh ? NOWHERE : (this.#destination?.batch?.end ?? NOWHERE);
     const seen = new Set<string>();
     for (let isFirst = true; ; isFirst = false) {
@@ -103,6 +102,13 @@ export class FlowRun {
     if (refreshing) await this.#apply('replace', emptyBatch(start), start);
     await this.#ensureTable(0);
     if (!refreshing) await this.#scanKeys();
+  }
+
+  /** True when the rows are read anew and swapped in one commit: on request, to go on with such a read, or when rows are there and nobody knows how far they go. */
+  #isRefresh(destination: Destination | null): boolean {
+    if (destination === null) return false;
+    const isUnknown = destination.batch === null && destination.table.snapshot.files.size > 0;
+    return this.#request.fullRefresh || destination.batch?.inSnapshot === true || isUnknown;
   }
 
   async #runSnapshot(): Promise<void> {

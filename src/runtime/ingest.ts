@@ -1,0 +1,35 @@
+import type {PipelineSpec} from '../pipeline/spec.ts';
+import type {RunUpdate} from '../pipeline/events.ts';
+import type {RunOptions, RunResult} from './api.ts';
+import {loadPipelineObject} from './config/load.ts';
+import {runUpdateHere} from './update.ts';
+
+/** Options of {@link ingest}. */
+export interface IngestOptions extends Partial<Omit<RunOptions, 'onUpdate' | 'lake'>> {
+  /** Folder of the lake; default `./lake`. */
+  readonly lake?: string;
+  /** What the run says while it goes on. */
+  readonly onUpdate?: (update: RunUpdate) => void;
+}
+
+/**
+ * Runs a pipeline once, in this process, and resolves when all its flows have ended: a failed flow is in the result, not
+ * thrown.
+ * @param spec a bundle, an `ingestion_definition` or a `pipeline_spec` as plain data, in the form of the YAML files; or what `loadPipelines` gave.
+ * @throws INVALID_*, UNKNOWN_*, MISSING_SECRET before anything is written; CONCURRENT_RUN when another process runs the pipeline.
+ */
+export async function ingest(spec: object, options: IngestOptions = {}): Promise<RunResult> {
+  const pipeline = isResolved(spec) ? spec : await loadPipelineObject(spec);
+  return runUpdateHere(pipeline, {
+    ...options,
+    lake: options.lake ?? './lake',
+    signal: options.signal ?? new AbortController().signal,
+    tables: options.tables ?? [],
+    fullRefresh: options.fullRefresh ?? false,
+    onUpdate: options.onUpdate ?? ((): undefined => undefined),
+  });
+}
+
+function isResolved(spec: object): spec is PipelineSpec {
+  return 'connection' in spec && 'objects' in spec && 'key' in spec;
+}

@@ -1,0 +1,97 @@
+import {typeToDdl} from '../core/schema-ddl.ts';
+import type {StructType} from '../core/types.ts';
+import {evolveSchema, openDestination, type Destination} from '../pipeline/destination.ts';
+import type {SelectedTable} from '../pipeline/discover.ts';
+import {choosesVectors} from '../pipeline/flow-run.ts';
+import {resolveFlow} from '../pipeline/resolve-flow.ts';
+import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
+import {describe} from '../pipeline/run-flow.ts';
+import type {PipelineSpec} from '../pipeline/spec.ts';
+import type {LakeOptions, PlannedTable} from './api.ts';
+import {openSession, type Session} from './session.ts';
+
+/** What a run would create, change or reload. Writes nothing; a table that cannot be planned says why. */
+export async function planPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly PlannedTable[]> {
+  await using session = await openSession(spec, options);
+  const planned: PlannedTable[] = [];
+  for (const table of await session.select(options.tables)) planned.push(await planTable(session, table));
+  return planned;
+}
+
+async function planTable(session: Session, table: SelectedTable): Promise<PlannedTable> {
+  try {
+    const flow = await resolveFlow(session.open, table.object, table.sourceTable, session.ctx);
+    const destination = await openDestination(session.bench.context, flow, session.spec.key);
+    const estimate = destination === null ? await session.open.connector.estimate?.(flow.sourceTable, flow.options, session.ctx) : undefined;
+    return planned(flow, destination, estimate ?? {});
+  } catch (error) {
+    const {code, message, fix} = describe(error, session.ctx.signal);
+    return {...NOTHING, flow: table.flow, sourceTable: table.sourceTable, action: 'blocked', error: {code, message, ...(fix === undefined ? {} : {fix})}};
+  }
+}
+
+const NOTHING: Omit<PlannedTable, 'flow' | 'sourceTable' | 'action'> = {
+  ingestionType: '',
+  scdType: '',
+  keys: [],
+  sequence: [],
+  columns: [],
+  deletionVectors: false,
+  readers: {can: [], cannot: []},
+  estimatedRows: null,
+  notes: [],
+};
+
+function planned(flow: ResolvedFlow, destination: Destination | null, estimate: {readonly rows?: number; readonly bytes?: number}): PlannedTable {
+  const vectors = destination === null ? choosesVectors(flow, estimate.bytes ?? 0) : hasVectors(destination);
+  const evolution = destination === null ? null : evolveSchema(flow, destination.table.snapshot.schema, flow.ingestionType === 'snapshot');
+  const changes = evolution !== null && (evolution.added.length > 0 || evolution.dropped.length > 0);
+  return {
+    flow: flow.name,
+    sourceTable: flow.sourceTable,
+    action: destination === null ? 'create' : changes ? 'evolve' : 'continue',
+    ingestionType: flow.ingestionType,
+    scdType: flow.target === 'append' ? 'APPEND_ONLY' : 'SCD_TYPE_1',
+    keys: flow.keys,
+    sequence: flow.sequence,
+    columns: columnsOf(flow, destination?.table.snapshot.schema ?? null),
+    deletionVectors: vectors,
+    readers: vectors ? WITH_VECTORS : WITHOUT_VECTORS,
+    estimatedRows: estimate.rows ?? null,
+    notes: notesOf(flow, destination),
+  };
+}
+
+/** Who reads tables with deletion vectors: as known in 2026; the interop tests read with Spark and delta-rs. */
+const WITH_VECTORS: PlannedTable['readers'] = {
+  can: ['Spark + Delta 3 and later', 'Databricks', 'delta-rs 1.1 and later', 'DuckDB delta extension', 'Sluice'],
+  cannot: ['pandas and Polars with an older deltalake', 'readers of Delta protocol 1 and 2'],
+};
+const WITHOUT_VECTORS: PlannedTable['readers'] = {can: ['every reader of Delta protocol 1 and later'], cannot: []};
+
+function hasVectors(destination: Destination): boolean {
+  return destination.table.snapshot.metadata.configuration['delta.enableDeletionVectors'] === 'true';
+}
+
+function columnsOf(flow: ResolvedFlow, current: StructType | null): PlannedTable['columns'] {
+  const known = new Set(current?.fields.map(field => field.name));
+  const wanted = new Set(flow.tableSchema.fields.map(field => field.name));
+  const columns: PlannedTable['columns'][number][] = flow.tableSchema.fields.map(field => ({
+    name: field.name,
+    type: typeToDdl(field.type),
+    change: current === null || !known.has(field.name) ? 'new' : 'same',
+  }));
+  for (const field of current?.fields ?? []) if (!wanted.has(field.name)) columns.push({name: field.name, type: typeToDdl(field.type), change: 'dropped'});
+  return columns;
+}
+
+function notesOf(flow: ResolvedFlow, destination: Destination | null): readonly string[] {
+  const notes: string[] = [];
+  if (flow.ignoredColumns.length > 0) notes.push(`not selected: ${flow.ignoredColumns.join(', ')}`);
+  if (destination?.batch?.inSnapshot === true) notes.push('a snapshot or full refresh goes on where it was interrupted');
+  for (const commit of destination?.foreign ?? []) notes.push(`version ${commit.version} was written by another writer (${commit.info.operation ?? 'unknown operation'})`);
+  if (flow.ingestionType === 'cdc' && flow.target === 'scd1' && flow.configuration.hardDeletionSyncMinIntervalSeconds === null && flow.deletionCondition === null) {
+    notes.push('deletes in the source are not seen (no delete feed, key scan or deletion_condition)');
+  }
+  return notes;
+}
