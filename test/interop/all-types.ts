@@ -65,7 +65,7 @@ const columns: readonly Edges[] = [
     type: 'double',
     values: [0.1, -0, Number.NaN, Infinity, -Infinity, Number.MAX_VALUE, Number.MIN_VALUE],
   },
-  {name: 'plain_double', type: 'double', values: [0.1, -1e300, 1e300, 123456789.123456789]},
+  {name: 'plain_double', type: 'double', values: [0.1, -1e300, 1e300, 123456789.12345679]},
   {name: 'decimal_4_2', type: decimal(4, 2), values: ['-99.99', '0.01', '99.99']},
   {name: 'decimal_9_0', type: decimal(9, 0), values: ['999999999', '-1']},
   {name: 'decimal_18_6', type: decimal(18, 6), values: ['123456789012.345678', '-0.000001']},

@@ -59,7 +59,10 @@ export function installReaders(buildFolder: string): Installation {
 /** Only Delta's own jars: pyspark brings what they share with Spark. */
 function mavenArgs(jarsFolder: string): string[] {
   return [
-    ...['--batch-mode', '--quiet', '-f', join(here, 'pom.xml')],
+    '--batch-mode',
+    '--quiet',
+    '-f',
+    join(here, 'pom.xml'),
     'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies',
     '-DincludeScope=runtime',
     '-DincludeGroupIds=io.delta,io.unitycatalog',

@@ -80,7 +80,7 @@ function floatBits(type: DataType, value: number): string {
 function duckdbLiteral(type: DataType, value: Value): string {
   if (value === null) return 'NULL';
   if (typeof type === 'string') return duckdbPrimitive(type, value);
-  if (type.type === 'decimal') return `'${String(value)}'`;
+  if (type.type === 'decimal') return `'${textOf(value)}'`;
   if (type.type === 'struct') {
     const inner = value as Readonly<Record<string, Value>>;
     const cells = type.fields.map(
@@ -96,7 +96,7 @@ function duckdbLiteral(type: DataType, value: Value): string {
 }
 
 function duckdbPrimitive(type: string, value: Value): string {
-  const text = String(value);
+  const text = textOf(value);
   switch (type) {
     case 'string':
       return `decode(from_hex('${Buffer.from(text).toString('hex')}'))`;
@@ -117,7 +117,7 @@ function duckdbPrimitive(type: string, value: Value): string {
 
 /** A constant expression of Spark for a value of a type without parts; null where Spark cannot write it exactly. */
 export function sparkLiteral(type: DataType, value: Value): string | null {
-  const text = String(value);
+  const text = textOf(value);
   if (typeof type === 'object') return type.type === 'decimal' ? `cast('${text}' as ${typeName(type)})` : null;
   switch (type) {
     case 'string':
@@ -144,4 +144,10 @@ const SPARK_NAMES: Readonly<Record<string, string>> = {
 
 function isArray(value: Value): value is readonly Value[] {
   return Array.isArray(value);
+}
+
+/** The text of a value without parts. */
+function textOf(value: Value): string {
+  if (typeof value === 'object') throw new TypeError('a value with parts has no text');
+  return String(value);
 }
