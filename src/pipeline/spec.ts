@@ -72,3 +72,24 @@ export interface PipelineSpec {
   /** Name of the event log table; default `event_log_<key>`. */
   readonly eventLogTable: string;
 }
+
+/** `table_configuration` when nobody says anything. */
+export const DEFAULT_TABLE_CONFIGURATION: TableConfiguration = {
+  scdType: null,
+  primaryKeys: [],
+  sequenceBy: [],
+  includeColumns: null,
+  excludeColumns: null,
+  rowFilter: null,
+  clusteringColumns: [],
+  tableProperties: {},
+  deletionVectors: 'auto',
+  cursorColumns: [],
+  deletionCondition: null,
+  hardDeletionSyncMinIntervalSeconds: null,
+  maxDeletedPercent: 20,
+  maxRescuedValues: null,
+  maxQuarantinedRows: null,
+  maxRecordsPerBatch: null,
+  onDuplicateKey: 'fail',
+};

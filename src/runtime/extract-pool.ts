@@ -1,8 +1,6 @@
 import {Worker} from 'node:worker_threads';
 
-import {openTable} from '../delta/table.ts';
-import {IngestError} from '../core/errors.ts';
-import {extractPartitions} from '../pipeline/extract-partitions.ts';
+import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from '../pipeline/extract-runner.ts';
 import type {OpenConnector} from '../pipeline/resolve-flow.ts';
 import type {SourceFiles} from '../sdk/contract.ts';
@@ -25,24 +23,20 @@ export interface ExtractSetup {
 
 /** Reads small jobs inline and large ones in threads, each with a connector and an engine of its own. */
 export function createExtractRunner(setup: ExtractSetup): ExtractRunner {
+  const {context} = setup.bench;
+  const inline = createInlineExtract({
+    context,
+    connector: setup.open.connector,
+    read: (job, signal) => readContextOf({signal, clock: context.clock, log: silentLog, files: setup.files, triggerStartedAt: job.triggerStartedAt}),
+  });
   return {
     kind: 'pool',
     run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone> {
       const workers = Math.min(setup.workers, job.partitions.length);
       const small = job.estimatedRows !== null && job.estimatedRows < POOL_FROM_ROWS;
-      return workers < 2 || small ? runInline(setup, job, signal) : runInThreads(setup, job, {signal, workers});
+      return workers < 2 || small ? inline.run(job, signal) : runInThreads(setup, job, {signal, workers});
     },
   };
-}
-
-async function* runInline(setup: ExtractSetup, job: ExtractJob, signal: AbortSignal): AsyncGenerator<ExtractDone, void> {
-  const {context} = setup.bench;
-  const table = await openTable(context, job.flow.root);
-  if (table === null) throw new IngestError('NOT_A_DELTA_TABLE', `Table ${job.flow.name} is gone.`);
-  const read = readContextOf({signal, clock: context.clock, log: silentLog, files: setup.files, triggerStartedAt: job.triggerStartedAt});
-  let at = 0;
-  const next = (): Promise<(typeof job.partitions)[number] | null> => Promise.resolve(job.partitions[at++] ?? null);
-  yield* extractPartitions({context, connector: setup.open.connector, flow: job.flow, table, schema: job.schema, read}, next);
 }
 
 async function* runInThreads(setup: ExtractSetup, job: ExtractJob, options: {readonly signal: AbortSignal; readonly workers: number}): AsyncGenerator<ExtractDone, void> {
