@@ -4,7 +4,7 @@ import {IngestError} from '../core/errors.ts';
 import {renderPredicate} from '../core/predicate.ts';
 import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
 import type {Appender, Engine} from '../engine/engine.ts';
-import {fileSelect} from '../engine/file-relation.ts';
+import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import type {FileRef, Page, RescuedCell} from '../sdk/contract.ts';
 import {batchBytes, rescuedVector} from './batch-vectors.ts';
@@ -40,7 +40,7 @@ export class Landing implements AsyncDisposable {
   readonly #shape: LandingShape;
   readonly #tableSchema: StructType;
   readonly #coercer: Coercer;
-  readonly #files: string[] = [];
+  readonly #files: FileSelect[] = [];
   #table: string | null = null;
   #appender: Appender | null = null;
   #landedRows = 0;
@@ -71,8 +71,7 @@ export class Landing implements AsyncDisposable {
       case 'columns':
         return this.#addColumns(page.batch, page.rescued ?? []);
       case 'files':
-        this.#addFiles(page.files);
-        return;
+        return this.#addFiles(page.files);
       case 'changes':
         throw new IngestError('UNSUPPORTED', 'Pages of change logs are read through staging only.', {fix: 'Yield records and deletes instead.'});
     }
@@ -84,7 +83,7 @@ export class Landing implements AsyncDisposable {
     this.#appender?.close();
     this.#appender = null;
     const table = this.#landedRows === 0 || this.#table === null ? null : `SELECT *, rowid AS __ord FROM ${quoteIdentifier(this.#table)}`;
-    return {table, files: this.#files};
+    return {table, files: this.#files.map(file => file.select)};
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,6 +91,8 @@ export class Landing implements AsyncDisposable {
     this.#appender = null;
     if (this.#table !== null) await this.#engine.dropTable(this.#table);
     this.#table = null;
+    for (const file of this.#files) await file[Symbol.asyncDispose]();
+    this.#files.length = 0;
   }
 
   async #addRecords(rows: readonly Readonly<Record<string, unknown>>[]): Promise<void> {
@@ -131,10 +132,10 @@ export class Landing implements AsyncDisposable {
     this.#bytes += batchBytes(batch);
   }
 
-  #addFiles(refs: readonly FileRef[]): void {
+  async #addFiles(refs: readonly FileRef[]): Promise<void> {
     if (refs.length === 0) return;
     const inputs = refs.map(ref => ({localPath: ref.file.path, options: ref.options}));
-    this.#files.push(fileSelect(inputs, this.#shape.schema, {}).select);
+    this.#files.push(await fileSelect(this.#engine, inputs, this.#shape.schema, {ignoredColumns: this.#shape.ignored}));
     for (const ref of refs) this.#bytes += ref.file.sizeBytes;
   }
 }
