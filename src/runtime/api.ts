@@ -2,6 +2,9 @@ import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 
+export type {FlowProgress, FlowState, RunUpdate, UpdateState} from '../pipeline/events.ts';
+export type {PipelineSpec} from '../pipeline/spec.ts';
+
 /** Where and how a pipeline works; common to all commands. */
 export interface LakeOptions {
   /** Folder of the lake; made when it is not there (commands that only read do not make it). */
@@ -107,6 +110,8 @@ export interface TableResult {
   readonly columns: readonly string[];
   readonly rows: readonly EngineRow[];
   readonly truncated: boolean;
+  /** The engine's type of each column, for example `TIMESTAMP WITH TIME ZONE`; absent when unknown. */
+  readonly types?: readonly string[];
 }
 
 /** The functions that `cli` calls; `runtime/index.ts` exports them. */
