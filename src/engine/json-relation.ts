@@ -1,0 +1,227 @@
+import {IngestError} from '../core/errors.ts';
+import {isNested} from '../core/schema.ts';
+import type {DataType, StructField, StructType} from '../core/types.ts';
+import {firstBytes} from './csv-records.ts';
+import type {Engine} from './engine.ts';
+import {unreadableFile} from './file-errors.ts';
+import {CORRUPT_MEMBER, type FileInput, type SourceColumn, type SourceRelation} from './file-source.ts';
+import {irregularLinesTable} from './irregular-files.ts';
+import {MARK, markJson, unmarkJson} from './marked-json.ts';
+import {quoteList, quoteLiteral} from './sql-types.ts';
+import {jsonValue, structureOf} from './text-values.ts';
+
+/** How the records of a JSON file follow each other; `objects`: one after the other, over any number of lines. */
+export type JsonShape = 'lines' | 'array' | 'objects';
+
+/**
+ * Reads JSON files: every record is taken as text and its fields are extracted with their exact number texts.
+ * `ignored` are fields that nobody wants. @throws BAD_RECORD for an array that is not well-formed.
+ */
+export async function openJson(
+  engine: Engine,
+  files: readonly FileInput[],
+  fields: JsonFields,
+  signal?: AbortSignal,
+): Promise<readonly SourceRelation[]> {
+  const sources = await openRecords(engine, files, signal);
+  return sources.map((source) => recordRelation(source, fields));
+}
+
+/** The fields of the records that are wanted, and those that are known but not wanted. */
+export interface JsonFields {
+  readonly schema: StructType;
+  readonly ignored: readonly string[];
+}
+
+/** Records of JSON files as text. */
+export interface JsonRecords {
+  /** Has the columns `record` (NULL where there is none) and `filename`; `members` when `table` is there. */
+  readonly from: string;
+  readonly table?: string;
+}
+
+/** Finds out the shape of JSON files and gives their records. */
+export async function openRecords(
+  engine: Engine,
+  files: readonly FileInput[],
+  signal?: AbortSignal,
+): Promise<readonly JsonRecords[]> {
+  const byShape = new Map<JsonShape, FileInput[]>();
+  for (const file of files) {
+    const shape = await jsonShape(file);
+    if (shape !== null) byShape.set(shape, [...(byShape.get(shape) ?? []), file]);
+  }
+  const opened: JsonRecords[] = [];
+  for (const [shape, group] of byShape) {
+    opened.push(
+      ...(shape === 'lines' ? await openLines(engine, group, signal) : await openObjects(engine, group, shape, signal)),
+    );
+  }
+  return opened;
+}
+
+/** The shape of a JSON file; null when it is empty. */
+export async function jsonShape(file: FileInput): Promise<JsonShape | null> {
+  const asked = file.options.jsonShape ?? 'auto';
+  if (asked !== 'auto') return asked;
+  let text: string;
+  try {
+    text = (await firstBytes(file.localPath, SHAPE_BYTES)).toString('utf8').trimStart();
+  } catch (error) {
+    throw unreadableFile(file, error);
+  }
+  if (text === '') return null;
+  if (text.startsWith('[')) return 'array';
+  const [line = '', ...rest] = text.split(/[\r\n]+/u);
+  return rest.length === 0 || isJson(line) || rest[0]?.startsWith('{') === true ? 'lines' : 'objects';
+}
+
+const SHAPE_BYTES = 1 << 20;
+const MAX_RECORD_BYTES = 1 << 26;
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    // The question was whether it is.
+    return false;
+  }
+}
+
+async function openLines(
+  engine: Engine,
+  files: readonly FileInput[],
+  signal?: AbortSignal,
+): Promise<readonly JsonRecords[]> {
+  if (await canRead(engine, readLines(files), signal)) return [{from: readLines(files)}];
+  const opened: JsonRecords[] = [];
+  const regular: FileInput[] = [];
+  for (const file of files) {
+    if (files.length > 1 && (await canRead(engine, readLines([file]), signal))) {
+      regular.push(file);
+      continue;
+    }
+    const table = await irregularLinesTable(engine, file, signal);
+    opened.push({
+      from: `(SELECT line AS record, members, ${quoteLiteral(file.localPath)} AS filename FROM ${table})`,
+      table,
+    });
+  }
+  if (regular.length > 0) opened.push({from: readLines(regular)});
+  return opened;
+}
+
+async function openObjects(
+  engine: Engine,
+  files: readonly FileInput[],
+  shape: 'array' | 'objects',
+  signal?: AbortSignal,
+): Promise<readonly JsonRecords[]> {
+  if (await canRead(engine, readObjects(files, shape), signal)) return [{from: readObjects(files, shape)}];
+  for (const file of files) {
+    if (!(await canRead(engine, readObjects([file], shape), signal))) throw unreadableFile(file, undefined);
+  }
+  throw new IngestError('ENGINE_FAILED', 'The engine refuses files together that it reads one by one.', {
+    fix: 'Set "max_files_per_batch" to 1.',
+  });
+}
+
+async function canRead(engine: Engine, from: string, signal?: AbortSignal): Promise<boolean> {
+  try {
+    await engine.query(`SELECT count(record) FROM ${from}`, signal);
+    return true;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof IngestError && error.code === 'ENGINE_FAILED') return false;
+    throw error;
+  }
+}
+
+/** Lines as text: DuckDB's JSON reader would drop those that are not well-formed, and change numbers. */
+function readLines(files: readonly FileInput[]): string {
+  const options = `columns = {record: 'VARCHAR'}, auto_detect = false, header = false, delim = '', quote = '', escape = '', nullstr = '', strict_mode = false`;
+  const from = `read_csv(${quoteList(files.map((file) => file.localPath))}, ${options}, max_line_size = ${1 << 24}, filename = true)`;
+  return `(SELECT record, filename FROM ${from} WHERE record IS NOT NULL)`;
+}
+
+function readObjects(files: readonly FileInput[], shape: 'array' | 'objects'): string {
+  const format = shape === 'array' ? 'array' : 'unstructured';
+  const paths = quoteList(files.map((file) => file.localPath));
+  const from = `read_json_objects(${paths}, format = '${format}', maximum_object_size = ${MAX_RECORD_BYTES}, filename = true)`;
+  return `(SELECT CAST("json" AS VARCHAR) AS record, filename FROM ${from})`;
+}
+
+/**
+ * The fields of records. DuckDB's JSON functions pass numbers through a double, so records in which that could change
+ * what lands are extracted from a marked text, in which numbers are strings.
+ */
+function recordRelation(source: JsonRecords, {schema, ignored}: JsonFields): SourceRelation {
+  const structure = quoteLiteral(structureOf(schema));
+  const known = quoteList([...schema.fields.map((field) => field.name), ...ignored]);
+  const sound = `CASE WHEN json_valid(record) THEN json_type(record) = 'OBJECT' ELSE false END`;
+  const parsed = `SELECT *, CASE WHEN sound THEN json_transform(record, ${structure}) END AS f FROM (SELECT *, ${sound} AS sound FROM ${source.from})`;
+  const exactness = schema.fields.map((field) => needsExact(field)).filter((sql) => sql !== null);
+  const needs = exactness.length === 0 ? 'false' : `coalesce(${exactness.join(' OR ')}, false)`;
+  const marked = `SELECT *, CASE WHEN exact THEN json_transform(${markJson('record')}, ${structure}) END AS m FROM (SELECT *, ${needs} AS exact FROM (${parsed}))`;
+  const corrupt = `CASE WHEN NOT sound AND record IS NOT NULL THEN ${quoteLiteral(`"${CORRUPT_MEMBER}":`)} || CAST(to_json(record) AS VARCHAR) END`;
+  const unknown = `CASE WHEN CASE WHEN sound THEN NOT list_has_all(${known}, json_keys(record)) ELSE false END THEN ${unknownMembers(known)} END`;
+  return {
+    from: `(${marked})`,
+    columns: schema.fields.map(recordColumn),
+    filePath: 'filename',
+    members: [corrupt, unknown, ...(source.table === undefined ? [] : ['members'])],
+    ...(source.table === undefined ? {} : {table: source.table}),
+  };
+}
+
+function recordColumn(field: StructField): SourceColumn {
+  const name = quoteLiteral(field.name);
+  const plain = `struct_extract(f, ${name})`;
+  const marked = `struct_extract(m, ${name})`;
+  const keepsMarks = field.type === 'variant' || isNested(field.type);
+  const exact = keepsMarks ? marked : `ltrim(${marked}, ${MARK})`;
+  const text = needsExact(field) === null ? plain : `CASE WHEN exact THEN ${exact} ELSE ${plain} END`;
+  return {
+    name: field.name,
+    typed: (wanted) => jsonValue(wanted, text),
+    present: `${plain} IS NOT NULL`,
+    rawJson: unmarkJson(`CAST(json_extract(${markJson('record')}, ${quoteLiteral(pointerTo(field.name))}) AS VARCHAR)`),
+  };
+}
+
+function pointerTo(name: string): string {
+  return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+}
+
+function unknownMembers(known: string): string {
+  const pointer = `'/' || replace(replace(k, '~', '~0'), '/', '~1')`;
+  const member = `CAST(to_json(k) AS VARCHAR) || ':' || ${unmarkJson(`CAST(json_extract(${markJson('record')}, ${pointer}) AS VARCHAR)`)}`;
+  const present = `NOT list_contains(${known}, k) AND json_type(record, ${pointer}) <> 'NULL'`;
+  return `nullif(array_to_string(list_transform(list_filter(json_keys(record), lambda k: ${present}), lambda k: ${member}), ','), '')`;
+}
+
+/** When the text of a field, extracted plainly, may not be what the file says; null: never. */
+function needsExact({name, type}: StructField): string | null {
+  const text = `struct_extract(f, ${quoteLiteral(name)})`;
+  if (type === 'string') return `regexp_full_match(${text}, '-?[0-9][0-9.e+-]*[.e][0-9.e+-]*|-?inf|nan')`;
+  if (type === 'variant' || isNested(type))
+    return holdsText(type) ? `regexp_matches(${text}, '[0-9.]{16}|[0-9][eE]')` : null;
+  if (typeof type === 'string') return null;
+  return `(contains(${text}, 'e') OR (contains(${text}, '.') AND regexp_matches(record, '[0-9.]{17}')))`;
+}
+
+/** True when a type has a part in which the digits of a number count beyond a double's. */
+function holdsText(type: DataType): boolean {
+  if (typeof type === 'string') return type === 'string' || type === 'variant';
+  switch (type.type) {
+    case 'decimal':
+      return true;
+    case 'array':
+      return holdsText(type.elementType);
+    case 'map':
+      return holdsText(type.keyType) || holdsText(type.valueType);
+    case 'struct':
+      return type.fields.some((field) => holdsText(field.type));
+  }
+}

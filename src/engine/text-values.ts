@@ -1,0 +1,184 @@
+import {BINARY_ENCODING, isNested} from '../core/schema.ts';
+import type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
+import type {FieldType, TypedSql} from './file-source.ts';
+import {MARK, unmarkJson} from './marked-json.ts';
+import {quoteIdentifier, quoteList, quoteLiteral, sqlType} from './sql-types.ts';
+
+/**
+ * SQL that gives a text (of a CSV field) a type. DuckDB's casts are more generous than what may happen to data (they
+ * round `1.5` to 2, drop the time of a date, take `1_000` and `infinity`), so every cast is checked.
+ */
+export function textValue(field: FieldType, text: string): TypedSql {
+  const {type} = field;
+  if (isNested(type)) return nestedValue(type, text, 0);
+  return typeof type === 'string' ? primitiveValue(type, field.metadata, text) : checked(decimalSql(type, text), text);
+}
+
+/**
+ * SQL that gives a type to a JSON value as {@link jsonStructure} extracts it, with {@link textValue}'s checks. Unknown
+ * fields of structs are misfits. Parts of nested values may be marked (see `marked-json.ts`); `depth` counts the levels around.
+ */
+export function jsonValue(field: FieldType, extracted: string, depth = 0): TypedSql {
+  // As text: where the engine's JSON type meets a text it would parse the text.
+  const json = `CAST(${extracted} AS VARCHAR)`;
+  if (isNested(field.type)) return nestedValue(field.type, json, depth);
+  if (field.type === 'variant') return {value: unmarkJson(json), misfit: null};
+  const text = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
+  return textValue(field, depth === 0 ? text : `ltrim(${text}, ${MARK})`);
+}
+
+/**
+ * How `json_transform` extracts a value of a type: as JSON text where the text of the value is needed as it is, else
+ * as the text that it means.
+ */
+export function jsonStructure(type: DataType): 'JSON' | 'VARCHAR' {
+  // DuckDB prints some doubles wrong (2^81 as 2^82); its JSON text of them is right.
+  return type === 'variant' || type === 'double' || type === 'float' || isNested(type) ? 'JSON' : 'VARCHAR';
+}
+
+type NestedType = StructType | ArrayType | MapType;
+
+/** The structure text with which `json_transform` extracts the fields of an object. */
+export function structureOf(type: StructType): string {
+  return JSON.stringify(Object.fromEntries(type.fields.map((field) => [field.name, jsonStructure(field.type)])));
+}
+
+function primitiveValue(type: PrimitiveType, metadata: StructField['metadata'], text: string): TypedSql {
+  switch (type) {
+    case 'string':
+      return {value: text, misfit: null};
+    case 'variant':
+      return {
+        value: `CASE WHEN json_valid(${text}) THEN ${text} ELSE CAST(to_json(${text}) AS VARCHAR) END`,
+        misfit: null,
+      };
+    case 'long':
+    case 'integer':
+    case 'short':
+    case 'byte':
+      return checked(integerSql(sqlType(type), text), text);
+    case 'double':
+    case 'float':
+      return checked(floatSql(sqlType(type), text), text);
+    case 'boolean':
+      return checked(booleanSql(text), text);
+    case 'binary':
+      return checked(binarySql(metadata[BINARY_ENCODING], text), text);
+    case 'date':
+      return checked(matched(text, DAY, `TRY_CAST(${text} AS DATE)`), text);
+    case 'timestamp':
+      return checked(matched(text, `${TIME}(Z|[+-]\\d{2}(:?\\d{2})?| UTC)?`, `TRY_CAST(${text} AS TIMESTAMPTZ)`), text);
+    case 'timestamp_ntz':
+      return checked(matched(text, TIME, `TRY_CAST(${text} AS TIMESTAMP)`), text);
+  }
+}
+
+/** A day and maybe a time of day, at most to the microsecond. */
+const TIME = '\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,6}0*)?)?';
+const DAY = '\\d{4}-\\d{2}-\\d{2}';
+
+function checked(value: string, text: string): TypedSql {
+  return {value, misfit: (result) => `(${text} IS NOT NULL AND ${result} IS NULL)`};
+}
+
+function matched(text: string, pattern: string, value: string): string {
+  return `CASE WHEN regexp_full_match(${text}, ${quoteLiteral(`\\s*(?:${pattern})\\s*`)}) THEN ${value} END`;
+}
+
+function integerSql(type: string, text: string): string {
+  const cast = `TRY_CAST(${text} AS ${type})`;
+  // The first branch is the fast one. A fraction of zeros is exact only below 2^53, where JSON numbers may have come from.
+  return `CASE WHEN CAST(${cast} AS VARCHAR) = ${text} OR regexp_full_match(${text}, '\\s*[+-]?(\\d+|\\d{1,15}\\.0*)\\s*') THEN ${cast} END`;
+}
+
+function floatSql(type: string, text: string): string {
+  const cast = `TRY_CAST(${text} AS ${type})`;
+  // A number out of range becomes infinite, which only the word may.
+  return `CASE WHEN strpos(${text}, '_') = 0 AND (isfinite(${cast}) OR NOT regexp_matches(${text}, '[0-9]')) THEN ${cast} END`;
+}
+
+function decimalSql(type: DecimalType, text: string): string {
+  return matched(text, `[+-]?\\d*(\\.\\d{0,${type.scale}}0*)?`, `TRY_CAST(${text} AS ${sqlType(type)})`);
+}
+
+function booleanSql(text: string): string {
+  const word = `lower(trim(${text}))`;
+  return `CASE WHEN ${word} IN ('true', 't', 'yes', 'y', '1') THEN true WHEN ${word} IN ('false', 'f', 'no', 'n', '0') THEN false END`;
+}
+
+function binarySql(encoding: unknown, text: string): string {
+  if (encoding === 'utf8') return `encode(${text})`;
+  if (encoding === 'hex') return `TRY(unhex(${text}))`;
+  return `TRY(from_base64(${text}))`;
+}
+
+function nestedValue(type: NestedType, json: string, depth: number): TypedSql {
+  switch (type.type) {
+    case 'struct':
+      return structValue(type, json, depth + 1);
+    case 'array':
+      return arrayValue(type, json, depth + 1);
+    case 'map':
+      return mapValue(type, json, depth + 1);
+  }
+}
+
+function structValue(type: StructType, json: string, depth: number): TypedSql {
+  const whole = `json_transform(${json}, ${quoteLiteral(structureOf(type))})`;
+  const parts = type.fields.map((field) => ({
+    field,
+    typed: jsonValue(field, `struct_extract(${whole}, ${quoteLiteral(field.name)})`, depth),
+  }));
+  const isObject = hasJsonType(json, 'OBJECT');
+  const unknown = `NOT list_has_all(${quoteList(type.fields.map((field) => field.name))}, json_keys(${json}))`;
+  const value = `struct_pack(${parts.map(({field, typed}) => `${quoteIdentifier(field.name)} := ${typed.value}`).join(', ')})`;
+  const misfits = [unknown, ...parts.flatMap(({typed}) => misfitOf(typed))];
+  return {value: `CASE WHEN ${isObject} THEN ${value} END`, misfit: misfitUnless(json, isObject, misfits.join(' OR '))};
+}
+
+function arrayValue(type: ArrayType, json: string, depth: number): TypedSql {
+  const item = `e${depth}`;
+  const elements = `json_transform(${json}, '["${jsonStructure(type.elementType)}"]')`;
+  const element = jsonValue({type: type.elementType, metadata: {}}, item, depth);
+  const isArray = hasJsonType(json, 'ARRAY');
+  const value = element.value === item ? elements : `list_transform(${elements}, lambda ${item}: ${element.value})`;
+  const [inElement] = misfitOf(element);
+  const misfit = inElement === undefined ? 'false' : `len(list_filter(${elements}, lambda ${item}: ${inElement})) > 0`;
+  return {value: `CASE WHEN ${isArray} THEN ${value} END`, misfit: misfitUnless(json, isArray, misfit)};
+}
+
+function mapValue(type: MapType, json: string, depth: number): TypedSql {
+  const entry = `e${depth}`;
+  const entries = `map_entries(json_transform(${json}, '"MAP(VARCHAR, ${jsonStructure(type.valueType)})"'))`;
+  const key = textValue({type: type.keyType, metadata: {}}, `${entry}.key`);
+  const item = jsonValue({type: type.valueType, metadata: {}}, `${entry}.value`, depth);
+  const isObject = hasJsonType(json, 'OBJECT');
+  // A key that does not fit would be NULL, which a map cannot hold: such entries are left to the rescued text.
+  const [inKey] = misfitOf(key);
+  const fitting = inKey === undefined ? entries : `list_filter(${entries}, lambda ${entry}: NOT ${inKey})`;
+  const pairs = `list_transform(${fitting}, lambda ${entry}: {'key': ${key.value}, 'value': ${item.value}})`;
+  const misfits = [...misfitOf(key), ...misfitOf(item)];
+  const misfit =
+    misfits.length === 0 ? 'false' : `len(list_filter(${entries}, lambda ${entry}: ${misfits.join(' OR ')})) > 0`;
+  return {
+    value: `CASE WHEN ${isObject} THEN map_from_entries(${pairs}) END`,
+    misfit: misfitUnless(json, isObject, misfit),
+  };
+}
+
+function misfitOf(typed: TypedSql): readonly string[] {
+  return typed.misfit === null ? [] : [typed.misfit(typed.value)];
+}
+
+function misfitUnless(json: string, rightType: string, misfit: string): () => string {
+  return () => `(${json} IS NOT NULL AND CASE WHEN ${rightType} THEN ${misfit} ELSE true END)`;
+}
+
+function hasJsonType(json: string, jsonType: string): string {
+  return `CASE WHEN json_valid(${json}) THEN json_type(${json}) = '${jsonType}' ELSE false END`;
+}
+
+/** The text of a JSON value: a string without its quotes, anything else as it is. */
+function unquoted(json: string): string {
+  return `CASE WHEN starts_with(${json}, '"') THEN json_extract_string(${json}, '$') ELSE ${json} END`;
+}
