@@ -7,7 +7,7 @@ interface Bench {
   run(): Promise<readonly BenchResult[]>;
 }
 
-const own = new Set(['main', 'result']);
+const own = new Set(["main", "result", "process-tree", "raw-copy", "postgres-ingest-child"]);
 
 function benchNames(): string[] {
   const files = readdirSync(new URL('.', import.meta.url)).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));

@@ -1,7 +1,9 @@
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunUpdate} from '../pipeline/events.ts';
 import type {RunOptions, RunResult} from './api.ts';
-import {loadPipelineObject} from './config/load.ts';
+import {processEnvironment} from './config/environment.ts';
+import {loadPipelines} from './config/load-pipelines.ts';
+import {IngestError} from '../core/errors.ts';
 import {runUpdateHere} from './update.ts';
 
 /** Options of {@link ingest}. */
@@ -19,7 +21,7 @@ export interface IngestOptions extends Partial<Omit<RunOptions, 'onUpdate' | 'la
  * @throws INVALID_*, UNKNOWN_*, MISSING_SECRET before anything is written; CONCURRENT_RUN when another process runs the pipeline.
  */
 export async function ingest(spec: object, options: IngestOptions = {}): Promise<RunResult> {
-  const pipeline = isResolved(spec) ? spec : await loadPipelineObject(spec);
+  const pipeline = isResolved(spec) ? spec : await onePipeline(spec);
   return runUpdateHere(pipeline, {
     ...options,
     lake: options.lake ?? './lake',
@@ -28,6 +30,15 @@ export async function ingest(spec: object, options: IngestOptions = {}): Promise
     fullRefresh: options.fullRefresh ?? false,
     onUpdate: options.onUpdate ?? ((): undefined => undefined),
   });
+}
+
+async function onePipeline(data: object): Promise<PipelineSpec> {
+  const {pipelines} = await loadPipelines({data, variables: {}, cwd: process.cwd(), env: processEnvironment()});
+  const [first] = pipelines;
+  if (first === undefined || pipelines.length > 1) {
+    throw new IngestError('INVALID_SPEC', `The spec holds ${pipelines.length} pipelines; ingest runs one.`, {fix: 'Load them with loadPipelines and give ingest one of them.'});
+  }
+  return first;
 }
 
 function isResolved(spec: object): spec is PipelineSpec {

@@ -31,7 +31,19 @@ export interface LoadedFile {
 export async function loadFile(file: string | undefined, cwd: string): Promise<LoadedFile> {
   const path = file === undefined ? await findFile(cwd) : resolve(cwd, file);
   const shown = shownPath(path, cwd);
-  const node = await readConfig(path, shown);
+  return loadedFrom(await readConfig(path, shown), {path, shown, cwd});
+}
+
+/** The same from plain data instead of a file; messages call it `spec`, its pipeline is `ingest` unless it says otherwise. */
+export async function loadData(data: object, cwd: string): Promise<LoadedFile> {
+  const text = JSON.stringify(data, (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+  return loadedFrom(parseConfig(text, 'spec'), {path: resolve(cwd, 'ingest.json'), shown: 'spec', cwd});
+}
+
+async function loadedFrom(
+  node: ConfigNode,
+  {path, shown, cwd}: {readonly path: string; readonly shown: string; readonly cwd: string},
+): Promise<LoadedFile> {
   if (node.kind !== 'map')
     throw problemError({code: 'INVALID_SPEC', path: '', place: node.place, message: 'expected a mapping', fix: FORMS});
   const loaded = {file: shown, folder: dirname(path)};

@@ -15,7 +15,7 @@ import {
 } from './config-node.ts';
 import {bundleVariables, type Environment} from './environment.ts';
 import {interpolate, type Scope} from './interpolate.ts';
-import {loadFile, type LoadedFile} from './load-bundle.ts';
+import {loadData, loadFile, type LoadedFile} from './load-bundle.ts';
 import {mergeNodes} from './merge.ts';
 import {destinationOf, resolvePipeline} from './resolve-pipeline.ts';
 import {INVALID, type Shape} from './shape.ts';
@@ -24,6 +24,8 @@ import {INVALID, type Shape} from './shape.ts';
 export interface LoadRequest {
   /** Default: the first of `sluice.yml`, `databricks.yml` in `cwd`. */
   readonly file?: string | undefined;
+  /** What a file would say, as plain data; `file` is ignored then. */
+  readonly data?: object | undefined;
   /** Key or name of one pipeline; default: all. */
   readonly pipeline?: string | undefined;
   /** Default: the one marked as default, or the only one. */
@@ -50,7 +52,8 @@ export interface LoadedPipelines {
  * @throws INVALID_SPEC, UNSUPPORTED, MISSING_SECRET, INVALID_PREDICATE with path, file, line and column.
  */
 export async function loadPipelines(request: LoadRequest): Promise<LoadedPipelines> {
-  const loaded = await loadFile(request.file, request.cwd);
+  const {data, file, cwd} = request;
+  const loaded = data === undefined ? await loadFile(file, cwd) : await loadData(data, cwd);
   const bundle = new Bundle(loaded, request);
   const pipelines = bundle.pipelines(request.pipeline);
   return {pipelines, lake: bundle.lake(), file: loaded.file, warnings: bundle.warnings()};

@@ -1,0 +1,12 @@
+/**
+ * Sluice as a library: {@link ingest} runs a pipeline once; {@link loadPipelines} reads the same files as the command line.
+ * Connectors are written against `sluice/sdk`, Delta tables are read and written alone with `sluice/delta`.
+ */
+export {ingest, type IngestOptions} from './runtime/ingest.ts';
+export {loadPipelines, type LoadRequest, type LoadedPipelines} from './runtime/config/load-pipelines.ts';
+export {IngestError, isIngestError, isRetryable, type ErrorClass, type IngestErrorInit} from './core/errors.ts';
+export type {ErrorCode} from './core/error-codes.ts';
+export type {LakeOptions, RunOptions, RunResult} from './runtime/api.ts';
+export type {FlowProgress, FlowState, RunUpdate, UpdateState} from './pipeline/events.ts';
+export type {ConnectionSpec, ObjectSpec, PipelineSpec, ScdType, TableConfiguration} from './pipeline/spec.ts';
+export type {OptionValue} from './sdk/contract.ts';
