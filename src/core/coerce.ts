@@ -1,0 +1,216 @@
+import {type CompiledField, compileFields} from './coerce/compile-schema.ts';
+import {compileFieldLoop, type FieldLoop, fieldValue} from './coerce/field-loop.ts';
+import {Misfits} from './coerce/misfits.ts';
+import {isObject} from './coerce/nested-writers.ts';
+import {StringWriter} from './coerce/text-writers.ts';
+import type {ColumnBatch} from './columns.ts';
+import {IngestError} from './errors.ts';
+import {stringifyJson} from './json-reader.ts';
+import type {JsonObject, JsonValue} from './json-value.ts';
+import {landedSchema} from './schema.ts';
+import {RESCUED_COLUMN, type StructType} from './types.ts';
+
+/** Why a row cannot land. */
+export type QuarantineReason =
+  /** The record is no JSON object. */
+  | 'NOT_AN_OBJECT'
+  /** A key column is null or missing. */
+  | 'NULL_KEY'
+  /** The value of a key column does not fit its type. */
+  | 'MISFIT_KEY'
+  /** A required column is null or missing. */
+  | 'NULL_REQUIRED'
+  /** The value of a required column does not fit its type. */
+  | 'MISFIT_REQUIRED'
+  /** A value does not fit its type, and the table has no column for rescued data. */
+  | 'NOT_RESCUED';
+
+/** A row that cannot land. */
+export interface QuarantinedRow {
+  readonly reason: QuarantineReason;
+  /** Dotted path of the column; empty when the record is no object. */
+  readonly path: string;
+  /** JSON text of the whole record. */
+  readonly record: string;
+}
+
+/** How records are coerced. */
+export interface CoercerOptions {
+  /** Columns, or dotted paths into structs, that must be there: a row without one is quarantined. */
+  readonly keys?: readonly string[];
+  /**
+   * True: the schema's last column is `_rescued_data`, where values that do not fit go with their paths. False: a row
+   * with such a value is quarantined.
+   */
+  readonly rescue: boolean;
+  /** Fields of records that nobody wants: left out and not counted as unknown. */
+  readonly ignoredFields?: readonly string[];
+  /** Rows that have room from the start; default 1024. Room doubles when it is used up. */
+  readonly capacity?: number;
+}
+
+/** What {@link Coercer.take} gives. */
+export interface CoercedBatch {
+  /** Rows that land, with the landed types of the schema. The arrays are used again by the next `add`. */
+  readonly batch: ColumnBatch;
+  /** Values that went to `_rescued_data`. */
+  readonly rescuedValues: number;
+  readonly quarantined: readonly QuarantinedRow[];
+  /** Top-level names of records that are no columns, with the number of records that had them. */
+  readonly unknownFields: ReadonlyMap<string, number>;
+}
+
+/** Turns raw JSON records into columns. */
+export interface Coercer {
+  /** Takes one record; true when its row lands, false when it is quarantined. */
+  add(record: JsonObject): boolean;
+  /** Rows that land, since the last `take`. */
+  readonly rowCount: number;
+  /** About how many bytes the columns of these rows take. */
+  readonly sizeBytes: number;
+  /** Gives all rows since the last `take` and starts anew. */
+  take(): CoercedBatch;
+}
+
+const FIRST_CAPACITY = 1024;
+
+/**
+ * Compiles a schema into a {@link Coercer}. Conversions lose nothing but what a type cannot hold by its nature (digits
+ * beyond a double or beyond microseconds); what does not fit is rescued or quarantined, never changed in silence.
+ * Timestamps without a zone are UTC, whatever the machine's zone. `docs/coercion.md` has the table of accepted inputs.
+ * @throws INVALID_SCHEMA for a map whose keys cannot be told apart as JSON names, a hint that is unknown, or a missing `_rescued_data`.
+ */
+export function createCoercer(schema: StructType, options: CoercerOptions): Coercer {
+  return new RecordCoercer(schema, options);
+}
+
+class RecordCoercer implements Coercer {
+  readonly #schema: StructType;
+  readonly #fields: readonly CompiledField[];
+  readonly #known: ReadonlySet<string>;
+  readonly #rescued: StringWriter | null;
+  readonly #misfits = new Misfits();
+  readonly #loop: FieldLoop;
+  #capacity: number;
+  #rowCount = 0;
+  #rescuedValues = 0;
+  #quarantined: QuarantinedRow[] = [];
+  #unknown = new Map<string, number>();
+
+  constructor(schema: StructType, options: CoercerOptions) {
+    this.#schema = landedSchema(schema);
+    const data = options.rescue ? withoutRescuedColumn(schema) : schema;
+    this.#fields = compileFields(data, options.keys ?? [], this.#misfits);
+    this.#rescued = options.rescue ? new StringWriter(false) : null;
+    const names = new Set(data.fields.map((field) => field.name));
+    const ignored = new Set((options.ignoredFields ?? []).filter((name) => !names.has(name)));
+    this.#known = new Set([...names, ...ignored]);
+    this.#loop = compileFieldLoop(this.#fields, this.#misfits, {
+      ignored,
+      found: (record) => this.#countUnknown(record),
+    });
+    this.#capacity = options.capacity ?? FIRST_CAPACITY;
+    this.#reserve();
+  }
+
+  get rowCount(): number {
+    return this.#rowCount;
+  }
+
+  get sizeBytes(): number {
+    const rescued = this.#rescued?.sizeBytes() ?? 0;
+    return this.#fields.reduce((sum, {writer}) => sum + writer.sizeBytes(this.#rowCount), rescued);
+  }
+
+  add(record: JsonObject): boolean {
+    if (!isObject(record as JsonValue | undefined)) return this.#quarantine('NOT_AN_OBJECT', '', record);
+    const row = this.#rowCount;
+    if (row === this.#capacity) {
+      this.#capacity *= 2;
+      this.#reserve();
+    }
+    const failed = this.#fields[this.#loop.write(row, record)];
+    if (failed !== undefined) return this.#refuse(failed, record);
+    if (this.#misfits.length === 0) this.#rescued?.write(row, null);
+    else if (!this.#rescueInto(row)) return this.#quarantine('NOT_RESCUED', this.#misfits.firstPath, record);
+    this.#rowCount = row + 1;
+    return true;
+  }
+
+  take(): CoercedBatch {
+    const rowCount = this.#rowCount;
+    const columns = this.#fields.map(({writer}) => writer.vector(rowCount));
+    if (this.#rescued !== null) columns.push(this.#rescued.vector(rowCount));
+    const taken: CoercedBatch = {
+      batch: {schema: this.#schema, rowCount, columns},
+      rescuedValues: this.#rescuedValues,
+      quarantined: this.#quarantined,
+      unknownFields: this.#unknown,
+    };
+    for (const {writer} of this.#fields) writer.clear();
+    this.#rescued?.clear();
+    this.#rowCount = 0;
+    this.#rescuedValues = 0;
+    this.#quarantined = [];
+    this.#unknown = new Map();
+    return taken;
+  }
+
+  #reserve(): void {
+    for (const {writer} of this.#fields) writer.reserve(this.#capacity);
+    this.#rescued?.reserve(this.#capacity);
+  }
+
+  #rescueInto(row: number): boolean {
+    if (this.#rescued === null) return false;
+    this.#rescued.write(row, this.#misfits.toJson());
+    this.#rescuedValues += this.#misfits.length;
+    this.#misfits.truncate(0);
+    return true;
+  }
+
+  #refuse(field: CompiledField, record: JsonObject): false {
+    const value = fieldValue(record, field.name);
+    const isNull = value === null || value === undefined;
+    if (field.keyPath !== null)
+      return this.#quarantine(
+        isNull || isNullAt(record, field.keyPath) ? 'NULL_KEY' : 'MISFIT_KEY',
+        field.keyPath.join('.'),
+        record,
+      );
+    return this.#quarantine(isNull ? 'NULL_REQUIRED' : 'MISFIT_REQUIRED', field.name, record);
+  }
+
+  #quarantine(reason: QuarantineReason, path: string, record: JsonObject): false {
+    this.#misfits.truncate(0);
+    this.#quarantined.push({reason, path, record: stringifyJson(record)});
+    return false;
+  }
+
+  #countUnknown(record: JsonObject): void {
+    for (const name of Object.keys(record)) {
+      if (record[name] !== undefined && !this.#known.has(name))
+        this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + 1);
+    }
+  }
+}
+
+function withoutRescuedColumn(schema: StructType): StructType {
+  const last = schema.fields.at(-1);
+  if (last?.name === RESCUED_COLUMN && last.type === 'string')
+    return {type: 'struct', fields: schema.fields.slice(0, -1)};
+  throw new IngestError(
+    'INVALID_SCHEMA',
+    `The last column of a table that rescues values must be ${RESCUED_COLUMN}, a string.`,
+  );
+}
+
+/** True when the value at a path into objects is null or missing, or something on the way is. */
+function isNullAt(record: JsonObject, path: readonly string[]): boolean {
+  let value: JsonValue | undefined = record;
+  for (const name of path) {
+    if (!isObject(value)) return value === null || value === undefined;
+    value = fieldValue(value, name);
+  }
+  return value === null || value === undefined;
+}
