@@ -91,14 +91,24 @@ export interface DeltaTable {
    * Writes the rows of a SELECT (columns = `schema`) as Parquet data files, durable but in no version yet.
    * Returns their add actions (none for no rows).
    */
-  writeFiles(job: {readonly select: string; readonly schema: StructType; readonly compressionLevel?: 1 | 3}, signal: AbortSignal): Promise<readonly AddFile[]>;
+  writeFiles(
+    job: {readonly select: string; readonly schema: StructType; readonly compressionLevel?: 1 | 3},
+    signal: AbortSignal,
+  ): Promise<readonly AddFile[]>;
   /** Relative path and absolute local path for a data file that somebody else writes; `seal` makes it durable. */
-  newDataFile(): Promise<{readonly path: string; readonly localPath: string; seal(signal: AbortSignal): Promise<number>}>;
+  newDataFile(): Promise<{
+    readonly path: string;
+    readonly localPath: string;
+    seal(signal: AbortSignal): Promise<number>;
+  }>;
   /**
    * Writes deletion vectors that take the given positions away in addition to those already gone, durable but in no
    * version yet. A file whose rows are all gone is removed whole. Needs the table feature `deletionVectors`.
    */
-  writeDeletions(deletions: Deletions, signal: AbortSignal): Promise<{readonly adds: readonly AddFile[]; readonly removes: readonly RemoveFile[]}>;
+  writeDeletions(
+    deletions: Deletions,
+    signal: AbortSignal,
+  ): Promise<{readonly adds: readonly AddFile[]; readonly removes: readonly RemoveFile[]}>;
   /** The remove action of a live file. */
   removeOf(add: AddFile): RemoveFile;
   /** A SELECT statement over live rows: vectors applied, columns that a file lacks as NULL, cast to the table's types. */

@@ -1,0 +1,88 @@
+import {IngestError, isIngestError, messageOf} from '../core/errors.ts';
+import {quoteList} from '../engine/sql-types.ts';
+import type {Action} from './actions.ts';
+import type {DeltaContext} from './delta-table.ts';
+import {logPrefix} from './log-names.ts';
+import type {CheckpointRef} from './log-segment.ts';
+import {parseActions} from './parse-action.ts';
+
+/** Kinds of actions that make up a snapshot. */
+export const SNAPSHOT_KINDS = ['protocol', 'metaData', 'txn', 'domainMetadata', 'add'] as const;
+/** What tells files that left the table a while ago. */
+export const TOMBSTONE_KINDS = ['remove'] as const;
+
+/**
+ * Reads the actions of the given kinds out of a checkpoint: classic, of several parts, or version 2 with sidecars.
+ * @throws CORRUPT_LOG naming the checkpoint when it cannot be read.
+ */
+export async function readCheckpoint(
+  context: DeltaContext,
+  table: {readonly root: string; readonly checkpoint: CheckpointRef},
+  kinds: readonly string[],
+): Promise<readonly Action[]> {
+  const {root, checkpoint} = table;
+  try {
+    const found: ReadRows = {actions: [], sidecars: []};
+    if (checkpoint.format === 'json') await readJsonRows(context, checkpoint, {kinds, found});
+    else await readParquetRows(context, checkpoint.names, {kinds: [...kinds, 'sidecar'], found});
+    const sidecars = found.sidecars.map((path) => (path.includes('/') ? path : `${logPrefix(root)}_sidecars/${path}`));
+    if (sidecars.length > 0) await readParquetRows(context, sidecars, {kinds, found});
+    checkWhole(found.actions, kinds);
+    return found.actions;
+  } catch (error) {
+    if (isIngestError(error) && error.code !== 'ENGINE_FAILED') throw error;
+    const name = checkpoint.names[0] ?? '';
+    throw new IngestError(
+      'CORRUPT_LOG',
+      `The checkpoint ${context.store.root}/${name} cannot be read: ${messageOf(error)}`,
+      {
+        fix: 'Restore it from a backup, or move it away if the log still has every entry since an older checkpoint.',
+        cause: error,
+        context: {name},
+      },
+    );
+  }
+}
+
+interface ReadRows {
+  readonly actions: Action[];
+  readonly sidecars: string[];
+}
+
+interface Reading {
+  readonly kinds: readonly string[];
+  readonly found: ReadRows;
+}
+
+async function readParquetRows(context: DeltaContext, names: readonly string[], reading: Reading): Promise<void> {
+  const paths = await Promise.all(names.map((name) => context.store.localPath(name)));
+  const kinds = quoteList(reading.kinds);
+  // A writer leaves out the columns of actions that it does not have.
+  const wanted = `SELECT COLUMNS(kind -> list_contains(${kinds}, kind)) FROM read_parquet(${quoteList(paths)}, union_by_name = true, hive_partitioning = false)`;
+  for await (const rows of context.engine.stream(
+    `SELECT to_json(action)::VARCHAR AS line FROM (${wanted}) AS action`,
+  )) {
+    for (const row of rows) collect(JSON.parse(String(row['line'])), reading.found);
+  }
+}
+
+async function readJsonRows(context: DeltaContext, checkpoint: CheckpointRef, reading: Reading): Promise<void> {
+  const bytes = await context.store.get(checkpoint.names[0] ?? '');
+  for (const line of new TextDecoder().decode(bytes ?? new Uint8Array(0)).split('\n')) {
+    if (line.trim() === '') continue;
+    const action = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    const wanted = Object.entries(action).filter(([kind]) => kind === 'sidecar' || reading.kinds.includes(kind));
+    collect(Object.fromEntries(wanted), reading.found);
+  }
+}
+
+function checkWhole(actions: readonly Action[], kinds: readonly string[]): void {
+  const isWhole = actions.some((action) => 'protocol' in action) && actions.some((action) => 'metaData' in action);
+  if (kinds.includes('protocol') && !isWhole) throw new TypeError('it has no protocol or no metadata');
+}
+
+function collect(line: unknown, found: ReadRows): void {
+  for (const action of parseActions(line)) found.actions.push(action);
+  const sidecar = (line as {readonly sidecar?: {readonly path?: unknown} | null}).sidecar;
+  if (typeof sidecar?.path === 'string') found.sidecars.push(sidecar.path);
+}

@@ -1,0 +1,144 @@
+import {randomUUID} from 'node:crypto';
+
+import {IngestError} from '../core/errors.ts';
+import {schemaToJson} from '../core/schema-json.ts';
+import {checkSchema, isNested, landedType, typesEqual} from '../core/schema.ts';
+import type {DataType, StructType} from '../core/types.ts';
+import type {Action, Metadata} from './actions.ts';
+import {encodeCommit, readCommit} from './commit-file.ts';
+import {ENGINE_INFO} from './commit.ts';
+import {isOurs} from './conflict.ts';
+import type {CreateOptions, DeltaContext, TableSnapshot} from './delta-table.ts';
+import {leastProtocol} from './features.ts';
+import {firstSnapshot} from './load-log.ts';
+import {commitName} from './log-names.ts';
+import {listLog} from './log-segment.ts';
+
+/**
+ * Commits version 0 of a table that does not exist.
+ * @throws COMMIT_CONFLICT when it exists; INVALID_SCHEMA; UNSUPPORTED_TABLE_FEATURE.
+ */
+export async function commitFirstVersion(
+  context: DeltaContext,
+  root: string,
+  options: CreateOptions,
+): Promise<TableSnapshot> {
+  checkTableSchema(root, options.schema, options.partitionColumns ?? []);
+  const deletionVectors = options.deletionVectors ?? options.configuration?.['delta.enableDeletionVectors'] === 'true';
+  const metadata = metadataOf(context, options, deletionVectors);
+  const protocol = leastProtocol(root, {metadata, schema: options.schema, deletionVectors});
+  // A log that was cleaned up has no version 0 any more.
+  if ((await listLog(context.store, root, {fromStart: false})) !== null) throw exists(root);
+  const txnId = randomUUID();
+  const commitInfo = {
+    timestamp: context.clock.nowMs(),
+    operation: 'CREATE TABLE',
+    operationParameters: {
+      isManaged: 'false',
+      description: options.description ?? null,
+      partitionBy: JSON.stringify(metadata.partitionColumns),
+      properties: JSON.stringify(metadata.configuration),
+    },
+    isolationLevel: 'Serializable',
+    isBlindAppend: true,
+    operationMetrics: {},
+    engineInfo: ENGINE_INFO,
+    txnId,
+  };
+  const actions: readonly Action[] = [{commitInfo}, {protocol}, {metaData: metadata}];
+  await putFirst(context, root, {actions, txnId});
+  return firstSnapshot(context, root, {version: 0, actions});
+}
+
+async function putFirst(
+  context: DeltaContext,
+  root: string,
+  first: {readonly actions: readonly Action[]; readonly txnId: string},
+): Promise<void> {
+  let failure: unknown = null;
+  try {
+    if (await context.store.putIfAbsent(commitName(root, 0), encodeCommit(first.actions))) return;
+  } catch (error) {
+    failure = error;
+  }
+  const written = await readCommit({store: context.store, clock: context.clock, root}, 0);
+  if (written !== null && isOurs(written, first.txnId)) return;
+  throw written === null && failure !== null ? failure : exists(root);
+}
+
+function metadataOf(context: DeltaContext, options: CreateOptions, deletionVectors: boolean): Metadata {
+  return {
+    id: randomUUID(),
+    ...(options.description === undefined ? {} : {description: options.description}),
+    format: {provider: 'parquet', options: {}},
+    schemaString: schemaToJson(options.schema),
+    partitionColumns: options.partitionColumns ?? [],
+    configuration: {
+      ...options.configuration,
+      ...(deletionVectors ? {'delta.enableDeletionVectors': 'true'} : {}),
+    },
+    createdTime: context.clock.nowMs(),
+  };
+}
+
+/**
+ * Checks that a schema can be that of a table of ours.
+ * @throws INVALID_SCHEMA naming the column, with what can be done about it.
+ */
+export function checkTableSchema(root: string, schema: StructType, partitionColumns: readonly string[]): void {
+  checkSchema(schema, root);
+  checkNames(root, schema, '');
+  for (const field of schema.fields) {
+    if (ENGINE_NAMES.has(field.name.toLowerCase()))
+      throw invalid(root, `"${field.name}" is a name that the engine needs for itself`);
+    if (!typesEqual(landedType(field.type), field.type))
+      throw invalid(root, `"${field.name}" has the type variant, which lands as string`);
+  }
+  for (const name of partitionColumns) {
+    const field = schema.fields.find((each) => each.name === name);
+    if (field === undefined) throw invalid(root, `there is no column "${name}" to partition by`);
+    if (isNested(field.type) || field.type === 'binary')
+      throw invalid(root, `"${name}" has a type that cannot be partitioned by`);
+  }
+  if (new Set(partitionColumns).size === schema.fields.length)
+    throw invalid(root, 'every column is a partition column');
+}
+
+const ENGINE_NAMES: ReadonlySet<string> = new Set(['file_row_number', 'file_index']);
+/** Spark refuses these in the Parquet files of a table without column mapping. */
+const REFUSED_CHARACTERS = /[ ,;{}()\n\t=]/;
+
+function checkNames(root: string, type: DataType, path: string): void {
+  if (typeof type === 'string') return;
+  switch (type.type) {
+    case 'decimal':
+      return;
+    case 'array':
+      return checkNames(root, type.elementType, path);
+    case 'map':
+      checkNames(root, type.keyType, path);
+      return checkNames(root, type.valueType, path);
+    case 'struct':
+      for (const field of type.fields) {
+        const character = REFUSED_CHARACTERS.exec(field.name)?.[0];
+        const name = path + field.name;
+        if (character !== undefined)
+          throw invalid(root, `the name "${name}" has the character ${JSON.stringify(character)}`);
+        checkNames(root, field.type, `${name}.`);
+      }
+  }
+}
+
+function invalid(root: string, what: string): IngestError {
+  return new IngestError('INVALID_SCHEMA', `The schema of table ${root} cannot be used: ${what}.`, {
+    fix: 'Rename the column in the source (a view will do) or leave it out with exclude_columns.',
+    context: {table: root},
+  });
+}
+
+function exists(root: string): IngestError {
+  return new IngestError('COMMIT_CONFLICT', `Table ${root} cannot be made: it exists.`, {
+    fix: 'Open it, or choose another name.',
+    context: {table: root},
+  });
+}

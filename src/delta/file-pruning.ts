@@ -1,0 +1,126 @@
+import {fieldAt} from '../core/schema.ts';
+import type {DataType} from '../core/types.ts';
+import type {AddFile} from './actions.ts';
+import type {TableSnapshot} from './delta-table.ts';
+import {parsedStatistics} from './statistics.ts';
+
+/** What is known of one column in one file; a bound that is null is unknown. */
+interface Bounds {
+  readonly min: Comparable | null;
+  readonly max: Comparable | null;
+  readonly allNull: boolean;
+}
+
+/** Values of one column compare among themselves: whole numbers exactly, others as doubles, texts as their UTF-8 bytes. */
+type Comparable = bigint | number | Uint8Array;
+
+const PARSED = new WeakMap<AddFile, Readonly<Record<string, unknown>>>();
+
+/**
+ * Files that may have a row whose column is in [min, max]; both as in `EngineRow`, null for no bound. What cannot be
+ * compared or is not known keeps the file.
+ */
+export function filesInRange(
+  snapshot: TableSnapshot,
+  column: string,
+  range: {readonly min: unknown; readonly max: unknown},
+): readonly AddFile[] {
+  const files = [...snapshot.files.values()];
+  const type = fieldAt(snapshot.schema, column)?.type;
+  if (type === undefined) return files;
+  const min = comparableOf(range.min, type);
+  const max = comparableOf(range.max, type);
+  const isPartition = snapshot.metadata.partitionColumns.includes(column);
+  return files.filter((add) => {
+    const bounds = isPartition ? partitionBounds(add, column, type) : statisticsBounds(add, column, type);
+    if (bounds.allNull) return false;
+    return !isBelow(bounds.max, min) && !isBelow(max, bounds.min);
+  });
+}
+
+/** True only when both are known and comparable, and the first is less. */
+function isBelow(left: Comparable | null, right: Comparable | null): boolean {
+  if (left === null || right === null) return false;
+  if (left instanceof Uint8Array || right instanceof Uint8Array) {
+    return left instanceof Uint8Array && right instanceof Uint8Array && Buffer.compare(left, right) < 0;
+  }
+  return left < right;
+}
+
+/** A value of a row of the engine. */
+function comparableOf(value: unknown, type: DataType): Comparable | null {
+  if (typeof value === 'bigint') return value;
+  if (typeof value === 'number') return Number.isNaN(value) ? null : value;
+  if (typeof value !== 'string') return null;
+  if (type === 'string') return Buffer.from(value);
+  // Decimals come as text.
+  const parsed = Number(value);
+  return value.trim() === '' || Number.isNaN(parsed) ? null : parsed;
+}
+
+function statisticsBounds(add: AddFile, column: string, type: DataType): Bounds {
+  if (add.stats === undefined) return UNKNOWN;
+  const stats = PARSED.get(add) ?? parsedStatistics(add.stats);
+  PARSED.set(add, stats);
+  const nullCount = valueAt(stats['nullCount'], column);
+  return {
+    min: boundOf(valueAt(stats['minValues'], column), type, -1),
+    max: boundOf(valueAt(stats['maxValues'], column), type, 1),
+    // Deleted rows are counted in both: the equality holds for the rows that are left, too.
+    allNull: typeof nullCount === 'number' && nullCount === stats['numRecords'],
+  };
+}
+
+const UNKNOWN: Bounds = {min: null, max: null, allNull: false};
+
+function valueAt(values: unknown, column: string): unknown {
+  if (typeof values !== 'object' || values === null) return undefined;
+  const record = values as Readonly<Record<string, unknown>>;
+  if (column in record) return record[column];
+  const dot = column.indexOf('.');
+  return dot < 0 ? undefined : valueAt(record[column.slice(0, dot)], column.slice(dot + 1));
+}
+
+function partitionBounds(add: AddFile, column: string, type: DataType): Bounds {
+  const text = add.partitionValues[column] ?? '';
+  if (text === '') return {min: null, max: null, allNull: true};
+  const isNumber = typeof type === 'object' || NUMERIC.has(type);
+  const value = isNumber ? Number(text) : text.replace(' ', type === 'string' ? ' ' : 'T');
+  return {min: boundOf(value, type, -1), max: boundOf(value, type, 1), allNull: false};
+}
+
+const NUMERIC: ReadonlySet<DataType> = new Set<DataType>(['long', 'integer', 'short', 'byte', 'float', 'double']);
+
+/** A bound of the statistics, moved outward by what its form in JSON may have lost. */
+function boundOf(value: unknown, type: DataType, outward: -1 | 1): Comparable | null {
+  if (typeof value === 'number') return numberBound(value, type, outward);
+  if (typeof value !== 'string') return null;
+  switch (type) {
+    case 'string':
+      return Buffer.from(value);
+    case 'date': {
+      const millis = /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(value) : Number.NaN;
+      return Number.isNaN(millis) ? null : millis / 86_400_000;
+    }
+    case 'timestamp':
+    case 'timestamp_ntz':
+      return timestampBound(value, outward);
+    default:
+      return null;
+  }
+}
+
+function numberBound(value: number, type: DataType, outward: -1 | 1): Comparable | null {
+  if (type === 'float' || type === 'double') return value;
+  // As a double, a long is off by up to half of 2048, and a decimal in its last digits.
+  if (Number.isSafeInteger(value) && typeof type === 'string') return value;
+  if (typeof type === 'string') return Number.isInteger(value) ? BigInt(value) + BigInt(outward * 2048) : null;
+  return value + outward * Math.max(Math.abs(value) * 1e-15, Number.MIN_VALUE);
+}
+
+/** Microseconds; some writers cut maxima to whole milliseconds. */
+function timestampBound(value: string, outward: -1 | 1): bigint | null {
+  const hasZone = /(?:Z|[+-]\d{2}:?\d{2})$/.test(value);
+  const millis = Date.parse(hasZone ? value : `${value}Z`);
+  return Number.isNaN(millis) ? null : BigInt(millis) * 1000n + (outward > 0 ? 1000n : 0n);
+}

@@ -1,0 +1,132 @@
+import {IngestError} from '../core/errors.ts';
+import type {AddFile, RemoveFile} from './actions.ts';
+import {isCheckpointDue, writeCheckpoint} from './checkpoint-write.ts';
+import {commitVersion} from './commit.ts';
+import {commitFirstVersion} from './create-table.ts';
+import type {NewDataFile, WriteJob} from './data-files.ts';
+import {stageDataFile, writeDataFiles} from './data-files.ts';
+import type {
+  CommitRequest,
+  CommitSummary,
+  CreateOptions,
+  Deletions,
+  DeltaContext,
+  DeltaTable,
+  ReadOptions,
+  TableSnapshot,
+} from './delta-table.ts';
+import {checkReadable} from './features.ts';
+import {filesInRange} from './file-pruning.ts';
+import {readHistory} from './history.ts';
+import type {LoadedLog} from './load-log.ts';
+import {advance, loadLog} from './load-log.ts';
+import type {CheckpointRef} from './log-segment.ts';
+import {readSql} from './read-sql.ts';
+import type {DeletionActions} from './row-deletions.ts';
+import {removeOf, writeRowDeletions} from './row-deletions.ts';
+
+/**
+ * Opens the table at `root`, a name prefix in the store without trailing slash; null when there is no log.
+ * @throws CORRUPT_LOG; UNSUPPORTED_TABLE_FEATURE when it cannot be read (a table that cannot be written opens).
+ */
+export async function openTable(context: DeltaContext, root: string): Promise<DeltaTable | null> {
+  const log = await loadLog(context, root, null);
+  if (log === null) return null;
+  checkReadable(log.snapshot, root);
+  return new LogTable(context, root, log);
+}
+
+/**
+ * Makes a table with the least protocol that its schema and options need, and commits it as version 0.
+ * @throws COMMIT_CONFLICT when the table exists; INVALID_SCHEMA when a column cannot be stored; UNSUPPORTED_TABLE_FEATURE
+ * when a property asks for a feature that Sluice does not know.
+ */
+export async function createTable(context: DeltaContext, root: string, options: CreateOptions): Promise<DeltaTable> {
+  const snapshot = await commitFirstVersion(context, root, options);
+  return new LogTable(context, root, {snapshot, checkpoint: null});
+}
+
+const HISTORY_LIMIT = 1000;
+
+class LogTable implements DeltaTable {
+  readonly root: string;
+  readonly #context: DeltaContext;
+  #snapshot: TableSnapshot;
+  #checkpoint: CheckpointRef | null;
+
+  constructor(context: DeltaContext, root: string, log: LoadedLog) {
+    this.root = root;
+    this.#context = context;
+    this.#snapshot = log.snapshot;
+    this.#checkpoint = log.checkpoint;
+  }
+
+  get snapshot(): TableSnapshot {
+    return this.#snapshot;
+  }
+
+  async refresh(): Promise<TableSnapshot> {
+    const snapshot = await advance(this.#context, this.root, {snapshot: this.#snapshot});
+    checkReadable(snapshot, this.root);
+    this.#snapshot = snapshot;
+    return snapshot;
+  }
+
+  async snapshotAt(version: number): Promise<TableSnapshot> {
+    if (version === this.#snapshot.version) return this.#snapshot;
+    const log = await loadLog(this.#context, this.root, version);
+    if (log !== null) {
+      checkReadable(log.snapshot, this.root);
+      return log.snapshot;
+    }
+    throw new IngestError('NOT_A_DELTA_TABLE', `Table ${this.root} has no version ${version}.`, {
+      fix: `The newest is ${this.#snapshot.version}; old ones go when the log is cleaned up.`,
+      context: {table: this.root, version},
+    });
+  }
+
+  writeFiles(job: WriteJob, signal: AbortSignal): Promise<readonly AddFile[]> {
+    return writeDataFiles({context: this.#context, root: this.root, snapshot: this.#snapshot}, job, signal);
+  }
+
+  newDataFile(): Promise<NewDataFile> {
+    return stageDataFile(this.#context, this.root, '');
+  }
+
+  writeDeletions(deletions: Deletions, signal: AbortSignal): Promise<DeletionActions> {
+    signal.throwIfAborted();
+    return writeRowDeletions({context: this.#context, root: this.root, snapshot: this.#snapshot}, deletions);
+  }
+
+  removeOf(add: AddFile): RemoveFile {
+    return removeOf(add, this.#context.clock.nowMs());
+  }
+
+  readSql(options: ReadOptions = {}): Promise<string> {
+    return readSql(this.#context, this.root, {...options, snapshot: options.snapshot ?? this.#snapshot});
+  }
+
+  filesInRange(column: string, min: unknown, max: unknown): readonly AddFile[] {
+    return filesInRange(this.#snapshot, column, {min, max});
+  }
+
+  async commit(request: CommitRequest): Promise<TableSnapshot> {
+    this.#snapshot = await commitVersion(this.#context, this.root, {request, known: this.#snapshot});
+    if (isCheckpointDue(this.#snapshot)) await this.#writeCheckpoint();
+    return this.#snapshot;
+  }
+
+  history(options: {readonly after?: number; readonly limit?: number} = {}): Promise<readonly CommitSummary[]> {
+    const range = {snapshot: this.#snapshot, after: options.after ?? -1, limit: options.limit ?? HISTORY_LIMIT};
+    return readHistory(this.#context, this.root, range);
+  }
+
+  async #writeCheckpoint(): Promise<void> {
+    try {
+      const log = {snapshot: this.#snapshot, checkpoint: this.#checkpoint};
+      this.#checkpoint = await writeCheckpoint(this.#context, this.root, log);
+    } catch {
+      // The commit stands, and a checkpoint only saves time: the next one that is due makes up for it.
+    }
+  }
+}
