@@ -71,6 +71,14 @@ export function microsOf(seconds: number, micros: number): number | bigint | nul
   return Number.isSafeInteger(total) ? total : BigInt(seconds) * 1_000_000n + BigInt(micros);
 }
 
+/** `2024-01-31T12:00:00.123456Z` of microseconds since 1970, always with six digits of fraction. */
+export function formatTimestamp(micros: bigint): string {
+  const seconds = (micros - (((micros % 1_000_000n) + 1_000_000n) % 1_000_000n)) / 1_000_000n;
+  const fraction = String(micros - seconds * 1_000_000n).padStart(6, '0');
+  // Years below 100 and the milliseconds come out right from Date, which knows all seconds of the years 1 to 9999.
+  return new Date(Number(seconds) * 1000).toISOString().replace(/\.\d+Z$/, `.${fraction}Z`);
+}
+
 const DASH = 0x2d;
 const COLON = 0x3a;
 const BLANK = 0x20;
