@@ -1,0 +1,49 @@
+// `npm run chaos`: kills runs at named steps and at random moments while the sources change, then compares row by row.
+import {parseArgs} from 'node:util';
+
+import {seededRandom, type Random} from '../../src/core/clock.ts';
+import {runScenario} from './run-scenario.ts';
+import type {Scenario, Tally} from './scenario.ts';
+
+const scenarios: Readonly<Record<string, () => Promise<Scenario>>> = {
+  run: async () => (await import('./run.ts')).openRunScenario(),
+};
+
+/** A sample for CI: few kills, all of one seed. */
+const SAMPLE_KILLS = 12;
+
+async function main(): Promise<void> {
+  const {values} = parseArgs({
+    options: {minutes: {type: 'string'}, kills: {type: 'string'}, sample: {type: 'boolean'}, seed: {type: 'string'}, scenario: {type: 'string'}},
+  });
+  const seed = Number(values.seed ?? (values.sample === true ? 20_261 : Date.now() % 1_000_000));
+  const names = values.scenario === undefined ? Object.keys(scenarios) : [values.scenario];
+  const limit = {
+    kills: values.sample === true ? SAMPLE_KILLS : Number(values.kills ?? Number.POSITIVE_INFINITY),
+    untilMs: values.minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.minutes) * 60_000,
+  };
+  if (limit.kills === Number.POSITIVE_INFINITY && limit.untilMs === Number.POSITIVE_INFINITY) limit.kills = 50;
+  console.log(`chaos: seed ${seed} (repeat with --seed ${seed})`);
+  const total: Tally = {kills: 0, rows: 0, lost: 0, duplicated: 0, wrong: 0};
+  for (const name of names) add(total, await runNamed(name, seededRandom(seed), limit));
+  const wrong = total.wrong === 0 ? '' : `, ${total.wrong} wrong`;
+  console.log(`${total.kills} kills, ${total.rows} rows, ${total.lost} lost, ${total.duplicated} duplicated${wrong}`);
+  if (total.lost + total.duplicated + total.wrong > 0 || total.rows === 0) process.exitCode = 1;
+}
+
+async function runNamed(name: string, random: Random, limit: {readonly kills: number; readonly untilMs: number}): Promise<Tally> {
+  const open = scenarios[name];
+  if (open === undefined) throw new Error(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(', ')}.`);
+  await using scenario = await open();
+  return runScenario(scenario, random, limit);
+}
+
+function add(total: Tally, more: Tally): void {
+  total.kills += more.kills;
+  total.rows += more.rows;
+  total.lost += more.lost;
+  total.duplicated += more.duplicated;
+  total.wrong += more.wrong;
+}
+
+await main();
