@@ -1,0 +1,50 @@
+import {tmpdir} from 'node:os';
+import {join, resolve} from 'node:path';
+
+import type {Clock} from '../core/clock.ts';
+import {systemClock} from '../core/clock.ts';
+import {openEngine} from '../engine/duckdb-engine.ts';
+import type {Engine} from '../engine/engine.ts';
+import {createLocalStore} from '../storage/local-store.ts';
+import type {Store} from '../storage/store.ts';
+import type {CreateOptions, DeltaContext, DeltaTable} from './delta-table.ts';
+import {createTable, openTable} from './table.ts';
+
+/** Limits of a lake's engine; all have defaults. */
+export interface LakeOptions {
+  /** For the engine's buffers; default 1024. The process needs about 300 MB beside. */
+  readonly memoryLimitMb?: number;
+  /** Threads of the engine; default 2. */
+  readonly threads?: number;
+  /** Where work that exceeds the memory limit spills; default a folder in the system's temporary folder. */
+  readonly tempFolder?: string;
+  /** Default: the machine's clock. */
+  readonly clock?: Clock;
+}
+
+/** A folder of Delta tables with an engine to read and write them. */
+export interface Lake extends DeltaContext, AsyncDisposable {
+  readonly store: Store;
+  readonly engine: Engine;
+  /** Opens the table in a folder below the lake's; null when there is none. */
+  open(root: string): Promise<DeltaTable | null>;
+  /** Makes a table. @throws COMMIT_CONFLICT when it exists. */
+  create(root: string, options: CreateOptions): Promise<DeltaTable>;
+}
+
+/** Opens a folder as a lake; it is made with the first table. The caller disposes the lake, which closes its engine. */
+export async function openLake(folder: string, options: LakeOptions = {}): Promise<Lake> {
+  const engine = await openEngine({
+    memoryLimitMb: options.memoryLimitMb ?? 1024,
+    threads: options.threads ?? 2,
+    tempFolder: options.tempFolder ?? join(tmpdir(), 'sluice'),
+    allowedFolders: [resolve(folder)],
+  });
+  const context: DeltaContext = {engine, store: createLocalStore(folder), clock: options.clock ?? systemClock};
+  return {
+    ...context,
+    open: (root) => openTable(context, root),
+    create: (root, createOptions) => createTable(context, root, createOptions),
+    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+  };
+}
