@@ -61,6 +61,7 @@ function mavenArgs(jarsFolder: string): string[] {
   return [
     '--batch-mode',
     '--quiet',
+    '-Dstyle.color=never',
     '-f',
     join(here, 'pom.xml'),
     'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies',

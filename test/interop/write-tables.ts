@@ -2,11 +2,12 @@ import {cpSync, readFileSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 
 import {type Random, seededRandom} from '../../src/core/clock.ts';
-import {schemaToJson} from '../../src/core/schema-json.ts';
+import {schemaFromJson, schemaToJson} from '../../src/core/schema-json.ts';
 import type {StructField, StructType} from '../../src/core/types.ts';
 import type {AddFile} from '../../src/delta/actions.ts';
 import type {CommitRequest, DeltaTable} from '../../src/delta/delta-table.ts';
 import {createTable} from '../../src/delta/table.ts';
+import {tableRoot} from '../../src/pipeline/table-root.ts';
 import {allTypesRows, allTypesSchema} from './all-types.ts';
 import {CaseRecorder, type Lake, type TableCase} from './table-case.ts';
 import {type Row, selectRows} from './values.ts';
@@ -35,7 +36,7 @@ async function commit(
   select: string | null,
   request: Partial<CommitRequest> = {},
 ): Promise<readonly AddFile[]> {
-  const schema = request.metadata === undefined ? table.snapshot.schema : lastSchema(request.metadata.schemaString);
+  const schema = request.metadata === undefined ? table.snapshot.schema : schemaFromJson(request.metadata.schemaString);
   const written = select === null ? [] : await table.writeFiles({select, schema}, lake.signal);
   await table.commit({
     base: table.snapshot,
@@ -45,10 +46,6 @@ async function commit(
     adds: [...written, ...(request.adds ?? [])],
   });
   return written;
-}
-
-function lastSchema(schemaString: string): StructType {
-  return JSON.parse(schemaString) as StructType;
 }
 
 async function everyType(lake: Lake): Promise<TableCase> {
@@ -169,7 +166,7 @@ async function oddNames(lake: Lake): Promise<TableCase> {
     ...names.map((name) => field(name, 'string')),
     field('nested', struct(field('with.dot', 'long'), field('Größe', 'long'))),
   );
-  const table = await createTable(lake.context, 'main/raw/%2Fodd%20n%C3%A4me', {schema});
+  const table = await createTable(lake.context, tableRoot('main', 'raw', '/odd näme'), {schema});
   const recorder = new CaseRecorder();
   const rows: readonly Row[] = [
     {...Object.fromEntries(names.map((name) => [name, `value of ${name}`])), nested: {'with.dot': '1', Größe: '2'}},
