@@ -14,6 +14,10 @@ export async function checkPipeline(spec: PipelineSpec): Promise<void> {
     for (const object of spec.objects) checkObject(open.definition, object);
   } catch (error) {
     if (!isIngestError(error)) throw error;
-    throw new IngestError(error.code, `pipeline "${spec.key}": ${error.message}`, {...(error.fix === undefined ? {} : {fix: error.fix}), context: error.context, cause: error});
+    throw new IngestError(error.code, `pipeline "${spec.key}": ${error.message}`, {
+      ...(error.fix === undefined ? {} : {fix: error.fix}),
+      context: error.context,
+      cause: error,
+    });
   }
 }

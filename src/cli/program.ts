@@ -1,0 +1,279 @@
+import {Command, CommanderError, InvalidArgumentError, Option} from 'commander';
+
+import type {CommandContext, CliServices, CommonFlags, ConfigFlags} from './command-context.ts';
+import {EXIT, type CliIo} from './io.ts';
+
+/** Runs a command line and resolves to the exit status. Everything that a command needs is loaded when it runs. */
+export async function runCli(
+  args: readonly string[],
+  io: CliIo,
+  services: CliServices = defaultServices,
+): Promise<number> {
+  let status: number = EXIT.ok;
+  const program = createProgram(services, io, (value) => {
+    status = value;
+  });
+  try {
+    await program.parseAsync(args, {from: 'user'});
+    return status;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version end this way too.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.badInput;
+  }
+}
+
+const defaultServices: CliServices = {
+  runtime: async () => (await import('../runtime/index.ts')).runtime,
+  checkPipeline: async (spec) => (await import('../runtime/config/check-pipeline.ts')).checkPipeline(spec),
+};
+
+/** The commands; `onExit` hears the exit status of the one that ran. */
+export function createProgram(services: CliServices, io: CliIo, onExit: (status: number) => void): Command {
+  const program = new Command('sluice')
+    .description(
+      'Ingest SaaS applications, databases and files into Delta Lake tables, incrementally and exactly once.',
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => Math.min(io.stdout.size().columns, 120),
+      getErrHelpWidth: () => Math.min(io.stderr.size().columns, 120),
+    })
+    .helpCommand('help [COMMAND]', 'show help for a command')
+    .showHelpAfterError('(sluice --help lists commands and options)');
+  const act = actionRunner(services, io, onExit);
+  addRunCommands(program, act);
+  addLookCommands(program, act);
+  addStateCommands(program, act);
+  return program;
+}
+
+/** A command's work: gets the context and its flags, resolves to the exit status. */
+type Work<F extends CommonFlags> = (context: CommandContext, flags: F) => Promise<number>;
+
+/** Runs a command's work and prints what it throws. */
+type Act = <F extends CommonFlags>(flags: F, work: Work<F>) => Promise<void>;
+
+function actionRunner(services: CliServices, io: CliIo, onExit: (status: number) => void): Act {
+  return async (flags, work) => {
+    const {commandContext} = await import('./command-context.ts');
+    const context = commandContext(io, services, flags);
+    try {
+      onExit(await work(context, flags));
+    } catch (error) {
+      const {errorJson, errorLines, exitStatusOf} = await import('./error-text.ts');
+      const {jsonText} = await import('./json-text.ts');
+      if (flags.json === true) io.stdout.write(`${jsonText({error: errorJson(error)})}\n`);
+      else
+        io.stderr.write(
+          errorLines(error, context.errorPaint, flags.verbose === true)
+            .map((line) => `${line}\n`)
+            .join(''),
+        );
+      onExit(exitStatusOf(error));
+    }
+  };
+}
+
+const FILE = 'configuration file (default: sluice.yml, then databricks.yml)';
+const PIPELINE = 'key or name of a pipeline (default: all)';
+const TABLE = 'only tables whose source or destination name matches; repeatable';
+
+function addRunCommands(program: Command, act: Act): void {
+  common(
+    program
+      .command('init')
+      .description('write a commented sluice.yml that runs at once')
+      .argument('[FOLDER]', 'where', '.'),
+    'output',
+  ).action((folder: string, flags: CommonFlags) =>
+    act(flags, async (context) =>
+      (await import('./commands/init.ts')).initCommand(context, folder === '.' ? undefined : folder),
+    ),
+  );
+  place(program.command('run').description('bring the destination tables up to date'))
+    .addOption(tableOption())
+    .addOption(new Option('--full-refresh', 'read all tables anew').conflicts('fullRefreshTables'))
+    .option('--full-refresh-tables <A,B>', 'read these tables anew', commaList)
+    .option('--parallel <N>', 'tables at a time (default: 4)', positive)
+    .action((file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await import('./commands/run.ts')).runCommand(context, await placed(context, flags, [file, pipeline])),
+      ),
+    );
+  place(program.command('validate').description('check the configuration without asking the source')).action(
+    (file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await import('./commands/inspect.ts')).validateCommand(
+          context,
+          await placed(context, flags, [file, pipeline]),
+        ),
+      ),
+  );
+  place(program.command('plan').description('say what a run would do to every table'))
+    .addOption(tableOption())
+    .action((file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await import('./commands/plan.ts')).planCommand(context, await placed(context, flags, [file, pipeline])),
+      ),
+    );
+  place(
+    program.command('verify').description('prove that the tables equal their source; exit status 1 when one does not'),
+  )
+    .addOption(tableOption())
+    .action((file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await import('./commands/verify.ts')).verifyCommand(context, await placed(context, flags, [file, pipeline])),
+      ),
+    );
+}
+
+function addLookCommands(program: Command, act: Act): void {
+  const inspect = () => import('./commands/inspect.ts');
+  place(program.command('tables').description('list the tables of the source')).action((file, pipeline, flags) =>
+    act(flags, async (context) =>
+      (await inspect()).tablesCommand(context, await placed(context, flags, [file, pipeline])),
+    ),
+  );
+  named(
+    program
+      .command('preview')
+      .description('show rows of a source table as they would land')
+      .argument('<TABLE>', 'source or destination name'),
+  )
+    .option('--limit <N>', 'rows (default: 10)', positive)
+    .action((table: string, flags) =>
+      act(flags, async (context) => (await inspect()).previewCommand(context, table, flags)),
+    );
+  place(program.command('status').description('show what the destination tables look like now')).action(
+    (file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await inspect()).statusCommand(context, await placed(context, flags, [file, pipeline])),
+      ),
+  );
+  named(
+    program
+      .command('query')
+      .description('run SQL over the tables of the lake')
+      .argument('<SQL>', 'one SELECT statement, in quotes'),
+  )
+    .option('--limit <N>', 'rows (default: 100)', positive)
+    .action((sql: string, flags) => act(flags, async (context) => (await inspect()).queryCommand(context, sql, flags)));
+  named(
+    program
+      .command('history')
+      .description('show the versions of a table of the lake')
+      .argument('<TABLE>', 'catalog.schema.table'),
+  )
+    .option('--limit <N>', 'versions (default: 20)', positive)
+    .action((table: string, flags) =>
+      act(flags, async (context) => (await inspect()).historyCommand(context, table, flags)),
+    );
+}
+
+function addStateCommands(program: Command, act: Act): void {
+  const commands = () => import('./commands/state.ts');
+  const state = program.command('state').description('show or change where the flows stand');
+  named(
+    state
+      .command('show')
+      .description('show offsets and batches')
+      .argument('[TABLES...]', 'source or destination names (default: all)'),
+  ).action((tables: string[], flags) =>
+    act(flags, async (context) => (await commands()).stateShowCommand(context, tables, flags)),
+  );
+  named(
+    state
+      .command('reset')
+      .description('forget offsets: the next run reads the tables anew')
+      .argument('[TABLES...]', 'source or destination names'),
+  )
+    .option('--all', 'all tables of the pipeline')
+    .action((tables: string[], flags) =>
+      act(flags, async (context) => (await commands()).stateResetCommand(context, tables, flags)),
+    );
+  named(
+    state
+      .command('adopt')
+      .description('take over tables that belong to nobody or to another pipeline')
+      .argument('[TABLES...]', 'destination names'),
+  )
+    .option('--all', 'all tables of the pipeline')
+    .action((tables: string[], flags) =>
+      act(flags, async (context) => (await commands()).stateAdoptCommand(context, tables, flags)),
+    );
+}
+
+/** Flags of every command; `output`: only those about output. */
+function common(command: Command, what: 'output' | 'all'): Command {
+  const all = what === 'all';
+  if (all) {
+    command
+      .option('--lake <FOLDER>', 'folder of the lake (default: SLUICE_LAKE, then lake: of the file, then ./lake)')
+      .option('--memory <MB>', 'memory of the engine (default: 1024)', positive)
+      .option('--threads <N>', 'threads of the engine (default: all cores)', positive);
+  }
+  return command
+    .option('--json', 'print JSON')
+    .option('-q, --quiet', 'print errors only')
+    .option('-v, --verbose', 'print more, and the stack of errors');
+}
+
+/** Flags of commands that read a configuration. */
+function configured(command: Command): Command {
+  const variables = new Option('--var <NAME=VALUE>', 'value of a bundle variable; repeatable').argParser(variable);
+  return common(command.option('--target <NAME>', 'target of the bundle').addOption(variables), 'all');
+}
+
+/** `[FILE] [PIPELINE]`. */
+function place(command: Command): Command {
+  return configured(command.argument('[FILE]', FILE).argument('[PIPELINE]', PIPELINE));
+}
+
+/** The same as flags, for commands whose arguments are something else. */
+function named(command: Command): Command {
+  return configured(
+    command.option('-f, --file <FILE>', FILE).option('-p, --pipeline <NAME>', 'key or name of a pipeline'),
+  );
+}
+
+function tableOption(): Option {
+  return new Option('--table <PATTERN>', TABLE).argParser((value: string, before: readonly string[] | undefined) => [
+    ...(before ?? []),
+    value,
+  ]);
+}
+
+async function placed<F extends ConfigFlags>(
+  context: CommandContext,
+  flags: F,
+  args: readonly (string | undefined)[],
+): Promise<F> {
+  const {fileAndPipeline} = await import('./command-context.ts');
+  return {...flags, ...(await fileAndPipeline(args[0], args[1], context.io.cwd))};
+}
+
+function variable(
+  text: string,
+  before: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) throw new InvalidArgumentError('Write NAME=VALUE.');
+  return {...before, [name]: value};
+}
+
+function positive(text: string): number {
+  if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('Give a whole number above 0.');
+  return Number(text);
+}
+
+function commaList(text: string): readonly string[] {
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (names.length === 0) throw new InvalidArgumentError('Name at least one table.');
+  return names;
+}
