@@ -111,11 +111,13 @@ async function startsBlank(group: CsvGroup): Promise<boolean> {
   return false;
 }
 
-function regularRelation(group: CsvGroup): SourceRelation {
+/** Files that the engine reads itself. */
+export function regularRelation(group: CsvGroup): SourceRelation {
   return {from: readCsv(group), columns: csvColumns(group.names), filePath: 'filename', members: []};
 }
 
-async function irregularRelation(
+/** A file that goes through a table of the engine, which the caller drops. */
+export async function irregularRelation(
   engine: Engine,
   group: CsvGroup,
   file: FileInput,

@@ -72,14 +72,17 @@ export async function jsonShape(file: FileInput): Promise<JsonShape | null> {
   }
   if (text === '') return null;
   if (text.startsWith('[')) return 'array';
-  const [line = '', ...rest] = text.split(/[\r\n]+/u);
-  return rest.length === 0 || isJson(line) || rest[0]?.startsWith('{') === true ? 'lines' : 'objects';
+  const lines = text.split(/[\r\n]+/u, SHAPE_LINES);
+  // One broken line does not make another shape; the last one may be cut off.
+  return lines.length === 1 || lines.some(isJsonObject) ? 'lines' : 'objects';
 }
 
 const SHAPE_BYTES = 1 << 20;
+const SHAPE_LINES = 20;
 const MAX_RECORD_BYTES = 1 << 26;
 
-function isJson(text: string): boolean {
+function isJsonObject(text: string): boolean {
+  if (!text.startsWith('{')) return false;
   try {
     JSON.parse(text);
     return true;

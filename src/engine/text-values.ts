@@ -1,4 +1,4 @@
-import {BINARY_ENCODING, isNested} from '../core/schema.ts';
+import {BINARY_ENCODING, EPOCH_UNIT, isNested} from '../core/schema.ts';
 import type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
 import type {FieldType, TypedSql} from './file-source.ts';
 import {MARK, unmarkJson} from './marked-json.ts';
@@ -23,8 +23,13 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
   const json = `CAST(${extracted} AS VARCHAR)`;
   if (isNested(field.type)) return nestedValue(field.type, json, depth);
   if (field.type === 'variant') return {value: unmarkJson(json), misfit: null};
-  const text = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
-  return textValue(field, depth === 0 ? text : `ltrim(${text}, ${MARK})`);
+  const quoted = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
+  const text = depth === 0 ? quoted : `ltrim(${quoted}, ${MARK})`;
+  if (field.type !== 'timestamp' && field.type !== 'timestamp_ntz') return textValue(field, text);
+  return checked(
+    `coalesce(${timestampSql(field.type, text)}, ${epochSql(field.type, field.metadata[EPOCH_UNIT], text)})`,
+    text,
+  );
 }
 
 /**
@@ -65,17 +70,12 @@ function primitiveValue(type: PrimitiveType, metadata: StructField['metadata'], 
     case 'binary':
       return checked(binarySql(metadata[BINARY_ENCODING], text), text);
     case 'date':
-      return checked(matched(text, DAY, `TRY_CAST(${text} AS DATE)`), text);
+      return checked(dateSql(text), text);
     case 'timestamp':
-      return checked(matched(text, `${TIME}(Z|[+-]\\d{2}(:?\\d{2})?| UTC)?`, `TRY_CAST(${text} AS TIMESTAMPTZ)`), text);
     case 'timestamp_ntz':
-      return checked(matched(text, TIME, `TRY_CAST(${text} AS TIMESTAMP)`), text);
+      return checked(timestampSql(type, text), text);
   }
 }
-
-/** A day and maybe a time of day, at most to the microsecond. */
-const TIME = '\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,6}0*)?)?';
-const DAY = '\\d{4}-\\d{2}-\\d{2}';
 
 function checked(value: string, text: string): TypedSql {
   return {value, misfit: (result) => `(${text} IS NOT NULL AND ${result} IS NULL)`};
@@ -104,6 +104,50 @@ function decimalSql(type: DecimalType, text: string): string {
 function booleanSql(text: string): string {
   const word = `lower(trim(${text}))`;
   return `CASE WHEN ${word} IN ('true', 't', 'yes', 'y', '1') THEN true WHEN ${word} IN ('false', 'f', 'no', 'n', '0') THEN false END`;
+}
+
+/** Days as `core/time-text.ts` reads them, but no timestamps: their time of day would be lost. */
+function dateSql(text: string): string {
+  const form = (pattern: string, format: string): string =>
+    `WHEN regexp_full_match(${text}, '${pattern}') THEN CAST(try_strptime(${text}, '${format}') AS DATE)`;
+  return `CASE WHEN ${isDay(text)} THEN TRY_CAST(${text} AS DATE) ${[
+    form('\\d{1,2}/\\d{1,2}/\\d{4}', '%m/%d/%Y'),
+    form('\\d{1,2}-\\d{1,2}-\\d{4}', '%d-%m-%Y'),
+    form('\\d{4}/\\d{1,2}/\\d{1,2}', '%Y/%m/%d'),
+  ].join(' ')} END`;
+}
+
+/** True for a day as ISO 8601 writes it, of year 1 or later. */
+function isDay(text: string): string {
+  return `(regexp_full_match(${text}, '\\s*\\d{4}-\\d{2}-\\d{2}\\s*') AND NOT starts_with(trim(${text}), '0000'))`;
+}
+
+/** ISO 8601; digits beyond microseconds are cut off. A wall clock takes no offset but UTC's: it could not say which clock is meant. */
+function timestampSql(type: 'timestamp' | 'timestamp_ntz', text: string): string {
+  const zone =
+    type === 'timestamp' ? '(?: ?(?:Z|z|UTC|[+-]\\d{2}(?::?\\d{2})?))?' : '(?: ?(?:Z|z|UTC|[+-]00(?::?00)?))?';
+  const pattern = `\\s*\\d{4}-\\d{2}-\\d{2}(?:[Tt ]\\d{2}:\\d{2}(?::\\d{2}(?:\\.\\d{1,9})?)?${zone})?\\s*`;
+  const cast = `TRY_CAST(${text} AS ${sqlType(type)})`;
+  // The engine knows fewer forms: the others are brought into its own, which costs more.
+  const rewritten = `TRY_CAST(${rewrittenTime(text)} AS ${sqlType(type)})`;
+  return `CASE WHEN regexp_full_match(${text}, '${pattern}') AND NOT starts_with(trim(${text}), '0000') THEN coalesce(${cast}, ${rewritten}) END`;
+}
+
+function rewrittenTime(text: string): string {
+  const withSeconds = `regexp_replace(upper(trim(${text})), '^(.{10}[T ]\\d{2}:\\d{2})([^:0-9].*)?$', '\\1:00\\2')`;
+  return `regexp_replace(${withSeconds}, ' (Z|[+-])', '\\1')`;
+}
+
+/** Numbers since 1970 in a column of instants, by their magnitude unless the unit is declared. */
+function epochSql(type: 'timestamp' | 'timestamp_ntz', unit: unknown, text: string): string {
+  const number = `TRY_CAST(${text} AS BIGINT)`;
+  const factor = unit === 's' ? '1000000' : unit === 'ms' ? '1000' : unit === 'us' ? '1' : byMagnitude(number);
+  const made = `make_timestamp(TRY(${number} * ${factor}))`;
+  return `CASE WHEN regexp_full_match(${text}, '-?\\d{1,16}') THEN ${type === 'timestamp' ? `CAST(${made} AS TIMESTAMPTZ)` : made} END`;
+}
+
+function byMagnitude(number: string): string {
+  return `CASE WHEN abs(${number}) < 100000000000 THEN 1000000 WHEN abs(${number}) < 100000000000000 THEN 1000 ELSE 1 END`;
 }
 
 function binarySql(encoding: unknown, text: string): string {
