@@ -2,15 +2,15 @@
 import {parseArgs} from 'node:util';
 
 import {seededRandom, type Random} from '../../src/core/clock.ts';
-import {runScenario} from './run-scenario.ts';
+import {runScenario, type KillLimit} from './run-scenario.ts';
 import type {Scenario, Tally} from './scenario.ts';
 
 const scenarios: Readonly<Record<string, () => Promise<Scenario>>> = {
   run: async () => (await import('./run.ts')).openRunScenario(),
 };
 
-/** A sample for CI: few kills, all of one seed. */
-const SAMPLE_KILLS = 12;
+/** A sample for CI: every step once and some random moments, all of one seed. */
+const SAMPLE_KILLS = 20;
 
 async function main(): Promise<void> {
   const {values} = parseArgs({
@@ -19,6 +19,7 @@ async function main(): Promise<void> {
   const seed = Number(values.seed ?? (values.sample === true ? 20_261 : Date.now() % 1_000_000));
   const names = values.scenario === undefined ? Object.keys(scenarios) : [values.scenario];
   const limit = {
+    everyStep: values.sample === true,
     kills: values.sample === true ? SAMPLE_KILLS : Number(values.kills ?? Number.POSITIVE_INFINITY),
     untilMs: values.minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.minutes) * 60_000,
   };
@@ -31,7 +32,7 @@ async function main(): Promise<void> {
   if (total.lost + total.duplicated + total.wrong > 0 || total.rows === 0) process.exitCode = 1;
 }
 
-async function runNamed(name: string, random: Random, limit: {readonly kills: number; readonly untilMs: number}): Promise<Tally> {
+async function runNamed(name: string, random: Random, limit: KillLimit): Promise<Tally> {
   const open = scenarios[name];
   if (open === undefined) throw new Error(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(', ')}.`);
   await using scenario = await open();

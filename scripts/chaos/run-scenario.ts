@@ -6,19 +6,26 @@ import type {Comparison, Scenario, Tally} from './scenario.ts';
 const EVERY_KILLS_COMPARE = 25;
 const LONGEST_RUN_MS = 120_000;
 
+/** When to stop, and whether every step comes first, once. */
+export interface KillLimit {
+  readonly kills: number;
+  readonly untilMs: number;
+  readonly everyStep?: boolean;
+}
+
 /** Kills runs until the limit is reached; compares now and then, and at the end. */
-export async function runScenario(scenario: Scenario, random: Random, limit: {readonly kills: number; readonly untilMs: number}): Promise<Tally> {
+export async function runScenario(scenario: Scenario, random: Random, limit: KillLimit): Promise<Tally> {
   const tally: Tally = {kills: 0, rows: 0, lost: 0, duplicated: 0, wrong: 0};
   let typicalMs = 3000;
   let steps = shuffled(scenario.failpoints, random);
   let sinceCompare = 0;
   await scenario.change(random);
   typicalMs = (await runToEnd(scenario)).ms;
-  while (tally.kills < limit.kills && performance.now() < limit.untilMs) {
+  for (let tries = 0; tally.kills < limit.kills && tries < limit.kills * 4 && performance.now() < limit.untilMs; tries++) {
     await scenario.change(random);
     if (steps.length === 0) steps = shuffled(scenario.failpoints, random);
-    const step = random() < 0.6 ? steps.pop() : undefined;
-    const killed = step === undefined ? await killAfter(scenario, random() * typicalMs * 1.1) : await killAt(scenario, `${step}:${1 + Math.floor(random() * 4)}`);
+    const step = limit.everyStep === true && tally.kills < scenario.failpoints.length || random() < 0.6 ? steps.pop() : undefined;
+    const killed = step === undefined ? await killAfter(scenario, random() * typicalMs * 1.1) : await killAt(scenario, `${step}:${1 + Math.floor(random() * (limit.everyStep === true ? 2 : 4))}`);
     if (killed) {
       tally.kills++;
       sinceCompare++;

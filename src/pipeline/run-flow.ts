@@ -8,17 +8,27 @@ const MAX_ATTEMPTS = 6;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 60_000;
 
+/** How one flow is run. */
+export interface FlowTask {
+  /** Asks the source what the flow is; called for every attempt, because the source may have changed meanwhile. */
+  readonly resolve: () => Promise<ResolvedFlow>;
+  readonly request: TriggerRequest;
+  readonly counter: FlowCounter;
+}
+
 /**
  * Runs one flow to its end, trying again where that may help: transient failures with full jitter, throttling as told,
- * lost commits at once. Never throws: the counter says how it ended, so that a failing flow does not stop its neighbours.
+ * lost commits soon. Never throws: the counter says how it ended, so that a failing flow does not stop its neighbours.
  */
-export async function runFlow(services: FlowServices, flow: ResolvedFlow, options: {readonly request: TriggerRequest; readonly counter: FlowCounter}): Promise<void> {
-  const {counter, request} = options;
+export async function runFlow(services: FlowServices, name: string, task: FlowTask): Promise<void> {
+  const {counter, request} = task;
   counter.setState('STARTING');
   for (let attempt = 1; ; attempt++) {
     counter.startAttempt(attempt);
     try {
-      await new FlowRun(services, flow, options).run();
+      request.signal.throwIfAborted();
+      counter.setState('PLANNING');
+      await new FlowRun(services, await task.resolve(), task).run();
       counter.setState('COMPLETED');
       return;
     } catch (error) {
@@ -27,13 +37,9 @@ export async function runFlow(services: FlowServices, flow: ResolvedFlow, option
         counter.failed(request.signal.aborted ? 'STOPPED' : 'FAILED', describe(error, request.signal));
         return;
       }
-      services.note({level: 'WARN', flow: flow.name, code: codeOf(error), message: `Attempt ${attempt} failed, trying again in ${Math.round(waitMs)} ms: ${messageOf(error)}`});
-      try {
-        await services.context.clock.sleep(waitMs, request.signal);
-      } catch {
-        counter.failed('STOPPED', describe(error, request.signal));
-        return;
-      }
+      services.note({level: 'WARN', flow: name, code: codeOf(error), message: `Attempt ${attempt} failed, trying again in ${Math.round(waitMs)} ms: ${messageOf(error)}`});
+      // An abort ends the wait; the next attempt sees it.
+      await services.context.clock.sleep(waitMs, request.signal).catch(() => undefined);
     }
   }
 }

@@ -1,11 +1,11 @@
-import {IngestError, isIngestError} from '../core/errors.ts';
+import {IngestError} from '../core/errors.ts';
 import type {CallContext} from '../sdk/contract.ts';
 import {matchesTable, selectTables, type SelectedTable} from './discover.ts';
 import type {FlowProgress, UpdateState} from './events.ts';
 import {FlowCounter} from './flow-counter.ts';
 import {checkObject, resolveFlow, type OpenConnector} from './resolve-flow.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
-import {describe, runFlow} from './run-flow.ts';
+import {runFlow} from './run-flow.ts';
 import type {FlowServices} from './services.ts';
 import type {PipelineSpec} from './spec.ts';
 
@@ -49,34 +49,16 @@ export async function runUpdate(selected: readonly SelectedTable[], services: Fl
   await forEachLimited(selected, request.maxParallelFlows, async (table, index) => {
     const counter = counters[index];
     if (counter === undefined) return;
-    if (request.signal.aborted) {
-      counter.failed('STOPPED', describe(request.signal.reason, request.signal));
-      return;
-    }
-    const flow = await resolveOrFail(services, table, {ctx, counter});
-    if (flow === null) return;
-    request.onFlow(flow);
-    await runFlow(services, flow, {counter, request: {fullRefresh: isRefreshed(table, request.fullRefresh), triggerStartedAt, signal: request.signal}});
+    const resolve = async (): Promise<ResolvedFlow> => {
+      const flow = await resolveFlow(services.open, table.object, table.sourceTable, ctx);
+      request.onFlow(flow);
+      return flow;
+    };
+    const trigger = {fullRefresh: isRefreshed(table, request.fullRefresh), triggerStartedAt, signal: request.signal};
+    await runFlow(services, table.flow, {resolve, counter, request: trigger});
   });
   const flows = counters.map(counter => counter.progress);
   return {flows, state: endState(flows, request.signal)};
-}
-
-/** Plans one flow; its failure is the flow's own. Transient failures get their retries in the flow itself, so here one more try. */
-async function resolveOrFail(services: FlowServices, table: SelectedTable, options: {readonly ctx: CallContext; readonly counter: FlowCounter}): Promise<ResolvedFlow | null> {
-  options.counter.setState('PLANNING');
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await resolveFlow(services.open, table.object, table.sourceTable, options.ctx);
-    } catch (error) {
-      const transient = isIngestError(error) && error.class === 'transient' && attempt < 4 && !options.ctx.signal.aborted;
-      if (!transient) {
-        options.counter.failed('FAILED', describe(error, options.ctx.signal));
-        return null;
-      }
-      await options.ctx.clock.sleep(services.random() * 500 * 2 ** attempt, options.ctx.signal).catch(() => undefined);
-    }
-  }
 }
 
 function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly string[]): boolean {
