@@ -29,7 +29,7 @@ export interface LoadedFile {
  * @throws INVALID_SPEC when there is no file, it cannot be read, it is malformed or no form that Sluice knows.
  */
 export async function loadFile(file: string | undefined, cwd: string): Promise<LoadedFile> {
-  const path = file === undefined ? await findFile(cwd) : resolve(cwd, file);
+  const path = await locate(file, cwd);
   const shown = shownPath(path, cwd);
   return loadedFrom(await readConfig(path, shown), {path, shown, cwd});
 }
@@ -51,20 +51,27 @@ async function loadedFrom(
   return {...loaded, root: await withIncludes(node, loaded.folder, cwd), writtenPath: (path) => path};
 }
 
-async function findFile(cwd: string): Promise<string> {
+/** The file that is read when none is named; null when there is none of those names. */
+export async function findFile(folder: string): Promise<string | null> {
   for (const name of DEFAULT_FILES) {
-    const path = resolve(cwd, name);
+    const path = resolve(folder, name);
     const found = await stat(path).catch(() => null);
     if (found?.isFile() === true) return path;
   }
-  throw new IngestError(
-    'INVALID_SPEC',
-    `There is no ${DEFAULT_FILES.slice(0, 1).join('')} or databricks.yml in ${cwd}.`,
-    {
-      fix: 'Run "sluice init" to make one, or name a file.',
-      context: {path: cwd},
-    },
-  );
+  return null;
+}
+
+/** The file that is meant; a folder stands for the file in it. */
+async function locate(file: string | undefined, cwd: string): Promise<string> {
+  const named = resolve(cwd, file ?? '.');
+  const isFolder = file === undefined || (await stat(named).catch(() => null))?.isDirectory() === true;
+  if (!isFolder) return named;
+  const found = await findFile(named);
+  if (found !== null) return found;
+  throw new IngestError('INVALID_SPEC', `There is no sluice.yml or databricks.yml in ${named}.`, {
+    fix: 'Run "sluice init" to make one, or name a file.',
+    context: {path: named},
+  });
 }
 
 async function readConfig(path: string, shown: string): Promise<ConfigNode> {

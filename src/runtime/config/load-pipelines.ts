@@ -15,7 +15,7 @@ import {
 } from './config-node.ts';
 import {bundleVariables, type Environment} from './environment.ts';
 import {interpolate, type Scope} from './interpolate.ts';
-import {loadData, loadFile, type LoadedFile} from './load-bundle.ts';
+import {findFile, loadData, loadFile, type LoadedFile} from './load-bundle.ts';
 import {mergeNodes} from './merge.ts';
 import {destinationOf, resolvePipeline} from './resolve-pipeline.ts';
 import {INVALID, type Shape} from './shape.ts';
@@ -57,6 +57,15 @@ export async function loadPipelines(request: LoadRequest): Promise<LoadedPipelin
   const bundle = new Bundle(loaded, request);
   const pipelines = bundle.pipelines(request.pipeline);
   return {pipelines, lake: bundle.lake(), file: loaded.file, warnings: bundle.warnings()};
+}
+
+/**
+ * The lake that the configuration says, as an absolute path or URL; null when there is no configuration or it does not say.
+ * @throws INVALID_SPEC when there is one and it is malformed.
+ */
+export async function loadLake(request: Omit<LoadRequest, 'pipeline' | 'data'>): Promise<string | null> {
+  if (request.file === undefined && (await findFile(request.cwd)) === null) return null;
+  return new Bundle(await loadFile(request.file, request.cwd), request).lake();
 }
 
 /** A loaded file with a target's overrides and values for its variables. */
