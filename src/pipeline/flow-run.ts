@@ -73,6 +73,8 @@ export class FlowRun {
     this.#destination = await openDestination(context, this.#flow, pipelineKey, this.#request.fullRefresh);
     if (this.#destination !== null) await this.#welcome(this.#destination);
     this.#counter.setState('RUNNING');
+    // Before anything is read: a type that changed in a way that cannot land stops the flow.
+    this.#schema();
     if (this.#flow.ingestionType === 'snapshot') await this.#runSnapshot();
     else await this.#runIncremental();
   }
@@ -291,6 +293,8 @@ export class FlowRun {
     }, signal);
     failpoint('pipeline.committed');
     this.#counter.applied(result);
+    const added = this.#evolution?.added ?? [];
+    if (result.version !== null && added.length > 0) this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${added.join(', ')}.`);
     if (result.version !== null) await this.#reload(destination, result.batchId);
     const {connector} = this.#services.open;
     if (batch.end.rows !== null && mode !== 'hold') await connector.acknowledge?.(this.#flow.sourceTable, batch.end.rows, this.#readContext(false));
@@ -312,9 +316,7 @@ export class FlowRun {
 
   #evolve(destination: Destination): Evolution {
     const rewrite = this.#request.fullRefresh || this.#flow.ingestionType === 'snapshot' || destination.table.snapshot.files.size === 0;
-    const evolution = evolveSchema(this.#flow, destination.table.snapshot.schema, rewrite);
-    if (evolution.added.length > 0) this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${evolution.added.join(', ')}.`);
-    return evolution;
+    return evolveSchema(this.#flow, destination.table.snapshot.schema, rewrite);
   }
 
   async #ensureTable(estimatedBytes: number): Promise<Destination> {
