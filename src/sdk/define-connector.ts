@@ -1,5 +1,7 @@
 import type {Clock, Random} from '../core/clock.ts';
+import {IngestError} from '../core/errors.ts';
 import type {Connector, OptionValue} from './contract.ts';
+import {convertOption} from './option-value.ts';
 
 /** One connection or table option: the single place that types, validates, documents and masks it. */
 export interface OptionSpec {
@@ -57,5 +59,43 @@ export interface ConnectorDefinition {
 
 /** Declares a connector: checks its spec and gives it back. @throws INVALID_SPEC naming the option whose declaration contradicts itself. */
 export function defineConnector(definition: ConnectorDefinition): ConnectorDefinition {
+  const {name, spec} = definition;
+  if (!/^[a-z][a-z0-9_-]*$/.test(name)) throw contradiction(name, 'its name', 'must be lower case letters, digits, "_" or "-"');
+  checkOptions(name, 'connection', spec.connection);
+  checkOptions(name, 'table', spec.table);
+  for (const [method, {options}] of Object.entries(spec.authMethods ?? {})) {
+    checkOptions(name, method, options);
+    const common = Object.keys(options).find(option => Object.hasOwn(spec.connection, option));
+    if (common !== undefined) throw contradiction(name, `${method}.${common}`, 'is an option of the connection too');
+  }
   return definition;
+}
+
+function checkOptions(connector: string, group: string, specs: OptionSpecs): void {
+  for (const [name, spec] of Object.entries(specs)) {
+    const problem = problemOf(name, spec);
+    if (problem !== null) throw contradiction(connector, `${group}.${name}`, problem);
+  }
+}
+
+/** What is wrong with the declaration of an option, null when nothing is. */
+function problemOf(name: string, spec: OptionSpec): string | null {
+  const isNumber = spec.type === 'integer' || spec.type === 'number';
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return 'must have a name of letters, digits and "_"';
+  if (spec.description.trim() === '') return 'has no description';
+  if (!isNumber && (spec.min !== undefined || spec.max !== undefined)) return 'has a range but is no number';
+  if ((spec.min ?? -Infinity) > (spec.max ?? Infinity)) return 'has a min above its max';
+  if (spec.enum !== undefined && spec.type !== 'string' && spec.type !== 'string[]') return 'has an enum but is no text';
+  if (spec.enum?.length === 0) return 'has an empty enum';
+  if (spec.default === undefined) return null;
+  if (spec.required === true) return 'is required and has a default';
+  if (spec.secret === true) return 'is secret and has a default';
+  const converted = typeof spec.default === 'string' && spec.type !== 'string' ? null : convertOption(spec, spec.default);
+  return converted !== null && 'value' in converted ? null : `has a default that is not ${converted?.mustBe ?? `of type ${spec.type}`}`;
+}
+
+function contradiction(connector: string, option: string, problem: string): IngestError {
+  return new IngestError('INVALID_SPEC', `The connector "${connector}" is declared wrongly: ${option} ${problem}.`, {
+    context: {connector, path: option},
+  });
 }

@@ -1,23 +1,38 @@
 import {IngestError} from '../core/errors.ts';
 
-/** One name for a table in namespaces: parts joined by `.`; a part with a dot, a quote or blank edges is double-quoted as in SQL. */
+/**
+ * Joins the parts of a name with points: `public.orders`. A part that holds a point or a double quote, is empty, or begins or
+ * ends with a blank stands in double quotes, as in SQL.
+ */
 export function qualifiedName(parts: readonly string[]): string {
-  return parts.map(part => (NEEDS_QUOTES.test(part) || part === '' ? `"${part.replaceAll('"', '""')}"` : part)).join('.');
+  return parts.map(part => (needsQuotes(part) ? `"${part.replaceAll('"', '""')}"` : part)).join('.');
 }
 
-/** The inverse of {@link qualifiedName}. @throws UNKNOWN_TABLE when quotes do not match. */
-export function parseQualifiedName(text: string): readonly string[] {
+/** The parts of a name that {@link qualifiedName} joined. @throws UNKNOWN_TABLE for a text that cannot be such a name. */
+export function parseQualifiedName(text: string): string[] {
   const parts: string[] = [];
-  const part = /(?:"((?:[^"]|"")*)"|([^".]+))(\.|$)/y;
-  while (part.lastIndex < text.length || parts.length === 0) {
+  const part = /(?:"((?:[^"]|"")*)"|([^."]+))(\.|$)/y;
+  let end = 0;
+  let isLast = false;
+  while (!isLast) {
+    part.lastIndex = end;
     const match = part.exec(text);
-    if (match === null) {
-      throw new IngestError('UNKNOWN_TABLE', `"${text}" is no table name.`, {fix: 'Write schema.table, and "double quotes" around a part with a dot in it.'});
-    }
-    parts.push(match[1] === undefined ? (match[2] ?? '') : match[1].replaceAll('""', '"'));
-    if (match[3] === '') break;
+    if (match === null) throw malformed(text);
+    const [, quoted, plain = '', separator] = match;
+    if (quoted === undefined && needsQuotes(plain)) throw malformed(text);
+    parts.push(quoted?.replaceAll('""', '"') ?? plain);
+    end = part.lastIndex;
+    isLast = separator === '';
   }
   return parts;
 }
 
-const NEEDS_QUOTES = /[."]|^\s|\s$/;
+function needsQuotes(part: string): boolean {
+  return part === '' || /[."]|^\s|\s$/.test(part);
+}
+
+function malformed(text: string): IngestError {
+  return new IngestError('UNKNOWN_TABLE', `${JSON.stringify(text)} is not a name of parts joined by points.`, {
+    fix: 'Put a part that holds a point or a double quote in double quotes, as in SQL.',
+  });
+}
