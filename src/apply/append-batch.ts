@@ -1,0 +1,90 @@
+import {IngestError} from '../core/errors.ts';
+import type {BatchContext, TableChange} from './batch-context.ts';
+import {NO_CHANGE, rowsIn} from './batch-context.ts';
+import {eventSources, stagedFiles} from './event-sources.ts';
+import type {EventSource} from './merge-sql.ts';
+import {writeRows} from './row-removal.ts';
+import {namesOf} from './side-files.ts';
+
+/** Adds all rows, without those that are known from the last cursor where the job names one. */
+export async function appendBatch(context: BatchContext): Promise<TableChange> {
+  const {job} = context;
+  refuseDeletes(context);
+  const sources = await eventSources(context);
+  if (sources.length === 0) return NO_CHANGE;
+  const columns = tailColumns(context);
+  const change = columns === null ? await allRows(context, sources) : await unknownRows(context, sources, columns);
+  const inserted = rowsIn(change.adds);
+  return {
+    ...NO_CHANGE,
+    ...change,
+    counts: {
+      ...NO_CHANGE.counts,
+      inserted,
+      unchanged: Math.max(0, job.counts.read - job.counts.quarantinedRows - inserted),
+    },
+  };
+}
+
+/** What tells rows of an append-only flow apart: keys and cursor; null when the job names no cursor. */
+export function tailColumns({job}: BatchContext): readonly string[] | null {
+  if (job.appendCursor === null) return null;
+  if (job.keys.length > 0) return [...job.keys.filter((key) => key !== job.appendCursor), job.appendCursor];
+  throw new IngestError('MISSING_KEY', `Table ${job.tableRoot} has no key to know repeated rows by.`, {
+    fix: 'Set table_configuration.primary_keys.',
+    context: {table: job.tableRoot},
+  });
+}
+
+/** Writes which rows are at the last cursor, of the rows added and of those known before. */
+export async function writeTail(
+  context: BatchContext,
+  rows: readonly string[],
+  columns: readonly string[],
+): Promise<readonly string[]> {
+  const {job, sql, side} = context;
+  const fields = columns.flatMap((name) => job.schema.fields.filter((field) => field.name === name));
+  return namesOf(await side.write('tail', sql.tail(rows, columns, job.appendCursor ?? ''), {type: 'struct', fields}));
+}
+
+/** @throws UNSUPPORTED for deletes, which an append-only table cannot follow. */
+export function refuseDeletes({job}: BatchContext): void {
+  if (job.deletes.length === 0) return;
+  throw new IngestError('UNSUPPORTED', `Table ${job.tableRoot} only grows; deletes cannot be applied to it.`, {
+    fix: 'Set scd_type to SCD_TYPE_1, or give the deletes as rows.',
+    context: {table: job.tableRoot},
+  });
+}
+
+type Added = Pick<TableChange, 'adds' | 'side'>;
+
+async function allRows(context: BatchContext, sources: readonly EventSource[]): Promise<Added> {
+  const relations = sources.filter((_, at) => context.job.inputs[at]?.kind === 'relation');
+  const written = relations.length === 0 ? [] : await writeRows(context, context.sql.rows(relations));
+  return {adds: [...stagedFiles(context.job.inputs), ...written], side: NO_CHANGE.side};
+}
+
+async function unknownRows(
+  context: BatchContext,
+  sources: readonly EventSource[],
+  columns: readonly string[],
+): Promise<Added> {
+  const {sql, work, side, before} = context;
+  const known = before.tail.length === 0 ? null : await side.read(before.tail);
+  const all = sql.events(sources);
+  const fresh = known === null ? all : sql.unknown(all, known, columns);
+  // Rows are told apart within the batch as they are across batches, so that its cut does not matter.
+  const repeats = await work.count(sql.duplicates(fresh, columns), 'n');
+  const isWhole =
+    repeats === 0 && (known === null || (await rowCount(context, fresh)) === (await rowCount(context, all)));
+  const rows = isWhole
+    ? sql.rows(sources)
+    : sql.upsertRows(await work.keep(repeats === 0 ? sql.unique(fresh) : sql.first(fresh, columns)));
+  const {adds} = isWhole ? await allRows(context, sources) : {adds: await writeRows(context, rows)};
+  if (adds.length === 0) return {adds, side: NO_CHANGE.side};
+  return {adds, side: async () => ({tail: await writeTail(context, known === null ? [rows] : [rows, known], columns)})};
+}
+
+async function rowCount(context: BatchContext, select: string): Promise<number> {
+  return context.work.count(context.sql.countOf(select), 'n');
+}

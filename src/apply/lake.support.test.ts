@@ -1,0 +1,160 @@
+import {randomUUID} from 'node:crypto';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {systemClock} from '../core/clock.ts';
+import type {DataType, StructType} from '../core/types.ts';
+import {currentBatch} from '../delta/batch-files.ts';
+import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
+import {createTable, openTable} from '../delta/table.ts';
+import {openEngine} from '../engine/duckdb-engine.ts';
+import type {EngineRow} from '../engine/engine.ts';
+import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
+import {createLocalStore} from '../storage/local-store.ts';
+import type {ApplyEngine, ApplyInput, ApplyJob, ApplyResult} from './apply-engine.ts';
+import {createDuckDbApply} from './duckdb-apply.ts';
+
+/** A lake in a temporary folder with an engine of its own. */
+export interface TestLake extends AsyncDisposable {
+  readonly context: DeltaContext;
+  readonly folder: string;
+}
+
+/** Opens a lake; disposing removes it. */
+export async function openTestLake(): Promise<TestLake> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-apply-'));
+  const store = createLocalStore(join(folder, 'lake'));
+  const engine = await openEngine({
+    memoryLimitMb: 512,
+    threads: 2,
+    tempFolder: join(folder, 'temp'),
+    allowedFolders: [join(folder, 'lake')],
+  });
+  return {
+    context: {store, engine, clock: systemClock},
+    folder,
+    async [Symbol.asyncDispose](): Promise<void> {
+      await engine[Symbol.asyncDispose]();
+      await rm(folder, {recursive: true, force: true});
+    },
+  };
+}
+
+/** Nullable columns by name. */
+export function columns(types: Readonly<Record<string, DataType>>): StructType {
+  return {
+    type: 'struct',
+    fields: Object.entries(types).map(([name, type]) => ({name, type, nullable: true, metadata: {}})),
+  };
+}
+
+/** A row of a test: plain values by column. */
+export type TestRow = Readonly<Record<string, string | number | bigint | boolean | null>>;
+
+/** Rows as a relation; `extra` names columns beside the schema's (`__ord`, `__op`). */
+export function relation(schema: StructType, rows: readonly TestRow[], names?: readonly string[]): ApplyInput {
+  const fields = [...schema.fields, ...EXTRA.fields].filter((field) =>
+    names === undefined
+      ? rows.some((row) => field.name in row) || schema.fields.includes(field)
+      : names.includes(field.name),
+  );
+  const list = fields
+    .map((field, at) => `CAST(c${at} AS ${sqlType(field.type)}) AS ${quoteIdentifier(field.name)}`)
+    .join(', ');
+  const values = rows.map((row) => `(${fields.map((field) => literal(row[field.name] ?? null)).join(', ')})`);
+  const some = values.length === 0 ? `(${fields.map(() => 'NULL').join(', ')})` : values.join(', ');
+  return {
+    kind: 'relation',
+    select: `SELECT ${list} FROM (VALUES ${some}) AS v(${fields.map((_, at) => `c${at}`).join(', ')})${values.length === 0 ? ' WHERE FALSE' : ''}`,
+  };
+}
+
+const EXTRA = columns({__ord: 'long', __op: 'string'});
+
+function literal(value: TestRow[string]): string {
+  if (value === null || value === undefined) return 'NULL';
+  return typeof value === 'string' ? quoteLiteral(value) : String(value);
+}
+
+/** A table, its flow and what was applied so far. */
+export class TestFlow {
+  readonly root: string = `t/${randomUUID()}`;
+  readonly flowId: string = randomUUID();
+  readonly lake: TestLake;
+  readonly schema: StructType;
+  engine: ApplyEngine;
+  batchId: number | null = null;
+  #step = 0;
+
+  private constructor(lake: TestLake, schema: StructType) {
+    this.lake = lake;
+    this.schema = schema;
+    this.engine = createDuckDbApply(lake.context);
+  }
+
+  static async create(
+    lake: TestLake,
+    schema: StructType,
+    options: {readonly vectors?: boolean; readonly partitionColumns?: readonly string[]} = {},
+  ): Promise<TestFlow> {
+    const flow = new TestFlow(lake, schema);
+    await createTable(lake.context, flow.root, {
+      schema,
+      configuration: {'sluice.flowId': flow.flowId},
+      deletionVectors: options.vectors ?? false,
+      partitionColumns: options.partitionColumns ?? [],
+    });
+    return flow;
+  }
+
+  /** A job that goes on from the last batch; every job moves the offset unless told otherwise. */
+  job(parts: Partial<ApplyJob>): ApplyJob {
+    this.#step += 1;
+    return {
+      tableRoot: this.root,
+      flowId: this.flowId,
+      previousBatchId: this.batchId,
+      mode: 'scd1',
+      target: 'scd1',
+      keys: ['id'],
+      sequence: ['seq'],
+      keysUnique: false,
+      onDuplicateKey: 'fail',
+      keepTombstones: false,
+      deletesWinTies: false,
+      appendCursor: null,
+      schema: this.schema,
+      inputs: [],
+      deletes: [],
+      start: {rows: {at: this.#step - 1}, deletes: null},
+      end: {rows: {at: this.#step}, deletes: null},
+      ledger: [],
+      counts: {read: 0, rescuedValues: 0, quarantinedRows: 0},
+      notes: {},
+      ...parts,
+    };
+  }
+
+  async apply(parts: Partial<ApplyJob>): Promise<ApplyResult> {
+    const result = await this.engine.apply(this.job(parts), new AbortController().signal);
+    this.batchId = result.batchId;
+    return result;
+  }
+
+  async table(): Promise<DeltaTable> {
+    const table = await openTable(this.lake.context, this.root);
+    if (table === null) throw new Error('The table is gone.');
+    return table;
+  }
+
+  async batch(): Promise<Awaited<ReturnType<typeof currentBatch>>> {
+    return currentBatch(this.lake.context.store, await this.table(), this.flowId);
+  }
+
+  /** Live rows, ordered by all columns. */
+  async rows(): Promise<readonly EngineRow[]> {
+    const table = await this.table();
+    return this.lake.context.engine.query(`SELECT * FROM (${await table.readSql()}) AS live ORDER BY ALL`);
+  }
+}

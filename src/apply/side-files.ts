@@ -1,0 +1,122 @@
+import {randomUUID} from 'node:crypto';
+
+import type {ColumnVector} from '../core/columns.ts';
+import type {StructType} from '../core/types.ts';
+import type {DeltaContext} from '../delta/delta-table.ts';
+import {quoteList} from '../engine/sql-types.ts';
+
+/** A side file as it was written. */
+export interface SideFile {
+  /** Relative to the table's root. */
+  readonly name: string;
+  readonly rowCount: number;
+  readonly sizeBytes: number;
+}
+
+/** More files than this in one list are written anew as one. */
+const MAX_FILES = 16;
+
+/** Writes and reads the side files of one flow: Parquet under `<table>/_sluice/<flow id>/`, immutable, durable when written. */
+export class SideFileStore {
+  readonly #context: DeltaContext;
+  readonly #root: string;
+  readonly #flowId: string;
+  readonly #signal: AbortSignal;
+
+  constructor(context: DeltaContext, place: {readonly root: string; readonly flowId: string}, signal: AbortSignal) {
+    this.#context = context;
+    this.#root = place.root;
+    this.#flowId = place.flowId;
+    this.#signal = signal;
+  }
+
+  /** Writes the rows of a SELECT; null when there are none. */
+  async write(
+    kind: 'tombstones' | 'ledger' | 'tail' | 'rows' | 'deletes',
+    select: string,
+    schema: StructType,
+  ): Promise<SideFile | null> {
+    const name = `_sluice/${this.#flowId}/${kind}-${randomUUID()}.parquet`;
+    const staged = await this.#context.store.stage(`${this.#root}/${name}`);
+    const written = await this.#context.engine.writeParquet(
+      {select, schema, localPath: staged.localPath},
+      this.#signal,
+    );
+    if (written === null) return null;
+    const sizeBytes = await staged.seal(this.#signal);
+    return {name, rowCount: written.rowCount, sizeBytes};
+  }
+
+  /** Their rows, as a SELECT; the files are read in the order of the list (`file_index`). */
+  async read(names: readonly string[]): Promise<string> {
+    const paths = await Promise.all(names.map((name) => this.#context.store.localPath(`${this.#root}/${name}`)));
+    return `SELECT *, file_index FROM read_parquet(${quoteList(paths)})`;
+  }
+
+  /** The ledger's files after new entries: one more file, or a single one of all when there were too many. */
+  async appendLedger(
+    before: readonly string[],
+    entries: readonly {readonly key: string; readonly value: string}[],
+  ): Promise<readonly string[]> {
+    if (entries.length === 0) return before;
+    const newest = [...new Map(entries.map(({key, value}) => [key, value]))];
+    const table = await this.#ledgerTable(newest);
+    try {
+      if (before.length < MAX_FILES)
+        return [...before, ...namesOf(await this.write('ledger', `SELECT * FROM ${table}`, LEDGER))];
+      const all = `${await this.read(before)} UNION ALL SELECT *, ${before.length} FROM ${table}`;
+      return namesOf(
+        await this.write(
+          'ledger',
+          `SELECT key, arg_max(value, file_index) FROM (${all}) AS entry GROUP BY key`,
+          LEDGER,
+        ),
+      );
+    } finally {
+      await this.#context.engine.dropTable(table);
+    }
+  }
+
+  async #ledgerTable(entries: readonly (readonly [string, string])[]): Promise<string> {
+    const {engine} = this.#context;
+    const table = engine.uniqueName('ledger');
+    await engine.createTable(table, LEDGER);
+    const appender = await engine.appender(table, LEDGER);
+    try {
+      appender.append({
+        schema: LEDGER,
+        rowCount: entries.length,
+        columns: [textVector(entries.map(([key]) => key)), textVector(entries.map(([, value]) => value))],
+      });
+    } finally {
+      appender.close();
+    }
+    return table;
+  }
+}
+
+/** True when a list has grown so long that it should be written anew as one file. */
+export function isLong(names: readonly string[]): boolean {
+  return names.length > MAX_FILES;
+}
+
+/** The names of the files that were written. */
+export function namesOf(file: SideFile | null): readonly string[] {
+  return file === null ? [] : [file.name];
+}
+
+const LEDGER: StructType = {
+  type: 'struct',
+  fields: [
+    {name: 'key', type: 'string', nullable: false, metadata: {}},
+    {name: 'value', type: 'string', nullable: false, metadata: {}},
+  ],
+};
+
+function textVector(texts: readonly string[]): ColumnVector {
+  const parts = texts.map((text) => Buffer.from(text));
+  const lengths = Uint32Array.from(parts, (part) => part.length);
+  const starts = new Uint32Array(parts.length);
+  for (let at = 1; at < parts.length; at += 1) starts[at] = (starts[at - 1] ?? 0) + (lengths[at - 1] ?? 0);
+  return {kind: 'bytes', data: Buffer.concat(parts), starts, lengths, validity: null};
+}

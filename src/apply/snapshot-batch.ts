@@ -1,0 +1,265 @@
+import {IngestError} from '../core/errors.ts';
+import {typesEqual} from '../core/schema.ts';
+import type {AddFile} from '../delta/actions.ts';
+import type {PendingFile} from '../delta/batch-file.ts';
+import {storedNameOf} from '../delta/stored-name.ts';
+import {sqlType} from '../engine/sql-types.ts';
+import {refuseDeletes, tailColumns, writeTail} from './append-batch.ts';
+import type {BatchContext, ChangeCounts, TableChange} from './batch-context.ts';
+import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
+import {eventSource, eventSources, parquetSource, relationsOf, stagedFiles} from './event-sources.ts';
+import {changesSql, eachKeyOnce} from './keyed-batch.ts';
+import type {EventSource} from './merge-sql.ts';
+import {hasVectors, replaceRows, writeRows} from './row-removal.ts';
+import {namesOf} from './side-files.ts';
+
+/** Part of a snapshot or full refresh: its rows and deletes are kept in files that no version shows. */
+export async function heldBatch(context: BatchContext): Promise<TableChange> {
+  const {job, before} = context;
+  if (job.target === 'append') refuseDeletes(context);
+  const rows = [...(await heldRelations(context)), ...stagedFiles(job.inputs).map(pendingOf)];
+  const deletes: PendingFile[] = [];
+  for (const input of job.deletes) {
+    const changes = await context.work.keep(
+      context.sql.newest(context.sql.events([await eventSource(context, input, true)])),
+    );
+    deletes.push(...(await heldDeletes(context, context.sql.deleteRows(changes))));
+  }
+  return {...NO_CHANGE, side: () => Promise.resolve({pending: [...before.pending, ...rows, ...deletes]})};
+}
+
+/** The end of a snapshot or full refresh: pending files and this batch's rows become the table. */
+export async function replacingBatch(context: BatchContext): Promise<TableChange> {
+  const {job} = context;
+  if (job.target === 'append') refuseDeletes(context);
+  const sources = [...(await pendingSources(context)), ...(await eventSources(context))];
+  const rows = await finalRows(context, sources);
+  const change = await differenceOrAll(context, rows);
+  const side: TableChange['side'] = async () => ({
+    tombstones: await refreshedTombstones(context, rows),
+    tail: await refreshedTail(context, rows),
+    pending: [],
+  });
+  return {...change, side, counts: {...change.counts, quarantined: rows.quarantined}};
+}
+
+/** What the table is to hold. */
+interface FinalRows {
+  /** The rows as a SELECT. */
+  readonly select: string;
+  /** Sources whose rows are the final ones as they are; null when rows were chosen among them. */
+  readonly sources: readonly EventSource[] | null;
+  /** The work table that the rows were chosen into. */
+  readonly chosen: string | null;
+  readonly quarantined: number;
+}
+
+async function heldRelations(context: BatchContext): Promise<readonly PendingFile[]> {
+  const {job, sql, work} = context;
+  const sources: EventSource[] = [];
+  for (const input of relationsOf(job.inputs)) sources.push(await eventSource(context, input, false));
+  if (sources.length === 0) return [];
+  const hasDeletes = sources.some((source) => source.columns.has('__op'));
+  const isOrdered = job.target === 'scd1' && (job.sequence.length > 0 || hasDeletes) && job.keys.length > 0;
+  if (!isOrdered) return heldRows(context, sql.rows(sources));
+  // The order of arrival is lost in a file, so ties are decided before.
+  const changes = await work.keep(changesSql(context, sources));
+  return [
+    ...(await heldRows(context, sql.upsertRows(changes))),
+    ...(hasDeletes ? await heldDeletes(context, sql.deleteRows(changes)) : []),
+  ];
+}
+
+async function heldRows(context: BatchContext, select: string): Promise<readonly PendingFile[]> {
+  // A data file of a partitioned table lacks the partition's columns: it could not be read before it is added.
+  if (context.table.snapshot.metadata.partitionColumns.length === 0)
+    return (await writeRows(context, select)).map(pendingOf);
+  const file = await context.side.write('rows', select, context.job.schema);
+  return file === null ? [] : [{kind: 'rows', ...file, stats: null}];
+}
+
+async function heldDeletes(context: BatchContext, select: string): Promise<readonly PendingFile[]> {
+  const file = await context.side.write('deletes', select, context.sql.deleteSchema);
+  return file === null ? [] : [{kind: 'deletes', ...file, stats: null}];
+}
+
+function pendingOf(add: AddFile): PendingFile {
+  return {kind: 'rows', name: add.path, rowCount: rowsIn([add]), sizeBytes: add.size, stats: add.stats ?? null};
+}
+
+async function pendingSources(context: BatchContext): Promise<readonly EventSource[]> {
+  const sources: EventSource[] = [];
+  for (const file of context.before.pending) {
+    sources.push(
+      await parquetSource(
+        context,
+        [storedNameOf(context.delta.store, context.table.root, file.name)],
+        file.kind === 'deletes',
+      ),
+    );
+  }
+  return sources;
+}
+
+async function finalRows(context: BatchContext, sources: readonly EventSource[]): Promise<FinalRows> {
+  const {job, sql, work} = context;
+  if (sources.length === 0) return {select: sql.nothing(), sources: [], chosen: null, quarantined: 0};
+  const plain: FinalRows = {select: sql.rows(sources), sources, chosen: null, quarantined: 0};
+  const unique = job.target === 'append' ? tailColumns(context) : job.keys;
+  if (unique === null || unique.length === 0) return plain;
+  const events = sql.events(sources);
+  const hasDeletes = sources.some((source) => source.isDelete || source.columns.has('__op'));
+  const repeats =
+    hasDeletes || (eachKeyOnce(context, sources) && context.before.pending.length === 0)
+      ? 0
+      : await work.count(sql.duplicates(events, unique), 'n');
+  if (!hasDeletes && repeats === 0) return plain;
+  if (job.target === 'append') return chosenRows(context, sql.first(events, unique));
+  if (job.sequence.length > 0 || hasDeletes) return chosenRows(context, sql.newest(events));
+  if (job.onDuplicateKey === 'fail') throw duplicateKeys(context, repeats);
+  const chosen = await chosenRows(context, sql.first(events, unique));
+  const counts = await work.query(sql.changeCounts(chosen.chosen ?? ''));
+  return {...chosen, quarantined: Number(counts[0]?.['events'] ?? 0) - Number(counts[0]?.['upserts'] ?? 0)};
+}
+
+async function chosenRows(context: BatchContext, select: string): Promise<FinalRows> {
+  const chosen = await context.work.keep(select);
+  return {select: context.sql.upsertRows(chosen), sources: null, chosen, quarantined: 0};
+}
+
+function duplicateKeys({job}: BatchContext, count: number): IngestError {
+  const names = job.keys
+    .slice(0, 5)
+    .map((key) => `"${key}"`)
+    .join(', ');
+  return new IngestError(
+    'DUPLICATE_KEY',
+    `The snapshot of ${job.tableRoot} holds ${count} keys (${names}) more than once.`,
+    {
+      fix: 'Correct table_configuration.primary_keys or the source, or set on_duplicate_key to quarantine.',
+      context: {table: job.tableRoot, keys: job.keys.join(', '), duplicates: count},
+    },
+  );
+}
+
+/** A table smaller than this is written whole rather than collecting deletion vectors. */
+const SMALL_TABLE_BYTES = 16 * 1024 * 1024;
+
+async function differenceOrAll(context: BatchContext, rows: FinalRows): Promise<TableChange> {
+  const {table, job, sql, work} = context;
+  const live = [...table.snapshot.files.values()];
+  if (live.length === 0) return overwrite(context, rows, null);
+  if (!sameTypes(context)) return overwrite(context, rows, null);
+  if (job.keys.length === 0 || job.target === 'append') {
+    const [now, then] = await Promise.all(
+      [rows.select, await liveRows(context)].map(async (select) => work.query(sql.fingerprint(select))),
+    );
+    const isSame = now?.[0]?.['n'] === then?.[0]?.['n'] && now?.[0]?.['fingerprint'] === then?.[0]?.['fingerprint'];
+    return isSame
+      ? {...NO_CHANGE, counts: {...NO_CHANGE.counts, unchanged: Number(now?.[0]?.['n'] ?? 0)}}
+      : overwrite(context, rows, null);
+  }
+  return keyedDifference(context, rows, live);
+}
+
+async function keyedDifference(context: BatchContext, rows: FinalRows, live: readonly AddFile[]): Promise<TableChange> {
+  const {sql, work} = context;
+  const stored = await liveRows(context);
+  const difference = await work.keep(sql.difference(rows.select, stored));
+  const kinds = new Map(
+    (await work.query(sql.differenceCounts(difference))).map((row) => [String(row['kind']), Number(row['n'])]),
+  );
+  const [inserted, updated, deleted] = [kinds.get('insert') ?? 0, kinds.get('update') ?? 0, kinds.get('delete') ?? 0];
+  const [finalCount, storedCount] = [
+    await work.count(sql.countOf(rows.select), 'n'),
+    await work.count(sql.countOf(stored), 'n'),
+  ];
+  const counts: ChangeCounts = {inserted, updated, deleted, unchanged: finalCount - inserted - updated, quarantined: 0};
+  // Somebody made a key twice in the table: its rows cannot be told by key.
+  const hasTwins = finalCount - inserted !== storedCount - deleted;
+  if (inserted + updated + deleted === 0 && !hasTwins) return {...NO_CHANGE, counts};
+  const sizeBytes = live.reduce((sum, file) => sum + file.size, 0);
+  const isSmall = sizeBytes < SMALL_TABLE_BYTES || updated + deleted > storedCount / 2;
+  if (hasTwins || isSmall || !hasVectors(context)) return overwrite(context, rows, counts);
+  const touched = await work.keep(sql.differentPlaces(difference));
+  const files = await replaceRows(
+    context,
+    touched,
+    inserted + updated === 0 ? null : sql.differentRows(rows.select, difference),
+  );
+  return {...NO_CHANGE, operation: 'MERGE', writeMode: null, blindAppend: false, ...files, counts};
+}
+
+/** The new rows in place of all old ones. Files that hold them already are added as they are. */
+async function overwrite(context: BatchContext, rows: FinalRows, counts: ChangeCounts | null): Promise<TableChange> {
+  const {table} = context;
+  const live = [...table.snapshot.files.values()];
+  const adds = rows.sources === null ? await writeRows(context, rows.select) : await sourceFiles(context, rows.sources);
+  return {
+    operation: 'WRITE',
+    writeMode: live.length === 0 ? 'Append' : 'Overwrite',
+    adds,
+    removes: live.map((file) => table.removeOf(file)),
+    blindAppend: false,
+    side: NO_CHANGE.side,
+    counts: counts ?? {...NO_CHANGE.counts, inserted: rowsIn(adds), deleted: rowsIn(live)},
+  };
+}
+
+async function sourceFiles(context: BatchContext, sources: readonly EventSource[]): Promise<readonly AddFile[]> {
+  const {job, before, sql, delta} = context;
+  const isPartitioned = context.table.snapshot.metadata.partitionColumns.length > 0;
+  const adds: AddFile[] = [];
+  const rewritten: EventSource[] = [];
+  for (const [at, source] of sources.entries()) {
+    const pending = before.pending[at];
+    const input = job.inputs[at - before.pending.length];
+    if (pending !== undefined && !isPartitioned && (await fits(context, source))) {
+      adds.push({
+        path: pending.name,
+        partitionValues: {},
+        size: pending.sizeBytes,
+        modificationTime: delta.clock.nowMs(),
+        dataChange: true,
+        ...(pending.stats === null ? {} : {stats: pending.stats}),
+      });
+    } else if (pending === undefined && input?.kind === 'staged') adds.push(...input.files);
+    else rewritten.push(source);
+  }
+  if (rewritten.length > 0) adds.push(...(await writeRows(context, sql.rows(rewritten))));
+  return adds;
+}
+
+/** True when a file written earlier in the snapshot has columns and types of the schema as it is now. */
+async function fits(context: BatchContext, source: EventSource): Promise<boolean> {
+  const columns = await context.work.query(`DESCRIBE ${source.select}`);
+  const types = new Map(context.job.schema.fields.map((field) => [field.name, field.type]));
+  const expected = await context.work.query(
+    `DESCRIBE SELECT ${[...types].map(([, type], at) => `CAST(NULL AS ${sqlType(type)}) AS c${at}`).join(', ')}`,
+  );
+  const texts = new Map([...types.keys()].map((name, at) => [name, expected[at]?.['column_type']]));
+  return columns.every(
+    (column) => column['column_name'] === '__ord' || texts.get(String(column['column_name'])) === column['column_type'],
+  );
+}
+
+/** True when no column that is there changes its type: else stored rows cannot stay beside new ones. */
+function sameTypes({table, job}: BatchContext): boolean {
+  const types = new Map(job.schema.fields.map((field) => [field.name, field.type]));
+  return table.snapshot.schema.fields.every((field) => {
+    const type = types.get(field.name);
+    return type !== undefined && typesEqual(field.type, type);
+  });
+}
+
+/** A refresh knows the source anew: only its own deletes are remembered. */
+async function refreshedTombstones(context: BatchContext, rows: FinalRows): Promise<readonly string[]> {
+  const {job, sql, side} = context;
+  if (!job.keepTombstones || job.sequence.length === 0 || job.target === 'append' || rows.chosen === null) return [];
+  return namesOf(await side.write('tombstones', sql.deleteRows(rows.chosen), sql.deleteSchema));
+}
+
+async function refreshedTail(context: BatchContext, rows: FinalRows): Promise<readonly string[]> {
+  const columns = context.job.target === 'append' ? tailColumns(context) : null;
+  return columns === null ? [] : writeTail(context, [rows.select], columns);
+}
