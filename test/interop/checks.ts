@@ -4,6 +4,7 @@ import {isDeepStrictEqual} from 'node:util';
 
 import {allTypesRows, searchedColumns} from './all-types.ts';
 import {type CanonicalTable, ForeignReaders, type ReadAnswer, type ReaderName} from './foreign-readers.ts';
+import {writeByTurns} from './foreign-writes.ts';
 import type {Installation} from './setup.ts';
 import {Lake, type TableCase} from './table-case.ts';
 import {sparkLiteral} from './values.ts';
@@ -26,6 +27,11 @@ export async function runChecks(installation: Installation): Promise<CheckCounts
   await using lake = await Lake.open(folder, installation.workFolder);
   await using readers = await ForeignReaders.start(installation);
   for (const table of await writeDeltaTables(lake)) await checkReads(counter, readers, table);
+  for (const deletionVectors of [true, false]) {
+    const {findings, table} = await writeByTurns(lake, readers, deletionVectors);
+    for (const {name, problem} of findings) counter.add(name, problem);
+    await checkReads(counter, readers, table);
+  }
   await checkSkipping(counter, readers, join(folder, 'main/raw/every_type'));
   return counter;
 }
