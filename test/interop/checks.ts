@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 
 import {allTypesRows, searchedColumns} from './all-types.ts';
+import {writeAppliedTables} from './apply-tables.ts';
 import {type CanonicalTable, ForeignReaders, type ReadAnswer, type ReaderName} from './foreign-readers.ts';
 import {writeByTurns} from './foreign-writes.ts';
 import type {Installation} from './setup.ts';
@@ -26,7 +27,8 @@ export async function runChecks(installation: Installation): Promise<CheckCounts
   mkdirSync(folder, {recursive: true});
   await using lake = await Lake.open(folder, installation.workFolder);
   await using readers = await ForeignReaders.start(installation);
-  for (const table of await writeDeltaTables(lake)) await checkReads(counter, readers, table);
+  const tables = [...(await writeDeltaTables(lake)), ...(await writeAppliedTables(lake))];
+  for (const table of tables) await checkReads(counter, readers, table);
   for (const deletionVectors of [true, false]) {
     const {findings, table} = await writeByTurns(lake, readers, deletionVectors);
     for (const {name, problem} of findings) counter.add(name, problem);
