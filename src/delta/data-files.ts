@@ -144,7 +144,7 @@ async function writePartitions(target: WriteTarget, job: WriteJob, signal: Abort
 function partitionOf(columns: readonly string[], key: EngineRow): Partition {
   const values = columns.map((name, index): readonly [string, string | null] => {
     const value = key[`k${index}`] ?? null;
-    return [name, value === null ? null : String(value)];
+    return [name, typeof value === 'string' ? value : null];
   });
   return {
     folder: values.map(([name, value]) => `${partitionFolder(name, value)}/`).join(''),

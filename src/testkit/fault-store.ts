@@ -1,0 +1,210 @@
+import type {Clock, Random} from '../core/clock.ts';
+import {systemClock} from '../core/clock.ts';
+import {storageError} from '../storage/storage-error.ts';
+import type {ObjectInfo, StagedObject, Store} from '../storage/store.ts';
+
+/** Methods of a store that can be made to fail; `seal` is that of its staged objects. */
+export type StoreMethod = 'get' | 'put' | 'putIfAbsent' | 'list' | 'prefixes' | 'delete' | 'stage' | 'seal';
+
+/** What goes wrong with one call. Faults that make no sense for a method leave it alone. */
+export type Fault =
+  /** The call fails before anything happens: disk error, full, read-only. */
+  | {readonly kind: 'fail'; readonly systemCode: 'EIO' | 'ENOSPC' | 'EROFS'}
+  /** The call does its work, but its answer is lost: it fails after all. */
+  | {readonly kind: 'lost-answer'}
+  /** Writes: the first bytes become visible under the name, then the call fails. */
+  | {readonly kind: 'torn'; readonly keptBytes: number}
+  /** The call waits first. */
+  | {readonly kind: 'slow'; readonly ms: number}
+  /** `list`: the last `count` objects are not shown yet. */
+  | {readonly kind: 'stale'; readonly count: number}
+  /** `list`: every object is shown twice. */
+  | {readonly kind: 'duplicate'};
+
+/** Which calls get a fault. */
+export interface FaultRule {
+  readonly fault: Fault;
+  /** Default: every method. */
+  readonly method?: StoreMethod;
+  /** Names (for `list`, prefixes) that match; default: all. */
+  readonly name?: RegExp;
+  /** So many matching calls pass first; default 0. */
+  readonly after?: number;
+  /** So many get the fault; default 1. */
+  readonly times?: number;
+}
+
+/** A fault that was injected. */
+export interface InjectedFault {
+  readonly method: StoreMethod;
+  readonly name: string;
+  readonly fault: Fault;
+}
+
+/** What goes wrong, by script or by chance. */
+export interface FaultOptions {
+  /** Asked in order; the first that applies to a call decides. */
+  readonly rules?: readonly FaultRule[];
+  /** After the rules: each call gets one of the faults with this probability. Seed the random numbers and print the seed. */
+  readonly chance?: {readonly random: Random; readonly probability: number; readonly faults: readonly Fault[]};
+  /** For slow calls; default the machine's clock. */
+  readonly clock?: Clock;
+}
+
+/** A store whose calls fail as told. */
+export interface FaultStore extends Store {
+  /** What was injected so far, in order. */
+  readonly injected: readonly InjectedFault[];
+  /** Adds a rule behind those there are. */
+  inject(rule: FaultRule): void;
+  /** Ends all faults. */
+  heal(): void;
+}
+
+/** Wraps a store so that its calls fail by script or by chance. */
+export function createFaultStore(inner: Store, options: FaultOptions = {}): FaultStore {
+  return new FaultyStore(inner, options);
+}
+
+interface ActiveRule extends FaultRule {
+  seen: number;
+  done: number;
+}
+
+class FaultyStore implements FaultStore {
+  readonly injected: InjectedFault[] = [];
+  readonly #inner: Store;
+  readonly #clock: Clock;
+  #rules: ActiveRule[];
+  #chance: FaultOptions['chance'];
+
+  constructor(inner: Store, options: FaultOptions) {
+    this.#inner = inner;
+    this.#clock = options.clock ?? systemClock;
+    this.#rules = (options.rules ?? []).map((rule) => ({...rule, seen: 0, done: 0}));
+    this.#chance = options.chance;
+  }
+
+  get root(): string {
+    return this.#inner.root;
+  }
+
+  inject(rule: FaultRule): void {
+    this.#rules.push({...rule, seen: 0, done: 0});
+  }
+
+  heal(): void {
+    this.#rules = [];
+    this.#chance = undefined;
+  }
+
+  get(name: string, range?: {readonly start: number; readonly end: number}): Promise<Uint8Array | null> {
+    return this.#faulty('get', name, () => this.#inner.get(name, range));
+  }
+
+  put(name: string, bytes: Uint8Array): Promise<void> {
+    return this.#faulty(
+      'put',
+      name,
+      () => this.#inner.put(name, bytes),
+      (kept) => this.#inner.put(name, bytes.subarray(0, kept)),
+    );
+  }
+
+  putIfAbsent(name: string, bytes: Uint8Array): Promise<boolean> {
+    return this.#faulty(
+      'putIfAbsent',
+      name,
+      () => this.#inner.putIfAbsent(name, bytes),
+      (kept) => this.#inner.putIfAbsent(name, bytes.subarray(0, kept)),
+    );
+  }
+
+  async *list(
+    prefix: string,
+    options?: {readonly after?: string; readonly shallow?: boolean},
+  ): AsyncGenerator<ObjectInfo> {
+    const fault = this.#next('list', prefix);
+    await this.#before(fault, 'list', prefix);
+    const found: ObjectInfo[] = [];
+    for await (const info of this.#inner.list(prefix, options)) found.push(info);
+    const shown = fault?.kind === 'stale' ? found.slice(0, -fault.count) : found;
+    for (const info of shown) {
+      yield info;
+      if (fault?.kind === 'duplicate') yield info;
+    }
+    this.#after(fault, 'list', prefix);
+  }
+
+  prefixes(prefix: string): Promise<readonly string[]> {
+    return this.#faulty('prefixes', prefix, () => this.#inner.prefixes(prefix));
+  }
+
+  delete(name: string): Promise<void> {
+    return this.#faulty('delete', name, () => this.#inner.delete(name));
+  }
+
+  async stage(name: string): Promise<StagedObject> {
+    const staged = await this.#faulty('stage', name, () => this.#inner.stage(name));
+    return {...staged, seal: (signal) => this.#faulty('seal', name, () => staged.seal(signal))};
+  }
+
+  localPath(name: string): Promise<string> {
+    return this.#inner.localPath(name);
+  }
+
+  async #faulty<T>(
+    method: StoreMethod,
+    name: string,
+    work: () => Promise<T>,
+    torn?: (keptBytes: number) => Promise<unknown>,
+  ): Promise<T> {
+    const fault = this.#next(method, name);
+    await this.#before(fault, method, name);
+    if (fault?.kind === 'torn' && torn !== undefined) {
+      await torn(fault.keptBytes);
+      throw injectedError('EIO', method, name);
+    }
+    const result = await work();
+    this.#after(fault, method, name);
+    return result;
+  }
+
+  #next(method: StoreMethod, name: string): Fault | null {
+    const fault = this.#byRule(method, name) ?? this.#byChance();
+    if (fault !== null) this.injected.push({method, name, fault});
+    return fault;
+  }
+
+  #byRule(method: StoreMethod, name: string): Fault | null {
+    for (const rule of this.#rules) {
+      if (rule.done >= (rule.times ?? 1)) continue;
+      if ((rule.method ?? method) !== method || !(rule.name ?? ANY).test(name)) continue;
+      if (rule.seen++ < (rule.after ?? 0)) continue;
+      rule.done++;
+      return rule.fault;
+    }
+    return null;
+  }
+
+  #byChance(): Fault | null {
+    const chance = this.#chance;
+    if (chance === undefined || chance.random() >= chance.probability) return null;
+    return chance.faults[Math.floor(chance.random() * chance.faults.length)] ?? null;
+  }
+
+  async #before(fault: Fault | null, method: StoreMethod, name: string): Promise<void> {
+    if (fault?.kind === 'fail') throw injectedError(fault.systemCode, method, name);
+    if (fault?.kind === 'slow') await this.#clock.sleep(fault.ms, new AbortController().signal);
+  }
+
+  #after(fault: Fault | null, method: StoreMethod, name: string): void {
+    if (fault?.kind === 'lost-answer') throw injectedError('EIO', method, name);
+  }
+}
+
+const ANY = /(?:)/;
+
+function injectedError(systemCode: string, method: StoreMethod, name: string): Error {
+  return storageError(Object.assign(new Error(`${systemCode}: injected fault`), {code: systemCode}), method, name);
+}
