@@ -48,6 +48,17 @@ export {dayOf, formatTimestamp, parseDate, parseTimestamp} from '../core/time-te
 export type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
 export {RESCUED_COLUMN} from '../core/types.ts';
 
+export type {CanonicalValue} from './canonical.ts';
+export {
+  bucketOf,
+  CANONICAL_VERSION,
+  canonicalCell,
+  canonicalText,
+  hash60,
+  isComparable,
+  isFreeText,
+  rowText,
+} from './canonical.ts';
 export type {
   CallContext,
   Change,

@@ -36,6 +36,11 @@ export class ByteStream implements AsyncDisposable {
     socket.on('close', () => this.fail(connectionLost(null)));
   }
 
+  /** False once the connection is gone or was given up. */
+  get isOpen(): boolean {
+    return this.#failure === null;
+  }
+
   /** Unread bytes: a view that is valid until the next await. */
   get unread(): ByteRange {
     return {buffer: this.#buffer, start: this.#start, end: this.#end};

@@ -76,6 +76,11 @@ export class PgConnection implements AsyncDisposable {
     }
   }
 
+  /** False once the session has ended, for whatever reason. */
+  get isOpen(): boolean {
+    return this.#stream.isOpen;
+  }
+
   /** A parameter that the server reported, e.g. `server_version`. */
   parameter(name: string): string | undefined {
     return this.#parameters.get(name);

@@ -27,7 +27,7 @@ export interface PgAddress {
   readonly port: number;
   readonly tls: PgTls;
   /** Opens the byte stream in another way than TCP, for example through a tunnel. */
-  readonly open?: () => Promise<Duplex>;
+  readonly open?: (signal: AbortSignal) => Promise<Duplex>;
 }
 
 /** One read of the kernel. */
@@ -69,7 +69,7 @@ interface Inbox {
 function openRaw(address: PgAddress, inbox: Inbox, signal: AbortSignal): Promise<Duplex> {
   signal.throwIfAborted();
   if (address.open !== undefined) {
-    return address.open().then((stream) => {
+    return address.open(signal).then((stream) => {
       stream.on('data', (bytes: Buffer) => {
         if (!deliver(inbox, bytes, bytes.length)) stream.pause();
       });

@@ -1,0 +1,308 @@
+import type {
+  CallContext,
+  ColumnBatch,
+  Connector,
+  Offset,
+  Page,
+  Partition,
+  PartitionPlan,
+  PlainJson,
+  ReadContext,
+  StructType,
+  TableMetadata,
+  TableOptions,
+} from '../../sdk/index.ts';
+import {qualifiedName} from '../../sdk/index.ts';
+import type {SourceColumn} from './catalog.ts';
+import {describeTable, listSchemas, listTables, relationSql, shapeOf} from './catalog.ts';
+import type {CursorColumn} from './cursor.ts';
+import {cursorOf, cursorOffset, parseOffset} from './cursor.ts';
+import {firstLoadCondition, lookbackOf, readIncrement} from './incremental.ts';
+import {estimateTable, partSql, planParts, toPart} from './partitions.ts';
+import type {ConnectionOptions} from './session.ts';
+import {Session} from './session.ts';
+import type {Doing} from './source-errors.ts';
+import {batchesOf, describeAgain, pageOf, readBatches, selectedColumns} from './table-pages.ts';
+import type {Horizon} from './upper-bound.ts';
+import {isTime, readHorizon, upperBound} from './upper-bound.ts';
+
+/** Reads tables of one PostgreSQL database by queries: whole, or by a cursor column. */
+export class PostgresConnector implements Connector {
+  readonly #options: ConnectionOptions;
+  /** Columns as getTableSchema last told them, by table: a read that finds others stops. */
+  readonly #known = new Map<string, readonly SourceColumn[]>();
+  /** Upper bounds by table and cursor, each good for one trigger: so a trigger ends although rows keep coming. */
+  readonly #bounds = new Map<string, {readonly triggerStartedAt: bigint; readonly upper: string | null}>();
+  #catalog: Session | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  async listTables(ctx: CallContext): Promise<readonly string[]> {
+    const tables = await this.#inCatalog(ctx, (session) => listTables(session, null));
+    return tables.map(({schema, name}) => qualifiedName([schema, name]));
+  }
+
+  async listNamespaces(prefix: readonly string[] | null, ctx: CallContext): Promise<readonly (readonly string[])[]> {
+    if (prefix !== null && prefix.length > 0) return [];
+    return (await this.#inCatalog(ctx, listSchemas)).map((schema) => [schema]);
+  }
+
+  async listTablesInNamespace(namespace: readonly string[], ctx: CallContext): Promise<readonly string[]> {
+    const [schema] = namespace;
+    if (schema === undefined || namespace.length > 1) return [];
+    return (await this.#inCatalog(ctx, (session) => listTables(session, schema))).map(({name}) => name);
+  }
+
+  async getTableSchema(table: string, options: TableOptions, ctx: CallContext): Promise<StructType> {
+    const source = await this.#inCatalog(ctx, (session) => describeTable(session, table));
+    this.#known.set(table, source.columns);
+    return {
+      type: 'struct',
+      fields: selectedColumns(source.columns, options, reading(table)).map(({name, mapping, nullable, comment}) => ({
+        name,
+        type: mapping.type,
+        nullable,
+        metadata: comment === null ? {} : {comment},
+      })),
+    };
+  }
+
+  async readTableMetadata(table: string, options: TableOptions, ctx: CallContext): Promise<TableMetadata> {
+    const source = await this.#inCatalog(ctx, (session) => describeTable(session, table));
+    const cursor = cursorOf(source, options);
+    if (cursor !== null) lookbackOf(options, cursor, reading(table));
+    return {
+      primaryKeys: source.keys,
+      keysEnforced: source.keys.length > 0,
+      ingestionType: cursor === null ? 'snapshot' : 'cdc',
+      bounded: true,
+      ...(cursor !== null && {cursorField: cursor.column.name}),
+      ...(source.comment !== null && {comment: source.comment}),
+    };
+  }
+
+  estimate(
+    table: string,
+    _options: TableOptions,
+    ctx: CallContext,
+  ): Promise<{readonly rows?: number; readonly bytes?: number}> {
+    const doing = {what: `estimate the size of "${table}"`, table};
+    return this.#inCatalog(ctx, async (session) => estimateTable(session, await describeTable(session, table), doing));
+  }
+
+  /** First loads and snapshots are read in parts, increments in one go. */
+  isPartitioned(_table: string, start: Offset | null): boolean {
+    return start === null;
+  }
+
+  async latestOffset(
+    table: string,
+    start: Offset | null,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): Promise<Offset | null> {
+    await using reader = await this.#openReader(table, options, ctx);
+    const cursor = cursorOf(reader.source, options);
+    if (cursor === null) return start;
+    const value = await this.#upper(reader, cursor, ctx);
+    return value === null && start !== null ? start : cursorOffset(cursor, {value, key: null});
+  }
+
+  async getPartitions(
+    table: string,
+    _range: {readonly start: Offset | null; readonly end: Offset | null},
+    options: TableOptions,
+    ctx: ReadContext,
+  ): Promise<PartitionPlan> {
+    const reader = await this.#openReader(table, options, ctx);
+    try {
+      const cursor = cursorOf(reader.source, options);
+      const upper = cursor === null ? null : await this.#upper(reader, cursor, ctx);
+      const [row] = await reader.session.query('select pg_export_snapshot()', reader.doing);
+      const condition = cursor === null ? null : firstLoadCondition(cursor, upper);
+      const template = {snapshot: row?.[0] ?? null, shape: shapeOf(reader.columns), condition};
+      const plan = await planParts(reader.session, reader.source, {template, doing: reader.doing});
+      return {
+        ...plan,
+        volatile: true,
+        ...(cursor !== null && {end: cursorOffset(cursor, {value: upper, key: null})}),
+        [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
+      };
+    } catch (error) {
+      await reader[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async *readPartition(
+    table: string,
+    partition: Partition,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<Page, void> {
+    const part = toPart(partition);
+    const doing = reading(table);
+    await using session = await Session.open(this.#options, ctx.signal);
+    await session.beginSnapshot(part.snapshot, doing);
+    const {columns} = await describeAgain(session, {table, options, shape: part.shape}, doing);
+    for await (const batch of readBatches(session, {from: partSql(part), columns}, doing)) yield pageOf(batch);
+  }
+
+  async *readTable(
+    table: string,
+    start: Offset | null,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<Page, Offset | null> {
+    if (start !== null && this.#isAtBound(table, start, ctx)) return start;
+    await using reader = await this.#openReader(table, options, ctx);
+    const {session, source, columns, doing} = reader;
+    const cursor = cursorOf(source, options);
+    if (cursor === null) {
+      // A snapshot is read whole, by one call.
+      if (start !== null) return start;
+      for await (const batch of readBatches(session, {from: relationSql(source), columns}, doing)) yield pageOf(batch);
+      return null;
+    }
+    const upper = await this.#upper(reader, cursor, ctx);
+    if (start === null) {
+      const condition = firstLoadCondition(cursor, upper);
+      const from = `${relationSql(source)}${condition === null ? '' : ` where ${condition}`}`;
+      for await (const batch of readBatches(session, {from, columns}, doing)) yield pageOf(batch);
+      return cursorOffset(cursor, {value: upper, key: null});
+    }
+    const lookbackSeconds = lookbackOf(options, cursor, doing);
+    const increment = {
+      table: source,
+      columns,
+      cursor,
+      start: parseOffset(start, cursor, table),
+      upper,
+      lookbackSeconds,
+      doing,
+    };
+    return yield* readIncrement(session, increment, ctx);
+  }
+
+  async *scanKeys(
+    table: string,
+    keys: readonly string[],
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<ColumnBatch, void> {
+    await using reader = await this.#openReader(table, options, ctx);
+    const columns = keys
+      .map((key) => reader.source.columns.find(({name}) => name === key))
+      .filter((column) => column !== undefined);
+    yield* batchesOf(readBatches(reader.session, {from: relationSql(reader.source), columns}, reader.doing));
+  }
+
+  async close(): Promise<void> {
+    const session = this.#catalog;
+    this.#catalog = null;
+    await session?.[Symbol.asyncDispose]();
+  }
+
+  /** A session with a snapshot of its own, and the table as that snapshot's catalog describes it. */
+  async #openReader(table: string, options: TableOptions, ctx: ReadContext): Promise<Reader> {
+    const doing = reading(table);
+    const session = await Session.open(this.#options, ctx.signal);
+    try {
+      // Before the snapshot: see readHorizon.
+      const horizon = typeof options['cursor_column'] === 'string' ? await readHorizon(session, doing) : null;
+      await session.beginSnapshot(null, doing);
+      const known = this.#known.get(table);
+      const shape = known === undefined ? undefined : shapeOf(selectedColumns(known, options, doing));
+      const described = await describeAgain(session, {table, options, shape}, doing);
+      return {
+        ...described,
+        table,
+        session,
+        horizon,
+        doing,
+        [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+      };
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The upper bound of this trigger: read once, then kept. */
+  async #upper(
+    {session, source, horizon, doing, table}: Reader,
+    cursor: CursorColumn,
+    ctx: ReadContext,
+  ): Promise<string | null> {
+    const key = boundKey(table, cursor.column.name);
+    const known = this.#bounds.get(key);
+    if (known !== undefined && known.triggerStartedAt === ctx.triggerStartedAt) return known.upper;
+    const times = isTime(cursor) ? horizon : null;
+    if (times !== null) tellHorizon(times, {table, ctx});
+    const upper = await upperBound(session, {table: source, cursor, horizon: times}, doing);
+    this.#bounds.set(key, {triggerStartedAt: ctx.triggerStartedAt, upper});
+    return upper;
+  }
+
+  /** True when this trigger has already read up to its bound: there is nothing to ask the server for. */
+  #isAtBound(table: string, start: Offset, ctx: ReadContext): boolean {
+    const known = this.#bounds.get(boundKey(table, start['column']));
+    return (
+      !ctx.isFirstCall &&
+      known?.triggerStartedAt === ctx.triggerStartedAt &&
+      known.upper === start['value'] &&
+      !('key' in start)
+    );
+  }
+
+  /** Runs one piece of catalog work at a time, in a session that is kept. */
+  #inCatalog<T>(ctx: CallContext, work: (session: Session) => Promise<T>): Promise<T> {
+    const run = async (): Promise<T> => {
+      ctx.signal.throwIfAborted();
+      if (this.#catalog?.isOpen !== true) this.#catalog = await Session.open(this.#options, ctx.signal);
+      return work(this.#catalog.withSignal(ctx.signal));
+    };
+    const turn = this.#turn.then(run, run);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** A session at a snapshot, with the table's description. */
+interface Reader extends AsyncDisposable {
+  readonly session: Session;
+  readonly table: string;
+  readonly source: Awaited<ReturnType<typeof describeAgain>>['source'];
+  readonly columns: Awaited<ReturnType<typeof describeAgain>>['columns'];
+  readonly horizon: Horizon | null;
+  readonly doing: Doing;
+}
+
+function reading(table: string): Doing {
+  return {what: `read table "${table}"`, table};
+}
+
+function boundKey(table: string, column: PlainJson | undefined): string {
+  return JSON.stringify([table, column ?? null]);
+}
+
+/** Says what delays rows, or may lose them: people wonder about both. */
+function tellHorizon(
+  {hidden, ageSeconds}: Horizon,
+  {table, ctx}: {readonly table: string; readonly ctx: ReadContext},
+): void {
+  if (ageSeconds >= LONG_TRANSACTION_SECONDS) {
+    ctx.progress({note: `rows newer than a transaction that has been running for ${ageSeconds} s wait for its end`});
+  }
+  if (hidden > 0) {
+    ctx.log.info(
+      'Transactions of other users are hidden: rows that they commit late may be missed unless lookback_seconds covers them. Grant pg_read_all_stats to see them.',
+      {table, sessions: hidden},
+    );
+  }
+}
+
+const LONG_TRANSACTION_SECONDS = 60;

@@ -1,0 +1,81 @@
+import type {ColumnBatch, Page, TableOptions} from '../../sdk/index.ts';
+import {quoteIdentifier} from '../../wire/pg/quote.ts';
+import type {SourceColumn, SourceTable} from './catalog.ts';
+import {describeTable, shapeOf} from './catalog.ts';
+import type {CopyBatch, CopyColumn} from './copy-decoder.ts';
+import {CopyDecoder} from './copy-decoder.ts';
+import type {Session} from './session.ts';
+import type {Doing} from './source-errors.ts';
+import {schemaChanged, sourceError} from './source-errors.ts';
+import {mapType} from './source-type.ts';
+
+/** What is read of a table, and how the rows are chosen. */
+export interface TableRead {
+  /** SQL after FROM: the table, conditions, order. */
+  readonly from: string;
+  readonly columns: readonly SourceColumn[];
+  /** SQL expressions whose texts are read along, see {@link CopyBatch.hiddenText}. */
+  readonly hidden?: readonly string[];
+}
+
+/** The columns that are read: those the framework asks for, else all. @throws SOURCE_SCHEMA_CHANGED when one has vanished. */
+export function selectedColumns(
+  all: readonly SourceColumn[],
+  options: TableOptions,
+  doing: Doing,
+): readonly SourceColumn[] {
+  const wanted = options['columns'];
+  if (!Array.isArray(wanted)) return all;
+  const names = new Set(wanted as readonly string[]);
+  const columns = all.filter((column) => names.has(column.name));
+  if (columns.length !== names.size) throw schemaChanged(doing);
+  return columns;
+}
+
+/** Describes a table anew and checks that its columns are still those of the plan. @throws SOURCE_SCHEMA_CHANGED, UNKNOWN_TABLE */
+export async function describeAgain(
+  session: Session,
+  {table, options, shape}: {readonly table: string; readonly options: TableOptions; readonly shape: string | undefined},
+  doing: Doing,
+): Promise<{readonly source: SourceTable; readonly columns: readonly SourceColumn[]}> {
+  const source = await describeTable(session, table);
+  const columns = selectedColumns(source.columns, options, doing);
+  if (shape !== undefined && shapeOf(columns) !== shape) throw schemaChanged(doing);
+  return {source, columns};
+}
+
+/** Reads rows as column batches, straight from the wire. A batch is overwritten when the next is asked for. */
+export async function* readBatches(session: Session, read: TableRead, doing: Doing): AsyncGenerator<CopyBatch, void> {
+  const hidden = read.hidden ?? [];
+  const columns: CopyColumn[] = read.columns.map(({name, mapping, nullable}) => ({name, mapping, nullable}));
+  for (const name of hidden) columns.push({name, mapping: TEXT, nullable: true, hidden: true});
+  const decoder = new CopyDecoder(columns, {checkUtf8: session.facts.checkUtf8});
+  const list = [...read.columns.map(columnSql), ...hidden.map((sql) => `(${sql})::text`)];
+  try {
+    for await (const range of session.copyBinary(`select ${list.join(', ')} from ${read.from}`))
+      yield* decoder.decode(range);
+  } catch (error) {
+    throw sourceError(error, doing);
+  }
+}
+
+/** A page without an offset. */
+export function pageOf({batch, rescued}: CopyBatch): Page {
+  return {kind: 'columns', batch, rescued};
+}
+
+/** Only the column batches. */
+export async function* batchesOf(batches: AsyncIterable<CopyBatch>): AsyncGenerator<ColumnBatch, void> {
+  for await (const {batch} of batches) yield batch;
+}
+
+const TEXT = mapType({name: 'text', builtIn: true, isEnum: false, modifier: -1});
+
+/**
+ * A column as it is sent. Types without a known binary form are sent as the text that the server prints: concat() calls
+ * the type's output function, which a cast to text does not always (inet, bpchar).
+ */
+function columnSql({name, mapping}: SourceColumn): string {
+  const sql = quoteIdentifier(name);
+  return mapping.asText ? `case when num_nonnulls(${sql}) = 1 then pg_catalog.concat(${sql}) end` : sql;
+}
