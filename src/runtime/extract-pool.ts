@@ -1,14 +1,15 @@
-import {Worker} from 'node:worker_threads';
+import {fork, type ChildProcess} from 'node:child_process';
 
 import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from '../pipeline/extract-runner.ts';
 import type {OpenConnector} from '../pipeline/resolve-flow.ts';
 import type {SourceFiles} from '../sdk/contract.ts';
+import {updateEnvironment} from './config/process-environment.ts';
 import {readContextOf, silentLog} from './read-context.ts';
-import {fromPlainError, toPlainError, type WorkerReply, type WorkerRequest, type WorkerStart} from './worker-messages.ts';
+import {fromPlainError, toPlainError, type ExtractReply, type ExtractRequest, type ExtractStart} from './process-messages.ts';
 import type {Workbench} from './workbench.ts';
 
-/** Jobs of fewer rows are read in this thread: starting threads takes longer. */
+/** Jobs of fewer rows are read in this process: starting processes takes longer. */
 const POOL_FROM_ROWS = 150_000;
 
 /** What reading partitions works with. */
@@ -21,7 +22,7 @@ export interface ExtractSetup {
   readonly workerMemoryMb: number;
 }
 
-/** Reads small jobs inline and large ones in threads, each with a connector and an engine of its own. */
+/** Reads small jobs inline and large ones in processes, each with a connector and an engine of its own. */
 export function createExtractRunner(setup: ExtractSetup): ExtractRunner {
   const {context} = setup.bench;
   const inline = createInlineExtract({
@@ -34,83 +35,85 @@ export function createExtractRunner(setup: ExtractSetup): ExtractRunner {
     run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone> {
       const workers = Math.min(setup.workers, job.partitions.length);
       const small = job.estimatedRows !== null && job.estimatedRows < POOL_FROM_ROWS;
-      return workers < 2 || small ? inline.run(job, signal) : runInThreads(setup, job, {signal, workers});
+      return workers < 2 || small ? inline.run(job, signal) : runInProcesses(setup, job, {signal, workers});
     },
   };
 }
 
-async function* runInThreads(setup: ExtractSetup, job: ExtractJob, options: {readonly signal: AbortSignal; readonly workers: number}): AsyncGenerator<ExtractDone, void> {
+async function* runInProcesses(setup: ExtractSetup, job: ExtractJob, options: {readonly signal: AbortSignal; readonly workers: number}): AsyncGenerator<ExtractDone, void> {
   const queue = new ReplyQueue();
-  const start: WorkerStart = {lake: setup.bench.lake, memoryLimitMb: setup.workerMemoryMb, threads: 1, inputs: setup.inputs, job};
-  const workers = Array.from({length: options.workers}, () => startWorker(start, queue));
-  const abort = (): void => stopAll(workers, options.signal.reason);
+  const start: ExtractStart = {lake: setup.bench.lake, memoryLimitMb: setup.workerMemoryMb, threads: 1, inputs: setup.inputs, job};
+  const children = Array.from({length: options.workers}, () => startProcess(start, queue));
+  const abort = (): void => stopAll(children, options.signal.reason);
   options.signal.addEventListener('abort', abort, {once: true});
-  let running = workers.length;
+  let running = children.length;
   let next = 0;
   let failure: Error | null = null;
   try {
     while (running > 0) {
-      const {worker, reply} = await queue.take();
-      if (reply.kind === 'next') send(worker, {kind: 'partition', partition: job.partitions[next++] ?? null});
+      const {child, reply} = await queue.take();
+      if (reply.kind === 'next') send(child, {kind: 'partition', partition: job.partitions[next++] ?? null});
       else if (reply.kind === 'done') yield reply.done;
       else {
         running--;
         if (reply.kind === 'failed' && failure === null) {
           failure = fromPlainError(reply.error);
-          stopAll(workers, failure);
+          stopAll(children, failure);
         }
       }
     }
   } finally {
     options.signal.removeEventListener('abort', abort);
-    // The reader gave up: a thread is never ended in the middle of a query, so it is asked and waited for.
-    if (running > 0) stopAll(workers, new Error('The reader gave up.'));
-    await Promise.all(workers.map(worker => exited(worker)));
+    // The reader gave up: they are asked and waited for, so that nothing is written after us.
+    if (running > 0) stopAll(children, new Error('The reader gave up.'));
+    await Promise.all(children.map(child => exited(child)));
   }
   options.signal.throwIfAborted();
   if (failure !== null) throw failure;
 }
 
-function startWorker(start: WorkerStart, queue: ReplyQueue): Worker {
-  const file = import.meta.url.endsWith('.ts') ? './extract-worker.ts' : './extract-worker.js';
-  const worker = new Worker(new URL(file, import.meta.url), {workerData: start});
+function startProcess(start: ExtractStart, queue: ReplyQueue): ChildProcess {
+  const file = import.meta.url.endsWith('.ts') ? './extract-process.ts' : './extract-process.js';
+  const child = fork(new URL(file, import.meta.url), {env: updateEnvironment(), serialization: 'advanced', execArgv: [...process.execArgv.filter(argument => !argument.startsWith('--max-old-space-size')), HEAP]});
   let ended = false;
-  worker.on('message', (reply: WorkerReply) => {
-    ended ||= reply.kind === 'end' || reply.kind === 'failed';
-    queue.put({worker, reply});
-  });
-  worker.on('error', error => {
-    if (!ended) queue.put({worker, reply: {kind: 'failed', error: toPlainError(error)}});
+  const end = (reply: ExtractReply): void => {
+    if (!ended) queue.put({child, reply});
     ended = true;
+  };
+  child.on('message', (reply: ExtractReply) => {
+    if (reply.kind === 'end' || reply.kind === 'failed') end(reply);
+    else queue.put({child, reply});
   });
-  worker.on('exit', code => {
-    if (!ended) queue.put({worker, reply: {kind: 'failed', error: toPlainError(new Error(`An extract thread ended with code ${code}.`))}});
-    ended = true;
-  });
-  return worker;
+  child.on('error', error => end({kind: 'failed', error: toPlainError(error)}));
+  child.on('exit', (code, signal) => end({kind: 'failed', error: toPlainError(new Error(`An extract process ended ${signal === null ? `with code ${code}` : `by ${signal}`}.`))}));
+  send(child, {kind: 'start', start});
+  return child;
 }
 
-function exited(worker: Worker): Promise<void> {
+/** Small: pages are decoded into memory outside the heap. */
+const HEAP = '--max-old-space-size=256';
+
+function exited(child: ChildProcess): Promise<void> {
   return new Promise(resolve => {
-    if (worker.threadId === -1) resolve();
-    else worker.once('exit', () => resolve());
+    if (child.exitCode !== null || child.signalCode !== null) resolve();
+    else child.once('exit', () => resolve());
   });
 }
 
-function stopAll(workers: readonly Worker[], reason: unknown): void {
-  for (const worker of workers) send(worker, {kind: 'abort', reason: toPlainError(reason)});
+function stopAll(children: readonly ChildProcess[], reason: unknown): void {
+  for (const child of children) send(child, {kind: 'abort', reason: toPlainError(reason)});
 }
 
-function send(worker: Worker, request: WorkerRequest): void {
-  worker.postMessage(request);
+function send(child: ChildProcess, request: ExtractRequest): void {
+  if (child.connected) child.send(request);
 }
 
 interface QueuedReply {
-  readonly worker: Worker;
-  readonly reply: WorkerReply;
+  readonly child: ChildProcess;
+  readonly reply: ExtractReply;
 }
 
-/** Replies of all threads in order of arrival; as many as there are partitions at most. */
+/** Replies of all processes in order of arrival; as many as there are partitions at most. */
 class ReplyQueue {
   readonly #replies: QueuedReply[] = [];
   #waiting: ((reply: QueuedReply) => void) | null = null;

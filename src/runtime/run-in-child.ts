@@ -5,7 +5,7 @@ import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
 import type {UpdateReplyMessage, UpdateRequestMessage} from './update-process.ts';
 import {updateEnvironment} from './config/process-environment.ts';
-import {fromPlainError} from './worker-messages.ts';
+import {fromPlainError} from './process-messages.ts';
 
 /** Heap of an update's process in MB, beside the engine's memory. */
 const HEAP_MB = 1024;

@@ -3,7 +3,7 @@ import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
 import {installFailpointOf, processEnvironment} from './config/environment.ts';
 import {runUpdateHere} from './update.ts';
-import {toPlainError, type PlainError} from './worker-messages.ts';
+import {toPlainError, type PlainError} from './process-messages.ts';
 
 /** To an update's process. */
 export type UpdateRequestMessage =

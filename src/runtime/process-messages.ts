@@ -3,7 +3,7 @@ import type {ErrorCode} from '../core/error-codes.ts';
 import type {ExtractDone, ExtractJob} from '../pipeline/extract-runner.ts';
 import type {Partition} from '../sdk/contract.ts';
 
-/** An error as plain data, so that it can cross a thread or process. */
+/** An error as plain data, so that it can cross a process border. */
 export interface PlainError {
   readonly code: ErrorCode | null;
   readonly class: ErrorClass | null;
@@ -14,8 +14,8 @@ export interface PlainError {
   readonly stack: string | null;
 }
 
-/** What an extract thread starts with. */
-export interface WorkerStart {
+/** What an extract process starts with. */
+export interface ExtractStart {
   readonly lake: string;
   readonly memoryLimitMb: number;
   readonly threads: number;
@@ -24,11 +24,14 @@ export interface WorkerStart {
   readonly job: ExtractJob;
 }
 
-/** To an extract thread. */
-export type WorkerRequest = {readonly kind: 'partition'; readonly partition: Partition | null} | {readonly kind: 'abort'; readonly reason: PlainError};
+/** To an extract process. */
+export type ExtractRequest =
+  | {readonly kind: 'start'; readonly start: ExtractStart}
+  | {readonly kind: 'partition'; readonly partition: Partition | null}
+  | {readonly kind: 'abort'; readonly reason: PlainError};
 
-/** From an extract thread: `next` asks for a partition. */
-export type WorkerReply =
+/** From an extract process: `next` asks for a partition. */
+export type ExtractReply =
   | {readonly kind: 'next'}
   | {readonly kind: 'done'; readonly done: ExtractDone}
   | {readonly kind: 'end'}
