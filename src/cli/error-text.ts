@@ -80,7 +80,8 @@ export interface ProblemText {
 
 /** `error: [CODE] message`, then where and how to fix it. */
 export function problemLines(problem: ProblemText, paint: Paint): string[] {
-  const lines = [`${paint.red('error:')} [${problem.code}] ${visible(problem.message)}`];
+  const lines = problem.message.split('\n').map(visible);
+  lines[0] = `${paint.red('error:')} [${problem.code}] ${lines[0] ?? ''}`;
   if (problem.at !== null) lines.push(`  at ${visible(problem.at)}`);
   if (problem.fix !== null) lines.push(`  ${paint.bold('fix:')} ${visible(problem.fix)}`);
   return lines;

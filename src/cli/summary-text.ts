@@ -17,7 +17,7 @@ export function summaryLines(
     minWidth: title.length,
   });
   const columns = [
-    {title: 'TABLE', align: 'left' as const, minWidth: 12},
+    {title: 'TABLE', align: 'left' as const, minWidth: 32},
     {title: 'STATE', align: 'left' as const, minWidth: 9},
     right('READ'),
     right('INSERTED'),

@@ -174,9 +174,9 @@ export async function statusCommand(context: CommandContext, flags: ConfigFlags)
   return OK;
 }
 
-/** A left-aligned column. */
+/** A left-aligned column; names of tables are clipped only when nothing else helps. */
 export function left(title: string): TextColumn {
-  return {title, align: 'left', minWidth: Math.min(title.length, 12)};
+  return {title, align: 'left', minWidth: title.endsWith('TABLE') ? 32 : Math.min(title.length, 12)};
 }
 
 /** A right-aligned column that is never clipped below its title. */

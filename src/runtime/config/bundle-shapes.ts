@@ -11,6 +11,7 @@ import {
   flag,
   type Field,
   type JsonSchema,
+  type Rule,
   type Shape,
 } from './shape.ts';
 import {
@@ -142,23 +143,20 @@ const pipelineFields = {
 /** Keys of a pipeline that do nothing, so that references in them need no value. */
 export const IGNORED_PIPELINE_KEYS: readonly string[] = Object.keys(ignoredFields);
 
+const oneDoor: Rule<{readonly ingestion_definition: unknown; readonly pipeline_spec: unknown}> = {
+  check: (value) =>
+    (value.ingestion_definition === undefined) === (value.pipeline_spec === undefined)
+      ? {
+          code: 'INVALID_SPEC',
+          message: 'a pipeline has exactly one of ingestion_definition and pipeline_spec',
+          fix: 'Keep one of them.',
+        }
+      : null,
+  schema: {oneOf: [{required: ['ingestion_definition']}, {required: ['pipeline_spec']}]},
+};
+
 /** A pipeline of `resources.pipelines`. */
-export const pipelineShape: Shape<PipelineText> = struct(pipelineFields, {
-  name: 'pipeline',
-  rules: [
-    {
-      check: (value) =>
-        (value.ingestion_definition === undefined) === (value.pipeline_spec === undefined)
-          ? {
-              code: 'INVALID_SPEC',
-              message: 'a pipeline has exactly one of ingestion_definition and pipeline_spec',
-              fix: 'Keep one of them.',
-            }
-          : null,
-      schema: {oneOf: [{required: ['ingestion_definition']}, {required: ['pipeline_spec']}]},
-    },
-  ],
-});
+export const pipelineShape: Shape<PipelineText> = struct(pipelineFields, {name: 'pipeline', rules: [oneDoor]});
 
 const OTHER_RESOURCES = [
   'alerts',
@@ -311,7 +309,7 @@ export const SINGLE_FILE_KEYS: readonly string[] = Object.keys(fileFields);
 /** A file that holds one pipeline. */
 export const pipelineFileShape: Shape<unknown> = struct(
   {...pipelineFields, ...fileFields},
-  {description: 'One pipeline.'},
+  {description: 'One pipeline.', rules: [oneDoor]},
 );
 
 /** Keys by which a file is known to be a bundle. */

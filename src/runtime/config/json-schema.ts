@@ -12,12 +12,14 @@ export function configurationSchema(): JsonSchema {
   const pipelineFile = pipelineFileShape.describe(definitions);
   const beside = besideDefinitionShape.describe(definitions);
   for (const shape of [ingestionDefinitionShape, pipelineSpecShape]) shape.describe(definitions);
-  const definitionFiles = ['ingestion_definition', 'pipeline_spec'].map(name => bareFile(definitions.get(name), beside));
+  const definitionFiles = ['ingestion_definition', 'pipeline_spec'].map((name) =>
+    bareFile(definitions.get(name), beside),
+  );
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Sluice configuration',
     description: 'A bundle (sluice.yml, databricks.yml), a file with one pipeline, or a definition alone.',
-    anyOf: [{...bundle, anyOf: BUNDLE_MARKS.map(key => ({required: [key]}))}, pipelineFile, ...definitionFiles],
+    anyOf: [{...bundle, anyOf: BUNDLE_MARKS.map((key) => ({required: [key]}))}, pipelineFile, ...definitionFiles],
     $defs: Object.fromEntries([...definitions].sort(([left], [right]) => (left < right ? -1 : 1))),
   };
 }

@@ -21,7 +21,8 @@ async function write(files: Readonly<Record<string, string>>): Promise<void> {
   }
 }
 
-const load = (request: Partial<LoadRequest> = {}): Promise<LoadedPipelines> => loadPipelines({variables: {}, cwd: folder, env: {}, ...request});
+const load = (request: Partial<LoadRequest> = {}): Promise<LoadedPipelines> =>
+  loadPipelines({variables: {}, cwd: folder, env: {}, ...request});
 
 async function refusal(request: Partial<LoadRequest> = {}): Promise<IngestError> {
   const error: unknown = await load(request).then(
@@ -94,17 +95,24 @@ describe('files', () => {
   });
 
   it('looks for sluice.yml, then databricks.yml, and takes a folder for the file in it', async () => {
-    const text = 'connection_name: c\nobjects: [{table: {source_table: t}}]\nconnections: {c: {connection_type: EXAMPLE}}\n';
+    const text =
+      'connection_name: c\nobjects: [{table: {source_table: t}}]\nconnections: {c: {connection_type: EXAMPLE}}\n';
     await write({'sub/databricks.yml': text});
     expect((await load({file: 'sub'})).file).toBe('sub/databricks.yml');
     await write({'sub/sluice.yml': text});
     expect((await load({cwd: join(folder, 'sub')})).file).toBe('sluice.yml');
     expect(await refusal()).toMatchObject({code: 'INVALID_SPEC', fix: expect.stringContaining('sluice init')});
-    expect(await refusal({file: 'none.yml'})).toMatchObject({code: 'INVALID_SPEC', message: 'There is no file none.yml.'});
+    expect(await refusal({file: 'none.yml'})).toMatchObject({
+      code: 'INVALID_SPEC',
+      message: 'There is no file none.yml.',
+    });
   });
 
   it('never shows the text of a value, which may be a secret', async () => {
-    await write({'f.yml': 'connection_name: c\nobjects: [{table: {source_table: t}}]\nconnections: {c: {connection_type: EXAMPLE, options: hunter2}}\n'});
+    await write({
+      'f.yml':
+        'connection_name: c\nobjects: [{table: {source_table: t}}]\nconnections: {c: {connection_type: EXAMPLE, options: hunter2}}\n',
+    });
     const error = await refusal({file: 'f.yml'});
     expect(JSON.stringify([error.message, error.fix, error.context])).not.toContain('hunter2');
   });
@@ -117,11 +125,25 @@ describe('bundles', () => {
     await write({'sluice.yml': BUNDLE});
     const {pipelines, lake} = await load({env});
     expect(lake).toBe(join(folder, 'devlake'));
-    expect(pipelines.map(spec => spec.key)).toEqual(['daily', 'weekly']);
+    expect(pipelines.map((spec) => spec.key)).toEqual(['daily', 'weekly']);
     const [daily, weekly] = pipelines;
-    expect(daily).toMatchObject({name: 'daily dev of shop', catalog: 'main', schema: 'raw', eventLogTable: 'event_log_daily'});
-    expect(daily?.connection).toEqual({name: 'shop', connector: 'example', options: {user: 'u', password: 'p ${env.X} $${'}});
-    expect(daily?.objects[0]).toMatchObject({sourceTable: 'Users', destinationTable: null, destinationCatalog: 'main', path: 'objects[0].table'});
+    expect(daily).toMatchObject({
+      name: 'daily dev of shop',
+      catalog: 'main',
+      schema: 'raw',
+      eventLogTable: 'event_log_daily',
+    });
+    expect(daily?.connection).toEqual({
+      name: 'shop',
+      connector: 'example',
+      options: {user: 'u', password: 'p ${env.X} $${'},
+    });
+    expect(daily?.objects[0]).toMatchObject({
+      sourceTable: 'Users',
+      destinationTable: null,
+      destinationCatalog: 'main',
+      path: 'objects[0].table',
+    });
     expect(daily?.objects[0]?.configuration).toMatchObject({
       primaryKeys: ['id', 'at'],
       includeColumns: ['id'],
@@ -133,7 +155,13 @@ describe('bundles', () => {
       onDuplicateKey: 'fail',
     });
     expect(weekly?.connection).toEqual({name: 'other_name', connector: 'files', options: {path: '/data'}});
-    expect(weekly?.objects[0]).toMatchObject({kind: 'schema', sourceSchema: 's', sourceTable: null, destinationCatalog: 'main', destinationSchema: 'default'});
+    expect(weekly?.objects[0]).toMatchObject({
+      kind: 'schema',
+      sourceSchema: 's',
+      sourceTable: null,
+      destinationCatalog: 'main',
+      destinationSchema: 'default',
+    });
   });
 
   it('lays a target over it: mappings by key, lists one after the other, variables whole', async () => {
@@ -141,13 +169,14 @@ describe('bundles', () => {
     const {pipelines, lake} = await load({env, target: 'prod', pipeline: 'daily'});
     expect(lake).toBe('s3://bucket/lake');
     expect(pipelines[0]).toMatchObject({catalog: 'prod', schema: 'gold', name: 'daily prod of shop'});
-    expect(pipelines[0]?.objects.map(object => object.sourceTable)).toEqual(['Users', 'extra']);
+    expect(pipelines[0]?.objects.map((object) => object.sourceTable)).toEqual(['Users', 'extra']);
     expect(pipelines[0]?.objects[0]?.configuration.primaryKeys).toEqual(['id']);
   });
 
   it('prefers --var, then the environment, then the target, then the default', async () => {
     await write({'sluice.yml': BUNDLE});
-    const catalog = async (request: Partial<LoadRequest>): Promise<string | undefined> => (await load({pipeline: 'daily', ...request})).pipelines[0]?.catalog;
+    const catalog = async (request: Partial<LoadRequest>): Promise<string | undefined> =>
+      (await load({pipeline: 'daily', ...request})).pipelines[0]?.catalog;
     expect(await catalog({env, target: 'prod'})).toBe('prod');
     expect(await catalog({env: {...env, BUNDLE_VAR_cat: 'fromenv'}, target: 'prod'})).toBe('fromenv');
     expect(await catalog({env: {...env, BUNDLE_VAR_cat: 'fromenv'}, variables: {cat: 'fromflag'}})).toBe('fromflag');
@@ -158,8 +187,14 @@ describe('bundles', () => {
   it('asks for secrets of the chosen pipeline only', async () => {
     await write({'sluice.yml': BUNDLE});
     expect((await load({pipeline: 'weekly', variables: {secret: 'x'}})).pipelines).toHaveLength(1);
-    expect(await refusal({pipeline: 'daily'})).toMatchObject({code: 'MISSING_SECRET', message: 'resources.connections.shop.options.password: the environment variable SHOP_PASSWORD is not set'});
-    expect(await refusal({pipeline: 'daily', env: {SHOP_PASSWORD: ''}})).toMatchObject({code: 'MISSING_SECRET', message: expect.stringContaining('SHOP_PASSWORD is empty')});
+    expect(await refusal({pipeline: 'daily'})).toMatchObject({
+      code: 'MISSING_SECRET',
+      message: 'resources.connections.shop.options.password: the environment variable SHOP_PASSWORD is not set',
+    });
+    expect(await refusal({pipeline: 'daily', env: {SHOP_PASSWORD: ''}})).toMatchObject({
+      code: 'MISSING_SECRET',
+      message: expect.stringContaining('SHOP_PASSWORD is empty'),
+    });
     expect(await refusal({pipeline: 'weekly'})).toMatchObject({
       code: 'MISSING_SECRET',
       message: 'resources.connections.other.options.path: the variable "secret" has no value',
@@ -169,9 +204,19 @@ describe('bundles', () => {
 
   it('suggests pipelines, targets and variables', async () => {
     await write({'sluice.yml': BUNDLE});
-    expect(await refusal({pipeline: 'dayly'})).toMatchObject({code: 'INVALID_SPEC', message: 'sluice.yml has no pipeline "dayly".', fix: 'Did you mean "daily"?'});
-    expect(await refusal({target: 'prd'})).toMatchObject({message: 'targets: there is no target "prd"', fix: 'Did you mean "prod"?'});
-    expect(await refusal({variables: {btch: '1'}})).toMatchObject({message: '--var btch: the variable is not declared.', fix: 'Did you mean "batch"?'});
+    expect(await refusal({pipeline: 'dayly'})).toMatchObject({
+      code: 'INVALID_SPEC',
+      message: 'sluice.yml has no pipeline "dayly".',
+      fix: 'Did you mean "daily"?',
+    });
+    expect(await refusal({target: 'prd'})).toMatchObject({
+      message: 'targets: there is no target "prd"',
+      fix: 'Did you mean "prod"?',
+    });
+    expect(await refusal({variables: {btch: '1'}})).toMatchObject({
+      message: '--var btch: the variable is not declared.',
+      fix: 'Did you mean "batch"?',
+    });
   });
 
   it('finds a pipeline by its name too', async () => {
@@ -181,15 +226,23 @@ describe('bundles', () => {
 
   it('refuses two pipelines that write one table', async () => {
     const pipeline = '{ingestion_definition: {connection_name: c, objects: [{table: {source_table: t}}]}}';
-    await write({'sluice.yml': `resources: {connections: {c: {connection_type: EXAMPLE}}, pipelines: {a: ${pipeline}, b: ${pipeline}}}`});
-    expect(await refusal()).toMatchObject({code: 'INVALID_SPEC', message: 'The pipelines "a" and "b" both write main.default.t.'});
+    await write({
+      'sluice.yml': `resources: {connections: {c: {connection_type: EXAMPLE}}, pipelines: {a: ${pipeline}, b: ${pipeline}}}`,
+    });
+    expect(await refusal()).toMatchObject({
+      code: 'INVALID_SPEC',
+      message: 'The pipelines "a" and "b" both write main.default.t.',
+    });
     expect((await load({pipeline: 'b'})).pipelines).toHaveLength(1);
   });
 
   it('leaves other pipelines alone, and says so when one is asked for', async () => {
     await write({'databricks.yml': 'resources: {pipelines: {gw: {gateway_definition: {}}, etl: {libraries: []}}}'});
     expect(await refusal({pipeline: 'gw'})).toMatchObject({code: 'UNSUPPORTED'});
-    expect(await refusal()).toMatchObject({code: 'INVALID_SPEC', message: 'resources.pipelines: there is no ingestion pipeline'});
+    expect(await refusal()).toMatchObject({
+      code: 'INVALID_SPEC',
+      message: 'resources.pipelines: there is no ingestion pipeline',
+    });
   });
 
   it('warns of what does nothing', async () => {
@@ -204,9 +257,12 @@ describe('bundles', () => {
   });
 
   it('detects references that go in a circle or cannot stand in a text', async () => {
-    const bundle = (value: string): string => `variables: {a: {default: "\${var.b}"}, b: {default: "\${var.a}"}, l: {default: [x]}}\nresources: {connections: {c: {connection_type: EXAMPLE}}, pipelines: {p: {name: "${value}", ingestion_definition: {connection_name: c, objects: [{table: {source_table: t}}]}}}}`;
+    const bundle = (value: string): string =>
+      `variables: {a: {default: "\${var.b}"}, b: {default: "\${var.a}"}, l: {default: [x]}}\nresources: {connections: {c: {connection_type: EXAMPLE}}, pipelines: {p: {name: "${value}", ingestion_definition: {connection_name: c, objects: [{table: {source_table: t}}]}}}}`;
     await write({'sluice.yml': bundle('${var.a}')});
-    expect(await refusal()).toMatchObject({message: 'resources.pipelines.p.name: ${var.a} refers to itself: var.a -> var.b -> var.a'});
+    expect(await refusal()).toMatchObject({
+      message: 'resources.pipelines.p.name: ${var.a} refers to itself: var.a -> var.b -> var.a',
+    });
     await write({'sluice.yml': bundle('x ${var.l}')});
     expect(await refusal()).toMatchObject({message: expect.stringContaining('is no single value')});
     await write({'sluice.yml': bundle('$${var.a} ${} ${1x}')});
@@ -244,7 +300,23 @@ ingestion_definition:
 ${connections}`,
       'community/p.json': JSON.stringify({
         connection_name: 'c',
-        objects: [{table: {source_table: 'Users', destination_catalog: 'x', table_configuration: {scd_type: 'scd_type_1', primary_keys: ['id'], sequence_by: 'at', cluster_by: 'a,b', max_records_per_batch: '10', page: '5', wide: true}}}],
+        objects: [
+          {
+            table: {
+              source_table: 'Users',
+              destination_catalog: 'x',
+              table_configuration: {
+                scd_type: 'scd_type_1',
+                primary_keys: ['id'],
+                sequence_by: 'at',
+                cluster_by: 'a,b',
+                max_records_per_batch: '10',
+                page: '5',
+                wide: true,
+              },
+            },
+          },
+        ],
         connections: {c: {connection_type: 'example', options: {a: 'b'}}},
       }),
     });
@@ -254,28 +326,43 @@ ${connections}`,
   });
 
   it('are told apart in a file that holds a definition alone', async () => {
-    const file = (table: string): string => `connection_name: c\nobjects: [{table: ${table}}]\nconnections: {c: {connection_type: EXAMPLE}}\n`;
+    const file = (table: string): string =>
+      `connection_name: c\nobjects: [{table: ${table}}]\nconnections: {c: {connection_type: EXAMPLE}}\n`;
     await write({'f.yml': file('{source_table: t, table_configuration: {primary_keys: [a], page: 1}}')});
     expect((await load({file: 'f.yml'})).pipelines[0]?.objects[0]?.options).toEqual({page: 1});
     await write({'f.yml': file('{source_table: t, source_schema: s, table_configuration: {page: 1}}')});
-    expect(await refusal({file: 'f.yml'})).toMatchObject({message: 'objects[0].table.table_configuration.page: unknown key'});
+    expect(await refusal({file: 'f.yml'})).toMatchObject({
+      message: 'objects[0].table.table_configuration.page: unknown key',
+    });
   });
 });
 
 describe('included files', () => {
   const main = 'include: [conn.yml, "pipelines/**/*.yml"]\nresources: {connections: {c: {connection_type: EXAMPLE}}}\n';
-  const pipeline = (key: string): string => `resources: {pipelines: {${key}: {ingestion_definition: {connection_name: c, objects: [{table: {source_table: ${key}}}]}}}}`;
+  const pipeline = (key: string): string =>
+    `resources: {pipelines: {${key}: {ingestion_definition: {connection_name: c, objects: [{table: {source_table: ${key}}}]}}}}`;
 
   it('are merged in order of their names', async () => {
-    await write({'sluice.yml': main, 'conn.yml': 'variables: {v: {default: 1}}', 'pipelines/b.yml': pipeline('b'), 'pipelines/deep/a.yml': pipeline('a')});
-    expect((await load()).pipelines.map(spec => spec.key)).toEqual(['b', 'a']);
+    await write({
+      'sluice.yml': main,
+      'conn.yml': 'variables: {v: {default: 1}}',
+      'pipelines/b.yml': pipeline('b'),
+      'pipelines/deep/a.yml': pipeline('a'),
+    });
+    expect((await load()).pipelines.map((spec) => spec.key)).toEqual(['b', 'a']);
   });
 
   it('must be there, define nothing twice, and include nothing', async () => {
     await write({'sluice.yml': main});
-    expect(await refusal()).toMatchObject({message: 'include[0]: there is no file conn.yml', context: {at: 'sluice.yml:1:11'}});
+    expect(await refusal()).toMatchObject({
+      message: 'include[0]: there is no file conn.yml',
+      context: {at: 'sluice.yml:1:11'},
+    });
     await write({'conn.yml': 'resources: {connections: {c: {connection_type: FILES}}}'});
-    expect(await refusal()).toMatchObject({message: 'resources.connections.c: it is defined in sluice.yml already', context: {at: 'conn.yml:1:27'}});
+    expect(await refusal()).toMatchObject({
+      message: 'resources.connections.c: it is defined in sluice.yml already',
+      context: {at: 'conn.yml:1:27'},
+    });
     await write({'conn.yml': 'include: [x.yml]'});
     expect(await refusal()).toMatchObject({message: 'include: an included file cannot include others'});
   });

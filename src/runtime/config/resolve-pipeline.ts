@@ -219,11 +219,8 @@ function checkPredicate(source: PipelineSource, text: string | null, path: strin
     parsePredicate(text);
   } catch (error) {
     if (!isIngestError(error)) throw error;
-    source.report(path, {
-      code: error.code,
-      message: error.message,
-      ...(error.fix === undefined ? {} : {fix: error.fix}),
-    });
+    const fix = error.fix ?? "Write a condition on columns, for example: status = 'open' AND total >= 10";
+    source.report(path, {code: error.code, message: error.message, fix});
   }
 }
 
