@@ -10,6 +10,13 @@ export interface SealedSpool {
   readonly path: string;
 }
 
+interface OpenSpool {
+  readonly spool: SealedSpool;
+  readonly handle: FileHandle;
+  /** Of the lines that are safe. */
+  sizeBytes: number;
+}
+
 const SUFFIX = '.ndjson';
 
 /**
@@ -20,7 +27,7 @@ export class EventSpool {
   private readonly folder: string;
   private readonly sealed: SealedSpool[];
   private next: number;
-  private current: {readonly spool: SealedSpool; readonly handle: FileHandle} | null = null;
+  private current: OpenSpool | null = null;
   private waiting: string[] = [];
   private turn: Promise<unknown> = Promise.resolve();
 
@@ -90,9 +97,8 @@ export class EventSpool {
     const lines = this.waiting;
     this.waiting = [];
     try {
-      const {handle} = (this.current ??= await this.create());
-      await handle.appendFile(lines.map((line) => `${line}\n`).join(''));
-      await handle.datasync();
+      this.current ??= await this.create();
+      await this.write(this.current, lines.map((line) => `${line}\n`).join(''));
     } catch (error) {
       this.waiting = [...lines, ...this.waiting];
       throw error;
@@ -100,13 +106,25 @@ export class EventSpool {
     failpoint('events.spooled');
   }
 
-  private async create(): Promise<{readonly spool: SealedSpool; readonly handle: FileHandle}> {
+  /** Writes all of the text or, as far as the disk lets us, nothing: the lines are tried again. */
+  private async write(file: OpenSpool, text: string): Promise<void> {
+    try {
+      await file.handle.appendFile(text);
+      await file.handle.datasync();
+      file.sizeBytes += Buffer.byteLength(text);
+    } catch (error) {
+      await file.handle.truncate(file.sizeBytes);
+      throw error;
+    }
+  }
+
+  private async create(): Promise<OpenSpool> {
     const number = this.next;
     const path = join(this.folder, `${String(number).padStart(12, '0')}${SUFFIX}`);
     const handle = await open(path, 'ax');
     await syncFolder(this.folder);
     this.next = number + 1;
-    return {spool: {number, path}, handle};
+    return {spool: {number, path}, handle, sizeBytes: 0};
   }
 }
 
