@@ -26,7 +26,16 @@ export type Validity = Uint8Array | null;
  */
 export interface FixedVector {
   readonly kind: 'fixed';
-  readonly data: Int8Array | Uint8Array | Int16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | Float32Array | Float64Array;
+  readonly data:
+    | Int8Array
+    | Uint8Array
+    | Int16Array
+    | Int32Array
+    | Uint32Array
+    | BigInt64Array
+    | BigUint64Array
+    | Float32Array
+    | Float64Array;
   readonly validity: Validity;
 }
 

@@ -36,10 +36,14 @@ export function checkOffset(offset: unknown, table: string): Offset | null {
   }
   const sizeBytes = Buffer.byteLength(text);
   if (sizeBytes > MAX_OFFSET_BYTES) {
-    throw new IngestError('OFFSET_TOO_LARGE', `The offset of table "${table}" has ${sizeBytes} bytes; at most ${MAX_OFFSET_BYTES} are allowed.`, {
-      fix: 'Keep what grows with the source in the ledger.',
-      context: {table, sizeBytes},
-    });
+    throw new IngestError(
+      'OFFSET_TOO_LARGE',
+      `The offset of table "${table}" has ${sizeBytes} bytes; at most ${MAX_OFFSET_BYTES} are allowed.`,
+      {
+        fix: 'Keep what grows with the source in the ledger.',
+        context: {table, sizeBytes},
+      },
+    );
   }
   return offset as Offset;
 }

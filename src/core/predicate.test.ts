@@ -90,7 +90,7 @@ describe('parsePredicate and renderPredicate', () => {
         expect(duckdb(`\`${name.replaceAll('`', '``')}\` = ${literal}`)).toBe(`(${column} = ${literal})`);
         expect(predicateColumns(parsePredicate(`${column} = ${literal}`))).toEqual([name]);
       }),
-      {seed, interruptAfterTimeLimit: 300, numRuns: 100_000},
+      {seed, interruptAfterTimeLimit: 200, numRuns: 100_000},
     );
   });
 
@@ -130,7 +130,7 @@ describe('parsePredicate and renderPredicate', () => {
           if (!isIngestError(error, 'INVALID_PREDICATE')) throw error;
         }
       }),
-      {seed, interruptAfterTimeLimit: 300, numRuns: 100_000},
+      {seed, interruptAfterTimeLimit: 200, numRuns: 100_000},
     );
   });
 });

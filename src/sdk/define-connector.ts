@@ -60,12 +60,13 @@ export interface ConnectorDefinition {
 /** Declares a connector: checks its spec and gives it back. @throws INVALID_SPEC naming the option whose declaration contradicts itself. */
 export function defineConnector(definition: ConnectorDefinition): ConnectorDefinition {
   const {name, spec} = definition;
-  if (!/^[a-z][a-z0-9_-]*$/.test(name)) throw contradiction(name, 'its name', 'must be lower case letters, digits, "_" or "-"');
+  if (!/^[a-z][a-z0-9_-]*$/.test(name))
+    throw contradiction(name, 'its name', 'must be lower case letters, digits, "_" or "-"');
   checkOptions(name, 'connection', spec.connection);
   checkOptions(name, 'table', spec.table);
   for (const [method, {options}] of Object.entries(spec.authMethods ?? {})) {
     checkOptions(name, method, options);
-    const common = Object.keys(options).find(option => Object.hasOwn(spec.connection, option));
+    const common = Object.keys(options).find((option) => Object.hasOwn(spec.connection, option));
     if (common !== undefined) throw contradiction(name, `${method}.${common}`, 'is an option of the connection too');
   }
   return definition;
@@ -85,13 +86,17 @@ function problemOf(name: string, spec: OptionSpec): string | null {
   if (spec.description.trim() === '') return 'has no description';
   if (!isNumber && (spec.min !== undefined || spec.max !== undefined)) return 'has a range but is no number';
   if ((spec.min ?? -Infinity) > (spec.max ?? Infinity)) return 'has a min above its max';
-  if (spec.enum !== undefined && spec.type !== 'string' && spec.type !== 'string[]') return 'has an enum but is no text';
+  if (spec.enum !== undefined && spec.type !== 'string' && spec.type !== 'string[]')
+    return 'has an enum but is no text';
   if (spec.enum?.length === 0) return 'has an empty enum';
   if (spec.default === undefined) return null;
   if (spec.required === true) return 'is required and has a default';
   if (spec.secret === true) return 'is secret and has a default';
-  const converted = typeof spec.default === 'string' && spec.type !== 'string' ? null : convertOption(spec, spec.default);
-  return converted !== null && 'value' in converted ? null : `has a default that is not ${converted?.mustBe ?? `of type ${spec.type}`}`;
+  const converted =
+    typeof spec.default === 'string' && spec.type !== 'string' ? null : convertOption(spec, spec.default);
+  return converted !== null && 'value' in converted
+    ? null
+    : `has a default that is not ${converted?.mustBe ?? `of type ${spec.type}`}`;
 }
 
 function contradiction(connector: string, option: string, problem: string): IngestError {

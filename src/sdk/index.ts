@@ -4,7 +4,15 @@
  */
 export type {Clock, Random} from '../core/clock.ts';
 export {seededRandom} from '../core/clock.ts';
-export type {BytesVector, ColumnBatch, ColumnVector, FixedVector, ListVector, StructVector, Validity} from '../core/columns.ts';
+export type {
+  BytesVector,
+  ColumnBatch,
+  ColumnVector,
+  FixedVector,
+  ListVector,
+  StructVector,
+  Validity,
+} from '../core/columns.ts';
 export type {ErrorCode} from '../core/error-codes.ts';
 export type {ErrorClass, IngestErrorInit} from '../core/errors.ts';
 export {IngestError, isIngestError, isRetryable, messageOf} from '../core/errors.ts';
@@ -95,7 +103,14 @@ export type {
 } from './contract.ts';
 export type {CursorKind, CursorTracker, CursorTrackerOptions, CursorValue} from './cursor.ts';
 export {compareCursors, createCursorTracker, cursorMicros} from './cursor.ts';
-export type {AuthMethod, ConnectorDefinition, ConnectorSpec, CreateContext, OptionSpec, OptionSpecs} from './define-connector.ts';
+export type {
+  AuthMethod,
+  ConnectorDefinition,
+  ConnectorSpec,
+  CreateContext,
+  OptionSpec,
+  OptionSpecs,
+} from './define-connector.ts';
 export {defineConnector} from './define-connector.ts';
 export type {KeysetPaging} from './keyset.ts';
 export {keysetOffset, keysetPages} from './keyset.ts';

@@ -28,7 +28,7 @@ export async function* keysetPages(start: Offset | null, paging: KeysetPaging): 
     const last = rows.at(-1);
     if (last === undefined) return after;
     const offset = keysetOffset(last, paging);
-    if (after !== null && paging.fields.every(field => offset[field] === after?.[field])) throw stuck(paging);
+    if (after !== null && paging.fields.every((field) => offset[field] === after?.[field])) throw stuck(paging);
     after = offset;
     yield {kind: 'records', rows, offset};
     if (rows.length < paging.pageSize) return after;
@@ -43,15 +43,23 @@ export function keysetOffset(row: JsonObject, {table, fields}: Pick<KeysetPaging
 function plainKey(value: JsonObject[string], table: string, field: string): PlainJson {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint' || value instanceof ExactNumber) return value.toString();
-  throw new IngestError('CONTRACT_VIOLATION', `Table "${table}" has a row whose "${field}" is null or nested: it cannot be paged by that field.`, {
-    fix: 'Page by a unique field that every row has.',
-    context: {table, field},
-  });
+  throw new IngestError(
+    'CONTRACT_VIOLATION',
+    `Table "${table}" has a row whose "${field}" is null or nested: it cannot be paged by that field.`,
+    {
+      fix: 'Page by a unique field that every row has.',
+      context: {table, field},
+    },
+  );
 }
 
 function stuck({table, fields}: KeysetPaging): IngestError {
-  return new IngestError('CONTRACT_VIOLATION', `A page of table "${table}" ends at the key that it should begin after (${fields.join(', ')}).`, {
-    fix: 'Ask for rows strictly after the key, sorted by all its fields.',
-    context: {table},
-  });
+  return new IngestError(
+    'CONTRACT_VIOLATION',
+    `A page of table "${table}" ends at the key that it should begin after (${fields.join(', ')}).`,
+    {
+      fix: 'Ask for rows strictly after the key, sorted by all its fields.',
+      context: {table},
+    },
+  );
 }

@@ -14,7 +14,10 @@ export interface LoopGuard {
 }
 
 /** A guard for one trigger of one table; `isSnapshot` says that null ends the trigger instead of leading back to its start. */
-export function createLoopGuard(table: string, options: {readonly isSnapshot: boolean} = {isSnapshot: false}): LoopGuard {
+export function createLoopGuard(
+  table: string,
+  options: {readonly isSnapshot: boolean} = {isSnapshot: false},
+): LoopGuard {
   const starts = new Set<string>();
   return {
     check(start, end) {
@@ -22,10 +25,14 @@ export function createLoopGuard(table: string, options: {readonly isSnapshot: bo
       if (from === to || (options.isSnapshot && end === null)) return true;
       starts.add(from);
       if (!starts.has(to)) return false;
-      throw new IngestError('OFFSET_LOOP', `The offsets of table "${table}" went round in circles: a call ended where an earlier call of the same trigger had started.`, {
-        fix: 'A call must end at its own start when nothing is new, and at an offset that was never there before when something is.',
-        context: {table},
-      });
+      throw new IngestError(
+        'OFFSET_LOOP',
+        `The offsets of table "${table}" went round in circles: a call ended where an earlier call of the same trigger had started.`,
+        {
+          fix: 'A call must end at its own start when nothing is new, and at an offset that was never there before when something is.',
+          context: {table},
+        },
+      );
     },
   };
 }

@@ -5,7 +5,7 @@ import {IngestError} from '../core/errors.ts';
  * ends with a blank stands in double quotes, as in SQL.
  */
 export function qualifiedName(parts: readonly string[]): string {
-  return parts.map(part => (needsQuotes(part) ? `"${part.replaceAll('"', '""')}"` : part)).join('.');
+  return parts.map((part) => (needsQuotes(part) ? `"${part.replaceAll('"', '""')}"` : part)).join('.');
 }
 
 /** The parts of a name that {@link qualifiedName} joined. @throws UNKNOWN_TABLE for a text that cannot be such a name. */
@@ -32,7 +32,11 @@ function needsQuotes(part: string): boolean {
 }
 
 function malformed(text: string): IngestError {
-  return new IngestError('UNKNOWN_TABLE', `${JSON.stringify(text)} is not a name of parts joined by points.`, {
-    fix: 'Put a part that holds a point or a double quote in double quotes, as in SQL.',
-  });
+  return new IngestError(
+    'UNKNOWN_TABLE',
+    `${JSON.stringify(text)} is no table name: parts joined by points are expected.`,
+    {
+      fix: 'Put a part that holds a point or a double quote in double quotes, as in SQL.',
+    },
+  );
 }

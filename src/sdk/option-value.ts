@@ -12,7 +12,9 @@ export type ConvertedOption = {readonly value: Exclude<OptionValue, undefined>} 
 export function convertOption(spec: OptionSpec, given: unknown): ConvertedOption {
   switch (spec.type) {
     case 'string':
-      return typeof given === 'string' ? checkEnum(spec, given) : {mustBe: `a text${typeof given === 'number' ? ' (put it in quotes)' : ''}`};
+      return typeof given === 'string'
+        ? checkEnum(spec, given)
+        : {mustBe: `a text${typeof given === 'number' ? ' (put it in quotes)' : ''}`};
     case 'integer':
     case 'number':
       return convertNumber(spec, given);
@@ -37,7 +39,7 @@ function convertNumber(spec: OptionSpec, given: unknown): ConvertedOption {
 
 function convertList(spec: OptionSpec, given: unknown): ConvertedOption {
   const list = typeof given === 'string' ? listOf(given) : given;
-  if (!Array.isArray(list) || !list.every(item => typeof item === 'string')) return {mustBe: 'a list of texts'};
+  if (!Array.isArray(list) || !list.every((item) => typeof item === 'string')) return {mustBe: 'a list of texts'};
   for (const item of list) {
     const checked = checkEnum(spec, item);
     if ('mustBe' in checked) return {mustBe: `a list of which each is ${checked.mustBe}`};
@@ -47,7 +49,11 @@ function convertList(spec: OptionSpec, given: unknown): ConvertedOption {
 
 function listOf(text: string): unknown {
   const trimmed = text.trim();
-  if (!trimmed.startsWith('[')) return trimmed.split(',').map(item => item.trim()).filter(item => item !== '');
+  if (!trimmed.startsWith('['))
+    return trimmed
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
   try {
     return JSON.parse(trimmed) as unknown;
   } catch {
