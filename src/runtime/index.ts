@@ -7,7 +7,6 @@ import {previewTable} from './preview.ts';
 import {runUpdateInChild} from './run-in-child.ts';
 import {openSession} from './session.ts';
 import {adoptTables, resetState, showState} from './state.ts';
-import {verifyPipeline} from './verify.ts';
 
 /** Everything that the command line does, as functions. Updates run in a process of their own. */
 export const runtime: RuntimeApi = {
@@ -21,7 +20,7 @@ export const runtime: RuntimeApi = {
   adoptTables,
   queryLake,
   tableHistory,
-  verifyPipeline,
+  verifyPipeline: async (spec, options) => (await import('./verify.ts')).verifyPipeline(spec, options),
 };
 
 /** Tables of the source, and whether the pipeline selects them. */

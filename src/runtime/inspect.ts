@@ -36,13 +36,32 @@ export async function listLakeTables(context: DeltaContext): Promise<readonly La
   return found;
 }
 
-/** Runs SQL over the lake: every table is a view `catalog.schema.table`, and `schema.table` and `table` where that is unambiguous. */
+/**
+ * Runs SQL over the lake: every table is `catalog.schema.table`, `schema.table`, and `table` where that is unambiguous.
+ * @throws ENGINE_FAILED when the statement is wrong.
+ */
 export async function queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult> {
   await using bench = await openWorkbench(options);
-  await createViews(bench, await listLakeTables(bench.context), sql);
-  const rows = await bench.context.engine.query(`SELECT * FROM (${sql.trim().replace(/;+$/, '')}) LIMIT ${options.limit + 1}`, options.signal);
-  return {columns: Object.keys(rows[0] ?? {}), rows: rows.slice(0, options.limit), truncated: rows.length > options.limit};
+  const tables = await listLakeTables(bench.context);
+  await createViews(bench, tables, sql);
+  return limitedResult(bench, withoutReservedCatalogs(sql.trim().replace(/;+$/, ''), tables), options);
 }
+
+/** The first rows of a SELECT with the types of its columns. */
+export async function limitedResult(bench: Workbench, select: string, options: {readonly limit: number; readonly signal: AbortSignal}): Promise<TableResult> {
+  const {engine} = bench.context;
+  const described = await engine.query(`DESCRIBE ${select}`, options.signal);
+  const rows = await engine.query(`SELECT * FROM (${select}) LIMIT ${options.limit + 1}`, options.signal);
+  return {
+    columns: described.map(row => String(row['column_name'])),
+    types: described.map(row => String(row['column_type'])),
+    rows: rows.slice(0, options.limit),
+    truncated: rows.length > options.limit,
+  };
+}
+
+/** Names of catalogs that the engine keeps for itself: their tables are known by schema and table alone. */
+const RESERVED_CATALOGS: ReadonlySet<string> = new Set(['main', 'temp', 'system', 'memory']);
 
 async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: string): Promise<void> {
   const {engine} = bench.context;
@@ -55,13 +74,24 @@ async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: 
     const opened = await openTable(bench.context, entry.root);
     if (opened === null) continue;
     const select = await opened.readSql();
-    await engine.run(`ATTACH IF NOT EXISTS ':memory:' AS ${quoteIdentifier(entry.catalog)}`);
-    for (const schema of [`${quoteIdentifier(entry.catalog)}.${quoteIdentifier(entry.schema)}`, quoteIdentifier(entry.schema)]) {
+    const schemas = [quoteIdentifier(entry.schema)];
+    if (!RESERVED_CATALOGS.has(entry.catalog.toLowerCase())) {
+      await engine.run(`ATTACH IF NOT EXISTS ':memory:' AS ${quoteIdentifier(entry.catalog)}`);
+      schemas.push(`${quoteIdentifier(entry.catalog)}.${quoteIdentifier(entry.schema)}`);
+    }
+    for (const schema of schemas) {
       await engine.run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
       await engine.run(`CREATE OR REPLACE VIEW ${schema}.${quoteIdentifier(entry.table)} AS ${select}`);
     }
     if (short.get(entry.table.toLowerCase()) === 1) await engine.run(`CREATE OR REPLACE VIEW ${quoteIdentifier(entry.table)} AS ${select}`);
   }
+}
+
+/** Takes reserved catalogs off the names of the lake's tables; strings and comments stay as they are. */
+function withoutReservedCatalogs(sql: string, tables: readonly LakeTable[]): string {
+  const schemas = new Set(tables.filter(entry => RESERVED_CATALOGS.has(entry.catalog.toLowerCase())).map(entry => entry.schema.toLowerCase()));
+  const token = /'(?:[^']|'')*'|--[^\n]*|\/\*[\s\S]*?\*\/|("?)(main|temp|system|memory)\1\s*\.\s*("?)(\w+)\3(?=\s*\.)/gi;
+  return sql.replace(token, (whole: string, _quote: string, catalog: string | undefined, quote: string, schema: string) => (catalog !== undefined && schemas.has(schema.toLowerCase()) ? `${quote}${schema}${quote}` : whole));
 }
 
 /** What every table of the pipelines looks like now. */

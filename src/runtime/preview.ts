@@ -6,6 +6,7 @@ import {resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {Page, ReadContext} from '../sdk/contract.ts';
 import type {LakeOptions, TableResult} from './api.ts';
+import {limitedResult} from './inspect.ts';
 import {readContextOf, silentLog} from './read-context.ts';
 import {openSession, type Session} from './session.ts';
 
@@ -28,8 +29,7 @@ export async function previewTable(spec: PipelineSpec, name: string, options: La
   const columns = flow.tableSchema.fields.map(field => field.name);
   if (select === undefined) return {columns, rows: [], truncated: false};
   const shown = rowsSelect(flow, select, {dropFiltered: true, ordered: false});
-  const rows = await engine.query(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM (${shown}) LIMIT ${options.limit + 1}`, options.signal);
-  return {columns, rows: rows.slice(0, options.limit), truncated: rows.length > options.limit};
+  return limitedResult(session.bench, `SELECT ${columns.map(quoteIdentifier).join(', ')} FROM (${shown})`, options);
 }
 
 const PREVIEW_BYTES = 16 * 1024 * 1024;
