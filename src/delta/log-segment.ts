@@ -1,5 +1,5 @@
 import type {ObjectInfo, Store} from '../storage/store.ts';
-import {lastCheckpointName, logPrefix, paddedVersion, parseLogName} from './log-names.ts';
+import {commitName, lastCheckpointName, logPrefix, paddedVersion, parseLogName} from './log-names.ts';
 
 /** A checkpoint that is there whole. */
 export interface CheckpointRef {
@@ -36,7 +36,10 @@ export async function listLog(
     const segment = await listFrom(store, root, hint);
     if (segment !== null && segment.checkpoints.some(({version}) => version >= hint)) return segment;
   }
-  return listFrom(store, root, null);
+  const segment = await listFrom(store, root, null);
+  if (segment !== null || (await store.get(commitName(root, 0))) === null) return segment;
+  // The listing lags behind the first commit.
+  return {checkpoints: [], commits: new Map([[0, 0]]), head: 0, fromStart: true};
 }
 
 async function readHint(store: Store, root: string): Promise<number | null> {
