@@ -44,7 +44,7 @@ export async function queryLake(sql: string, options: LakeOptions & {readonly li
   await using bench = await openWorkbench(options);
   const tables = await listLakeTables(bench.context);
   await createViews(bench, tables, sql);
-  return limitedResult(bench, withoutReservedCatalogs(sql.trim().replace(/;+$/, ''), tables), options);
+  return await limitedResult(bench, withoutReservedCatalogs(sql.trim().replace(/;+$/, ''), tables), options);
 }
 
 /** The first rows of a SELECT with the types of its columns. */

@@ -29,7 +29,7 @@ export async function previewTable(spec: PipelineSpec, name: string, options: La
   const columns = flow.tableSchema.fields.map(field => field.name);
   if (select === undefined) return {columns, rows: [], truncated: false};
   const shown = rowsSelect(flow, select, {dropFiltered: true, ordered: false});
-  return limitedResult(session.bench, `SELECT ${columns.map(quoteIdentifier).join(', ')} FROM (${shown})`, options);
+  return await limitedResult(session.bench, `SELECT ${columns.map(quoteIdentifier).join(', ')} FROM (${shown})`, options);
 }
 
 const PREVIEW_BYTES = 16 * 1024 * 1024;
