@@ -1,6 +1,8 @@
 import type {ConnectorDefinition} from '../sdk/index.ts';
 
-/** Every connector that comes with Sluice, by its name; one line per folder. Loaded when a connection needs it. */
+/** The connectors of this package by name; each is loaded, with its driver, when a pipeline asks for it. */
 export const connectors: Readonly<Record<string, () => Promise<ConnectorDefinition>>> = {
+  example: async () => (await import('./example/index.ts')).example,
+  files: async () => (await import('./files/index.ts')).files,
   postgresql: async () => (await import('./postgresql/index.ts')).postgresql,
 };

@@ -56,6 +56,8 @@ export interface CallContext {
   readonly log: ConnectorLog;
   /** Files under the pipeline's declared inputs. */
   readonly files: SourceFiles;
+  /** For `getTableSchema`: the destination's columns when it exists, so that a connector that infers types keeps those that landed. */
+  readonly landedSchema?: StructType;
 }
 
 /** What a read gets beside. */
@@ -149,9 +151,19 @@ export interface LakeflowConnect {
   /** Keys, cursor and ingestion type. @throws UNKNOWN_TABLE */
   readTableMetadata(table: string, options: TableOptions, ctx: CallContext): Promise<TableMetadata>;
   /** One micro-batch: yields pages, returns the offset after them; the start offset when nothing is new. Cleans up in `finally`. */
-  readTable(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): AsyncGenerator<Page, Offset | null>;
+  readTable(
+    table: string,
+    start: Offset | null,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<Page, Offset | null>;
   /** Same protocol; required when the ingestion type is `cdc_with_deletes`. Records need the key and the cursor. */
-  readTableDeletes?(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): AsyncGenerator<Page, Offset | null>;
+  readTableDeletes?(
+    table: string,
+    start: Offset | null,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<Page, Offset | null>;
   /** Releases connections. Calling twice is allowed. */
   close?(): Promise<void>;
 }
@@ -176,9 +188,19 @@ export interface SupportsPartitionedStream {
   isPartitioned(table: string, start: Offset | null, options: TableOptions): boolean;
   /** Where a read that starts now would end; equal to `start` when nothing is new. Cheap: metadata only. */
   latestOffset(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): Promise<Offset | null>;
-  getPartitions(table: string, range: {readonly start: Offset | null; readonly end: Offset | null}, options: TableOptions, ctx: ReadContext): Promise<PartitionPlan>;
+  getPartitions(
+    table: string,
+    range: {readonly start: Offset | null; readonly end: Offset | null},
+    options: TableOptions,
+    ctx: ReadContext,
+  ): Promise<PartitionPlan>;
   /** Yields the rows of one partition; offsets on pages are ignored. Runs on any instance of the connector. */
-  readPartition(table: string, partition: Partition, options: TableOptions, ctx: ReadContext): AsyncGenerator<Page, void>;
+  readPartition(
+    table: string,
+    partition: Partition,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<Page, void>;
 }
 
 /** Sources whose tables live in namespaces (database schemas, organisations). */
@@ -197,13 +219,22 @@ export interface SupportsAcknowledge {
 
 /** Sources that can tell the size of a table. */
 export interface SupportsEstimate {
-  estimate(table: string, options: TableOptions, ctx: CallContext): Promise<{readonly rows?: number; readonly bytes?: number}>;
+  estimate(
+    table: string,
+    options: TableOptions,
+    ctx: CallContext,
+  ): Promise<{readonly rows?: number; readonly bytes?: number}>;
 }
 
 /** Sources without a delete feed that can list the keys that exist. */
 export interface SupportsKeyScan {
   /** Yields the keys of all rows that exist, in any order; the framework deletes what is missing. */
-  scanKeys(table: string, keys: readonly string[], options: TableOptions, ctx: ReadContext): AsyncGenerator<ColumnBatch, void>;
+  scanKeys(
+    table: string,
+    keys: readonly string[],
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<ColumnBatch, void>;
 }
 
 /** A landed column as verification compares it. */
@@ -249,7 +280,10 @@ export interface VerifyPoint extends AsyncDisposable {
   /** Keys and row hashes of the given buckets. */
   keys(buckets: readonly number[], ctx: CallContext): AsyncIterable<readonly KeyHash[]>;
   /** Hash per column of the given keys, in the order of `scope.columns`; absent keys are left out. */
-  columnHashes(keys: readonly (readonly (string | null)[])[], ctx: CallContext): Promise<ReadonlyMap<string, readonly (bigint | null)[]>>;
+  columnHashes(
+    keys: readonly (readonly (string | null)[])[],
+    ctx: CallContext,
+  ): Promise<ReadonlyMap<string, readonly (bigint | null)[]>>;
 }
 
 /** Sources that can prove what landed. The canonical texts are those of `docs/verify.md`. */
@@ -260,4 +294,11 @@ export interface SupportsVerify {
 
 /** Everything that a connector may implement. */
 export type Connector = LakeflowConnect &
-  Partial<SupportsPartitionedStream & SupportsNamespaces & SupportsAcknowledge & SupportsEstimate & SupportsKeyScan & SupportsVerify>;
+  Partial<
+    SupportsPartitionedStream &
+      SupportsNamespaces &
+      SupportsAcknowledge &
+      SupportsEstimate &
+      SupportsKeyScan &
+      SupportsVerify
+  >;
