@@ -37,7 +37,7 @@ function patternsOf(room, allowed) {
   const patterns = [foreignRooms(room, allowed)];
   if (room !== 'engine') patterns.push(duckdb);
   if (room === 'core') patterns.push(io);
-  if (room === 'connectors') patterns.push(sibling, sdkInside);
+  if (room === 'connectors') patterns.push(sdkInside);
   return patterns;
 }
 
@@ -45,6 +45,11 @@ const rooms = Object.entries(ROOMS).map(([room, allowed]) => ({
   files: [`src/${room}/**/*.ts`],
   rules: restricted(patternsOf(room, allowed)),
 }));
+
+const connector = {
+  files: ['src/connectors/*/*.ts'],
+  rules: restricted([...patternsOf('connectors', ROOMS.connectors), sibling]),
+};
 
 const connectorProofs = {
   files: ['src/connectors/*/*.test.ts', 'src/connectors/*/simulator*.ts'],
@@ -66,7 +71,12 @@ const config = {
     'typescript/switch-exhaustiveness-check': ['error', {considerDefaultExhaustiveForUnions: true}],
     'typescript/no-explicit-any': 'error',
     'typescript/no-non-null-assertion': 'error',
-    'typescript/consistent-type-imports': 'error',
+    // `typeof import('x')` is how the type of a package that is loaded late is named.
+    'typescript/consistent-type-imports': ['error', {disallowTypeAnnotations: false}],
+    // JSON values are printed as keys and in messages all the time; what matters is that coercion never prints one.
+    'typescript/no-base-to-string': 'off',
+    // Texts are taken apart by code points on purpose.
+    'typescript/no-misused-spread': 'off',
     'node/no-process-env': 'error',
     'max-lines': ['error', {max: 600}],
     'max-lines-per-function': ['error', {max: 80}],
@@ -74,8 +84,18 @@ const config = {
   },
   overrides: [
     ...rooms,
+    connector,
     // Tests build their room from real parts, so they may import any room; a connector's may not.
-    {files: ['src/**/*.test.ts'], rules: {...restricted([duckdb]), 'max-lines-per-function': 'off'}},
+    {
+      files: ['src/**/*.test.ts'],
+      rules: {
+        ...restricted([duckdb]),
+        'max-lines-per-function': 'off',
+        'typescript/no-redundant-type-constituents': 'off',
+        'typescript/require-array-sort-compare': 'off',
+        'typescript/unbound-method': 'off',
+      },
+    },
     {files: ['src/engine/*.test.ts'], rules: {'no-restricted-imports': 'off'}},
     connectorProofs,
     {files: ['src/runtime/config/**/*.ts'], rules: {'node/no-process-env': 'off'}},

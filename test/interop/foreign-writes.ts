@@ -32,8 +32,8 @@ export async function writeByTurns(
   const root = `main/raw/turns_${deletionVectors}`;
   const path = `delta.\`${join(lake.folder, root)}\``;
   const table = await createTable(lake.context, root, {schema, deletionVectors});
-  await append(lake, table, 0, 1000, TXN);
-  await append(lake, table, 1000, 1500);
+  await append(lake, table, [0, 1000], TXN);
+  await append(lake, table, [1000, 1500]);
   const ours = `${root}/_sluice/flow/1.json`;
   await lake.context.store.put(ours, Buffer.from('{}'));
   const rows = new Map<number, string>(Array.from({length: 1500}, (_, id) => [id, `row ${id}`]));
@@ -44,7 +44,7 @@ export async function writeByTurns(
   };
 
   await readers.sql(`delete from ${path} where id % 3 = 0`);
-  for (const id of [...rows.keys()]) if (id % 3 === 0) rows.delete(id);
+  for (const id of rows.keys()) if (id % 3 === 0) rows.delete(id);
   await compare('DELETE');
   await readers.sql(`update ${path} set text = concat(text, '!') where id between 10 and 1200`);
   for (const [id, text] of rows) if (id >= 10 && id <= 1200) rows.set(id, `${text}!`);
@@ -76,7 +76,7 @@ export async function writeByTurns(
     name: `a flow's txn survives spark's commits and checkpoint (${kind})`,
     problem: txn === TXN.version ? null : `txn ${String(txn)}`,
   });
-  await append(lake, reopened, 2000, 2010);
+  await append(lake, reopened, [2000, 2010]);
   for (let id = 2000; id < 2010; id++) rows.set(id, `row ${id}`);
   const recorder = new CaseRecorder();
   recorder.record(
@@ -87,7 +87,9 @@ export async function writeByTurns(
   return {findings, table: recorder.finish(lake, reopened, `written by turns, ${kind}`, refusal)};
 }
 
-async function append(lake: Lake, table: DeltaTable, from: number, to: number, txn?: typeof TXN): Promise<void> {
+type Range = readonly [from: number, to: number];
+
+async function append(lake: Lake, table: DeltaTable, [from, to]: Range, txn?: typeof TXN): Promise<void> {
   const select = `SELECT range AS id, 'row ' || range AS text FROM range(${from}, ${to})`;
   const adds = await table.writeFiles({select, schema}, lake.signal);
   await table.commit({
