@@ -1,13 +1,13 @@
 import {isFreeText} from '../../sdk/index.ts';
-import {quoteIdentifier} from '../../wire/pg/quote.ts';
 import type {SourceColumn} from './catalog.ts';
+import {columnName} from './catalog.ts';
 
 /**
  * The canonical text of a column (see `docs/verify.md`) computed by the server, NULL where the value lands as NULL: NaN and
  * infinities in types that have none, times beyond 64 bits of microseconds.
  */
 export function canonicalSql({name, mapping, source}: SourceColumn): string {
-  const sql = quoteIdentifier(name);
+  const sql = columnName(name);
   // The output function, as the read uses it: a cast to text is another text for some types.
   const printed = `case when num_nonnulls(${sql}) = 1 then pg_catalog.concat(${sql}) end`;
   if (mapping.asText) return printed;

@@ -85,9 +85,19 @@ export async function describeTable(session: Session, table: string): Promise<So
   return {oid, schema, name, kind: (found[1] ?? 'r') as RelationKind, comment: found[2] ?? null, columns, keys};
 }
 
-/** The table's name as SQL. */
-export function relationSql({schema, name}: {readonly schema: string; readonly name: string}): string {
+/** The table by its full name. */
+export function tableSql({schema, name}: {readonly schema: string; readonly name: string}): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+}
+
+/** The table in FROM. Its columns are named by {@link columnName}: unlike bare names those never mean a column of the result. */
+export function relationSql(table: {readonly schema: string; readonly name: string}): string {
+  return `${tableSql(table)} as source`;
+}
+
+/** A column of the table that {@link relationSql} names. */
+export function columnName(name: string): string {
+  return `source.${quoteIdentifier(name)}`;
 }
 
 /** A text that is the same as long as the columns that are read are. */

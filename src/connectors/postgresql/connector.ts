@@ -14,7 +14,7 @@ import type {
 } from '../../sdk/index.ts';
 import {qualifiedName} from '../../sdk/index.ts';
 import type {SourceColumn} from './catalog.ts';
-import {describeTable, listSchemas, listTables, relationSql, shapeOf} from './catalog.ts';
+import {describeTable, listSchemas, listTables, relationSql, shapeOf, splitName, tableSql} from './catalog.ts';
 import type {CursorColumn} from './cursor.ts';
 import {cursorOf, cursorOffset, parseOffset} from './cursor.ts';
 import {firstLoadCondition, lookbackOf, readIncrement} from './incremental.ts';
@@ -123,7 +123,7 @@ export class PostgresConnector implements Connector {
       const upper = cursor === null ? null : await this.#upper(reader, cursor, ctx);
       const [row] = await reader.session.query('select pg_export_snapshot()', reader.doing);
       const condition = cursor === null ? null : firstLoadCondition(cursor, upper);
-      const template = {snapshot: row?.[0] ?? null, shape: shapeOf(reader.columns), condition};
+      const template = {snapshot: row?.[0] ?? '', shape: shapeOf(reader.columns), condition};
       const plan = await planParts(reader.session, reader.source, {template, doing: reader.doing});
       return {
         ...plan,
@@ -146,7 +146,7 @@ export class PostgresConnector implements Connector {
     const part = toPart(partition);
     const doing = reading(table);
     await using session = await Session.open(this.#options, ctx.signal);
-    await session.beginSnapshot(part.snapshot, doing);
+    await session.joinSnapshot(part.snapshot, doing);
     const {columns} = await describeAgain(session, {table, options, shape: part.shape}, doing);
     for await (const batch of readBatches(session, {from: partSql(part), columns}, doing)) yield pageOf(batch);
   }
@@ -213,7 +213,7 @@ export class PostgresConnector implements Connector {
     try {
       // Before the snapshot: see readHorizon.
       const horizon = typeof options['cursor_column'] === 'string' ? await readHorizon(session, doing) : null;
-      await session.beginSnapshot(null, doing);
+      await session.beginSnapshotOf(tableSql(splitName(table)), doing);
       const known = this.#known.get(table);
       const shape = known === undefined ? undefined : shapeOf(selectedColumns(known, options, doing));
       const described = await describeAgain(session, {table, options, shape}, doing);

@@ -1,7 +1,7 @@
 import type {Offset, TableOptions} from '../../sdk/index.ts';
 import {didYouMean, IngestError} from '../../sdk/index.ts';
-import {quoteIdentifier} from '../../wire/pg/quote.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
+import {columnName} from './catalog.ts';
 import {canBeCursor, timeDigits} from './source-type.ts';
 
 /** The column that orders the changes of a table. */
@@ -37,7 +37,7 @@ export function cursorOf(table: SourceTable, options: TableOptions): CursorColum
   }
   const isTime = TIMES.has(column.source.name);
   const keyed = table.keys.length > 0 || configuredKeys(options).length > 0;
-  return {column, sql: quoteIdentifier(name), keyed, coarse: isTime && timeDigits(column.source) < 6};
+  return {column, sql: columnName(name), keyed, coarse: isTime && timeDigits(column.source) < 6};
 }
 
 /** Keys that the user named. */

@@ -1,8 +1,8 @@
 import type {Offset, Page, ReadContext, TableOptions} from '../../sdk/index.ts';
 import {IngestError} from '../../sdk/index.ts';
-import {quoteIdentifier, quoteLiteral} from '../../wire/pg/quote.ts';
+import {quoteLiteral} from '../../wire/pg/quote.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
-import {relationSql} from './catalog.ts';
+import {columnName, relationSql} from './catalog.ts';
 import type {CursorColumn, CursorOffset} from './cursor.ts';
 import {cursorOffset} from './cursor.ts';
 import type {Session} from './session.ts';
@@ -38,7 +38,7 @@ export async function* readIncrement(
   const again = ctx.isFirstCall && (increment.lookbackSeconds > 0 || (cursor.coarse && cursor.keyed));
   const moves = place === 'after' || (place === 'equal' && start.key !== null);
   if (upper === null || !(moves || again)) return cursorOffset(cursor, start);
-  const keys = table.keys.map(quoteIdentifier);
+  const keys = table.keys.map(columnName);
   const order = keys.length === 0 ? '' : ` order by ${[cursor.sql, ...keys].join(', ')}`;
   const from = `${relationSql(table)} where ${lowerSql(increment, ctx.isFirstCall)} and ${cursor.sql} <= ${valueSql(cursor.column, upper)}${order}`;
   const hidden = keys.length === 0 ? [] : [isNewSql(increment), cursor.sql, ...keys];
@@ -127,7 +127,7 @@ function lowerSql({table, cursor, start, lookbackSeconds}: Increment, isFirstCal
   const value = valueSql(cursor.column, start.value);
   if (isFirstCall && lookbackSeconds > 0) return `${cursor.sql} > ${value} - interval '${lookbackSeconds} seconds'`;
   if (start.key !== null) {
-    const names = table.keys.map(quoteIdentifier);
+    const names = table.keys.map(columnName);
     const values = table.keys.map((name, index) => keySql(table, name, start.key?.[index] ?? ''));
     // The first condition says the same in a way that an index on the cursor alone can use.
     return `${cursor.sql} >= ${value} and (${[cursor.sql, ...names].join(', ')}) > (${[value, ...values].join(', ')})`;

@@ -6,8 +6,8 @@ import type {Doing} from './source-errors.ts';
 
 /** One part of a table under an exported snapshot: plain JSON, enough for any other instance of the connector. */
 export interface TablePart extends Partition {
-  /** Name of the exported snapshot; null where one reader takes a snapshot of its own. */
-  readonly snapshot: string | null;
+  /** Name of the exported snapshot. */
+  readonly snapshot: string;
   /** The relation that holds the rows: the table, or a leaf of it. */
   readonly schema: string;
   readonly name: string;

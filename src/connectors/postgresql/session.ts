@@ -5,6 +5,7 @@ import {IngestError} from '../../sdk/index.ts';
 import type {PgResult} from '../../wire/pg/connection.ts';
 import {PgConnection} from '../../wire/pg/connection.ts';
 import type {SslMode} from '../../wire/pg/network.ts';
+import {PgError} from '../../wire/pg/pg-error.ts';
 import {quoteLiteral} from '../../wire/pg/quote.ts';
 import type {SshTunnelOptions} from '../../wire/ssh/tunnel.ts';
 import {openTunnel} from '../../wire/ssh/tunnel.ts';
@@ -70,16 +71,32 @@ export class Session implements AsyncDisposable {
     return this.#connection.copyOut(`copy (${select}) to stdout (format binary)`, this.#signal);
   }
 
-  /** One consistent view for all that follows: a snapshot of its own, or one that another session exports. */
-  async beginSnapshot(exported: string | null, doing: Doing): Promise<void> {
-    const join = exported === null ? '' : `; set transaction snapshot ${quoteLiteral(exported)}`;
-    await this.query(`begin transaction isolation level repeatable read read only${join}`, doing);
+  /** Joins the snapshot that another session exports. */
+  async joinSnapshot(exported: string, doing: Doing): Promise<void> {
+    await this.query(`${BEGIN}; set transaction snapshot ${quoteLiteral(exported)}`, doing);
+  }
+
+  /**
+   * Begins a snapshot with a table locked against everything that no snapshot survives: TRUNCATE, changes of columns,
+   * VACUUM FULL. The lock comes first; between snapshot and lock one of those would leave the table empty for us.
+   * Reads and writes of others go on.
+   */
+  async beginSnapshotOf(relation: string, doing: Doing): Promise<void> {
+    try {
+      await this.#connection.query(`${BEGIN}; lock table ${relation} in access share mode`, this.#signal);
+    } catch (error) {
+      // Materialized views and foreign tables take no lock by name; column privileges alone do not allow it.
+      if (!(error instanceof PgError) || !['42809', '42501'].includes(error.sqlstate)) throw sourceError(error, doing);
+      await this.query(`rollback; ${BEGIN}`, doing);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connection[Symbol.asyncDispose]();
   }
 }
+
+const BEGIN = 'begin transaction isolation level repeatable read read only';
 
 /** The connection's options, checked. */
 export interface ConnectionOptions {

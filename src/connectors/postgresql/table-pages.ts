@@ -1,7 +1,7 @@
 import type {ColumnBatch, Page, TableOptions} from '../../sdk/index.ts';
-import {quoteIdentifier} from '../../wire/pg/quote.ts';
+import {IngestError} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
-import {describeTable, shapeOf} from './catalog.ts';
+import {columnName, describeTable, relationSql, shapeOf} from './catalog.ts';
 import type {CopyBatch, CopyColumn} from './copy-decoder.ts';
 import {CopyDecoder} from './copy-decoder.ts';
 import type {Session} from './session.ts';
@@ -41,7 +41,20 @@ export async function describeAgain(
   const source = await describeTable(session, table);
   const columns = selectedColumns(source.columns, options, doing);
   if (shape !== undefined && shapeOf(columns) !== shape) throw schemaChanged(doing);
+  if (source.kind === 'm') await checkNotRefreshed(session, source, doing);
   return {source, columns};
+}
+
+/** A materialized view that was filled anew after our snapshot is empty in it, and cannot be locked before. */
+async function checkNotRefreshed(session: Session, source: SourceTable, doing: Doing): Promise<void> {
+  const sql = `select from ${relationSql(source)} limit 0;
+    select pg_relation_filenode(oid) = relfilenode from pg_class where oid = ${source.oid}`;
+  const [row] = await session.query(sql, doing);
+  if (row?.[0] === 't') return;
+  throw new IngestError('SOURCE_ERROR', `Cannot ${doing.what}: the materialized view is being refreshed.`, {
+    fix: 'The next attempt reads it.',
+    context: {table: source.name},
+  });
 }
 
 /** Reads rows as column batches, straight from the wire. A batch is overwritten when the next is asked for. */
@@ -50,7 +63,7 @@ export async function* readBatches(session: Session, read: TableRead, doing: Doi
   const columns: CopyColumn[] = read.columns.map(({name, mapping, nullable}) => ({name, mapping, nullable}));
   for (const name of hidden) columns.push({name, mapping: TEXT, nullable: true, hidden: true});
   const decoder = new CopyDecoder(columns, {checkUtf8: session.facts.checkUtf8});
-  const list = [...read.columns.map(columnSql), ...hidden.map((sql) => `(${sql})::text`)];
+  const list = [...read.columns.map(fieldSql), ...hidden.map((sql) => `(${sql})::text`)];
   try {
     for await (const range of session.copyBinary(`select ${list.join(', ')} from ${read.from}`))
       yield* decoder.decode(range);
@@ -75,7 +88,7 @@ const TEXT = mapType({name: 'text', builtIn: true, isEnum: false, modifier: -1})
  * A column as it is sent. Types without a known binary form are sent as the text that the server prints: concat() calls
  * the type's output function, which a cast to text does not always (inet, bpchar).
  */
-function columnSql({name, mapping}: SourceColumn): string {
-  const sql = quoteIdentifier(name);
+function fieldSql({name, mapping}: SourceColumn): string {
+  const sql = columnName(name);
   return mapping.asText ? `case when num_nonnulls(${sql}) = 1 then pg_catalog.concat(${sql}) end` : sql;
 }

@@ -216,7 +216,7 @@ describe('every type, compared with the text that the server computes', () => {
     const [id, column] = source.columns;
     if (id === undefined || column === undefined) throw new Error('no columns');
     const truth = await session.query(
-      `select ${canonicalSql(column)}, case when num_nonnulls(v) = 1 then concat(v) end, ${hashSql(rowTextSql(source.columns))}::text from t order by id`,
+      `select ${canonicalSql(column)}, case when num_nonnulls(v) = 1 then concat(v) end, ${hashSql(rowTextSql(source.columns))}::text from t as source order by id`,
       {what: 'test'},
     );
     expect(cells).toEqual(truth.map((row) => row[0]));
