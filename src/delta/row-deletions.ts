@@ -87,7 +87,7 @@ function requireVectors({root, snapshot}: WriteTarget): void {
 function checkedPositions(positions: readonly number[] | Uint32Array, rowCount: number, path: string): Positions {
   let previous = -1;
   for (const position of positions) {
-    if (!(position > previous && position < rowCount)) {
+    if (!(position > previous && position < rowCount && Number.isInteger(position))) {
       throw new RangeError(`Position ${position} of ${path} is not ascending below its ${rowCount} rows.`);
     }
     previous = position;
