@@ -20,7 +20,10 @@ export interface CliRun {
 }
 
 /** Starts the command line from its sources, in a process group of its own. */
-export function startCli(args: readonly string[], options: {readonly cwd?: string; readonly env?: Readonly<Record<string, string>>} = {}): CliRun {
+export function startCli(
+  args: readonly string[],
+  options: {readonly cwd?: string; readonly env?: Readonly<Record<string, string>>} = {},
+): CliRun {
   const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
     cwd: options.cwd ?? process.cwd(),
     env: {...process.env, NO_COLOR: '1', ...options.env},
@@ -30,7 +33,7 @@ export function startCli(args: readonly string[], options: {readonly cwd?: strin
   let stdout = '';
   let stderr = '';
   const waiting = new Set<() => void>();
-  const told = (): void => waiting.forEach(check => check());
+  const told = (): void => waiting.forEach((check) => check());
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
     told();
@@ -41,12 +44,12 @@ export function startCli(args: readonly string[], options: {readonly cwd?: strin
   });
   const ended = new Promise<CliEnd>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', code => resolve({code, stdout, stderr}));
+    child.on('close', (code) => resolve({code, stdout, stderr}));
   });
   return {
     pid: child.pid ?? 0,
     ended,
-    printed: pattern =>
+    printed: (pattern) =>
       new Promise((resolve, reject) => {
         const check = (): void => {
           if (!pattern.test(stdout + stderr)) return;
@@ -55,9 +58,11 @@ export function startCli(args: readonly string[], options: {readonly cwd?: strin
         };
         waiting.add(check);
         check();
-        void ended.then(end => reject(new Error(`ended with ${end.code} before it printed ${pattern}:\n${end.stdout}${end.stderr}`)));
+        void ended.then((end) =>
+          reject(new Error(`ended with ${end.code} before it printed ${pattern}:\n${end.stdout}${end.stderr}`)),
+        );
       }),
-    kill: signal => {
+    kill: (signal) => {
       if (child.pid !== undefined) process.kill(-child.pid, signal);
     },
   };

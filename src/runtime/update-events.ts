@@ -1,4 +1,3 @@
-import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 
 import {messageOf} from '../core/errors.ts';
@@ -36,7 +35,6 @@ export interface UpdateEventsScope {
 export async function openUpdateEvents(scope: UpdateEventsScope): Promise<UpdateEvents> {
   const {spec, updateId, context} = scope;
   const spoolFolder = join(context.store.root, '_sluice', 'pipelines', encodeURIComponent(spec.key), 'spool');
-  await mkdir(spoolFolder, {recursive: true});
   const log = await createEventLog(context, {
     pipelineKey: spec.key,
     root: tableRoot(spec.catalog, spec.schema, spec.eventLogTable),

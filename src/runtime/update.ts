@@ -2,7 +2,6 @@ import {randomUUID} from 'node:crypto';
 import {availableParallelism} from 'node:os';
 
 import {systemClock} from '../core/clock.ts';
-import {IngestError, isIngestError} from '../core/errors.ts';
 import type {PlainJson} from '../core/offset.ts';
 import type {FlowProgress} from '../pipeline/events.ts';
 import {runUpdate, selectForUpdate} from '../pipeline/run-update.ts';
@@ -89,8 +88,3 @@ function connectorLog(events: UpdateEvents): ConnectorLog {
 }
 
 const QUIET: ConnectorLog = {debug: () => undefined, info: () => undefined, warn: () => undefined};
-
-/** True for failures that are the user's to correct before a run can do anything. */
-export function isBadInput(error: unknown): error is IngestError {
-  return isIngestError(error) && error.class === 'config';
-}

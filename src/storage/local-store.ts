@@ -131,12 +131,27 @@ class LocalStore implements Store {
     if (this.#durableFolders.has(folder)) return;
     const isInside = folder === this.root || folder.startsWith(this.root + sep);
     if (isInside && folder !== this.root) await this.#ensureFolder(dirname(folder));
-    const created = await mkdir(folder, {recursive: true});
+    const created = await makeFolders(folder);
     // Inside the root another process may have made the folder a moment ago without having synced it yet.
     if (folder !== this.root) await syncFolder(dirname(folder));
     else if (created !== undefined) await syncParents(folder, created);
     this.#durableFolders.add(folder);
   }
+}
+
+/** On a read-only file system Node reports ENOENT for a recursive mkdir: making one folder by itself tells the reason. */
+async function makeFolders(folder: string): Promise<string | undefined> {
+  try {
+    return await mkdir(folder, {recursive: true});
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') await mkdir(firstMissing(folder));
+    throw error;
+  }
+}
+
+function firstMissing(folder: string): string {
+  const parent = dirname(folder);
+  return parent === folder || existsSync(parent) ? folder : firstMissing(parent);
 }
 
 async function linkIfAbsent(temporary: string, path: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {parse} from 'yaml';
 
-import {ACCEPTED, REFUSED} from './config-cases.ts';
+import {ACCEPTED, REFUSED} from './config-cases.support.test.ts';
 import {configurationSchema} from './json-schema.ts';
 import type {JsonSchema} from './shape.ts';
 

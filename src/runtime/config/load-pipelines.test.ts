@@ -5,7 +5,7 @@ import {dirname, join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 
 import {IngestError} from '../../core/errors.ts';
-import {ACCEPTED, REFUSED} from './config-cases.ts';
+import {ACCEPTED, REFUSED} from './config-cases.support.test.ts';
 import {loadLake, loadPipelines, type LoadedPipelines, type LoadRequest} from './load-pipelines.ts';
 
 let folder = '';
