@@ -1,3 +1,5 @@
+import {readFileSync} from 'node:fs';
+
 import {Command, CommanderError, InvalidArgumentError, Option} from 'commander';
 
 import type {CommandContext, CliServices, CommonFlags, ConfigFlags} from './command-context.ts';
@@ -34,6 +36,7 @@ export function createProgram(services: CliServices, io: CliIo, onExit: (status:
     .description(
       'Ingest SaaS applications, databases and files into Delta Lake tables, incrementally and exactly once.',
     )
+    .option('-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
@@ -43,11 +46,22 @@ export function createProgram(services: CliServices, io: CliIo, onExit: (status:
     })
     .helpCommand('help [COMMAND]', 'show help for a command')
     .showHelpAfterError('(sluice --help lists commands and options)');
+  program.on('option:version', () => {
+    io.stdout.write(`${packageVersion()}\n`);
+    throw new CommanderError(EXIT.ok, 'commander.version', '');
+  });
   const act = actionRunner(services, io, onExit);
   addRunCommands(program, act);
   addLookCommands(program, act);
   addStateCommands(program, act);
   return program;
+}
+
+function packageVersion(): string {
+  const {version} = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    readonly version: string;
+  };
+  return version;
 }
 
 /** A command's work: gets the context and its flags, resolves to the exit status. */
