@@ -11,7 +11,7 @@ import {currentBatch, writeBatchFile} from '../delta/batch-files.ts';
 import type {CommitRequest, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {openTable} from '../delta/table.ts';
 import {appendBatch} from './append-batch.ts';
-import type {ApplyEngine, ApplyJob, ApplyMode, ApplyResult} from './apply-engine.ts';
+import type {ApplyEngine, ApplyInput, ApplyJob, ApplyMode, ApplyResult} from './apply-engine.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {duckDbDialect} from './duckdb-dialect.ts';
 import {keyedBatch} from './keyed-batch.ts';
@@ -52,7 +52,8 @@ class DuckDbApply implements ApplyEngine {
     this.#context = context;
   }
 
-  async apply(job: ApplyJob, signal: AbortSignal): Promise<ApplyResult> {
+  async apply(given: ApplyJob, signal: AbortSignal): Promise<ApplyResult> {
+    const job: ApplyJob = {...given, inputs: given.inputs.filter(hasFiles), deletes: given.deletes.filter(hasFiles)};
     const startedAtMs = this.#context.clock.nowMs();
     try {
       const table = await this.#open(job.tableRoot);
@@ -204,6 +205,11 @@ class DuckDbApply implements ApplyEngine {
       throw error;
     }
   }
+}
+
+/** False for staged inputs without a file: there is nothing to read. */
+function hasFiles(input: ApplyInput): boolean {
+  return input.kind === 'relation' || input.files.length > 0;
 }
 
 function attemptKey(job: ApplyJob): string {
