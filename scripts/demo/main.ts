@@ -8,7 +8,7 @@ import {fileURLToPath} from 'node:url';
 
 import pg from 'pg';
 
-import {exampleApi} from '../../src/connectors/example/api.ts';
+import {exampleApi, type ExampleApi} from '../../src/connectors/example/api.ts';
 import {openEngine} from '../../src/engine/duckdb-engine.ts';
 import {startPostgres, type PostgresServer} from '../../test/postgres.ts';
 
@@ -18,7 +18,6 @@ const lake = join(root, 'demo-lake');
 const data = join(root, 'node_modules', 'vega-datasets', 'data');
 const bundle = join(here, 'sluice.yml');
 const FLIGHTS = 300_000;
-const BASE_TIME = '2026-01-15T12:00:00Z';
 
 interface Demo {
   readonly server: PostgresServer;
@@ -117,20 +116,23 @@ async function changeSources({server, inputs, state}: Demo): Promise<readonly st
   await withDatabase(server, 'travel', async client => {
     const inserted = await client.query(`INSERT INTO flights SELECT ${FLIGHTS} + g, timestamp '2026-02-01' + g * interval '1 minute', g % 90, 100 + g, 'AMS', 'SFO', clock_timestamp() FROM generate_series(1, 500) g`);
     const updated = await client.query(`UPDATE flights SET delay = delay + 1, updated_at = clock_timestamp() WHERE flight_id % 200 = 0 AND flight_id <= ${FLIGHTS}`);
-    const deleted = await client.query(`DELETE FROM flights WHERE flight_id % 3000 = 1`);
+    const deleted = await client.query(`DELETE FROM flights WHERE flight_id % 3000 = 1 AND flight_id <= ${FLIGHTS}`);
     const renamed = await client.query(`UPDATE airports SET name = name || ' Airport' WHERE state = 'MS'`);
     done.push(`flights: ${inserted.rowCount} inserted, ${updated.rowCount} updated, ${deleted.rowCount} deleted; airports: ${renamed.rowCount} updated`);
   });
   await writeFile(join(inputs, 'airports', 'airports-2026.csv'), 'iata,name,city,state,country,latitude,longitude\nXX1,Sluice Field,Amsterdam,,NL,52.3,4.76\nXX2,Delta Strip,Utrecht,,NL,52.1,5.1\n');
   done.push('files: one new CSV with 2 airports');
-  const api = exampleApi({connectionName: 'shop', stateFile: state, seed: 42, baseTime: BASE_TIME});
-  done.push(...changeShop(api));
+  done.push(changeShop(exampleApi({connectionName: 'shop', stateFile: state})));
   return done;
 }
 
-function changeShop(api: ReturnType<typeof exampleApi>): readonly string[] {
-  api.delete('/tables/orders/records/1');
-  return ['shop: 1 order deleted'];
+function changeShop(api: ExampleApi): string {
+  const [first, second] = api.rows('orders');
+  const [user] = api.rows('users');
+  api.delete(`/tables/orders/records/${String(first?.['order_id'])}`);
+  api.post('/tables/orders/records', {...second, status: 'returned'});
+  api.post('/tables/users/records', {...user, name: 'A new name'});
+  return 'shop: 1 order deleted, 1 order and 1 user updated';
 }
 
 async function withDatabase<Result>(server: PostgresServer, database: string, work: (client: pg.Client) => Promise<Result>): Promise<Result> {

@@ -10,10 +10,12 @@ const REPORT_EVERY_MS = 200;
 export class FlowCounter {
   readonly #clock: Clock;
   readonly #report: (progress: FlowProgress) => void;
-  readonly #startedAtMs: number;
+  #startedAtMs: number;
   #progress: FlowProgress;
   #inFlight = 0;
   #lastReportMs = 0;
+  /** Null while the flow goes on. */
+  #endedAtMs: number | null = null;
 
   constructor(names: {readonly flow: string; readonly sourceTable: string}, clock: Clock, report: (progress: FlowProgress) => void) {
     this.#clock = clock;
@@ -39,10 +41,11 @@ export class FlowCounter {
 
   /** Committed work, plus the rows of the batch being read in `rowsRead`. */
   get progress(): FlowProgress {
-    return {...this.#progress, rowsRead: this.#progress.rowsRead + this.#inFlight, elapsedMs: this.#clock.nowMs() - this.#startedAtMs};
+    return {...this.#progress, rowsRead: this.#progress.rowsRead + this.#inFlight, elapsedMs: (this.#endedAtMs ?? this.#clock.nowMs()) - this.#startedAtMs};
   }
 
   setState(state: FlowState): void {
+    if (state === 'COMPLETED') this.#endedAtMs = this.#clock.nowMs();
     this.#progress = {...this.#progress, state};
     this.#emit();
   }
@@ -54,6 +57,8 @@ export class FlowCounter {
 
   startAttempt(attempt: number): void {
     this.#inFlight = 0;
+    // Time spent in the queue is not the flow's.
+    if (attempt === 1) this.#startedAtMs = this.#clock.nowMs();
     this.#progress = {...this.#progress, attempt};
   }
 
@@ -84,6 +89,7 @@ export class FlowCounter {
 
   failed(state: 'FAILED' | 'STOPPED', error: {readonly code: string; readonly message: string; readonly fix?: string | undefined}): void {
     this.#inFlight = 0;
+    this.#endedAtMs = this.#clock.nowMs();
     this.#progress = {...this.#progress, state, errorCode: error.code, errorMessage: error.message, ...(error.fix === undefined ? {} : {errorFix: error.fix})};
     this.#emit();
   }
