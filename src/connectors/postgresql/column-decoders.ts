@@ -34,19 +34,37 @@ export class WidthError extends Error {}
 export function columnDecoder(mapping: TypeMapping, rows: number, checkUtf8: boolean): ColumnDecoder {
   switch (mapping.decoding) {
     case 'boolean':
-      return fixed(1, new Uint8Array(rows), (view, at, row, out) => (out[row] = view.getUint8(at)));
+      return fixed(1, new Uint8Array(rows), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) out[row] = view.getUint8(starts[row] as number);
+      });
     case 'int2':
-      return fixed(2, new Int16Array(rows), (view, at, row, out) => (out[row] = view.getInt16(at)));
+      return fixed(2, new Int16Array(rows), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) out[row] = view.getInt16(starts[row] as number);
+      });
     case 'int4':
-      return fixed(4, new Int32Array(rows), (view, at, row, out) => (out[row] = view.getInt32(at)));
-    case 'float4':
-      return fixed(4, new Float32Array(rows), (view, at, row, out) => (out[row] = view.getFloat32(at)));
-    case 'float8':
-      return fixed(8, new Float64Array(rows), (view, at, row, out) => (out[row] = view.getFloat64(at)));
+      return fixed(4, new Int32Array(rows), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) out[row] = view.getInt32(starts[row] as number);
+      });
     case 'int8':
-      return longs(rows);
+      return fixed(8, new Uint32Array(rows * 2), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) {
+          const at = starts[row] as number;
+          out[2 * row + 1] = view.getUint32(at);
+          out[2 * row] = view.getUint32(at + 4);
+        }
+      });
     case 'oid':
-      return oids(rows);
+      return fixed(4, new Uint32Array(rows * 2), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) out[2 * row] = view.getUint32(starts[row] as number);
+      });
+    case 'float4':
+      return fixed(4, new Float32Array(rows), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) out[row] = view.getFloat32(starts[row] as number);
+      });
+    case 'float8':
+      return fixed(8, new Float64Array(rows), ({view, starts, rowCount}, out) => {
+        for (let row = 0; row < rowCount; row++) out[row] = view.getFloat64(starts[row] as number);
+      });
     case 'date':
       return dates(rows);
     case 'timestamp':
@@ -66,49 +84,43 @@ export function columnDecoder(mapping: TypeMapping, rows: number, checkUtf8: boo
 
 type FixedArray = FixedVector['data'];
 
+/**
+ * Values of one width. The loop over the rows is in `read`, one for each type: a call per value would cost more than the
+ * value. Where a row is NULL it reads whatever follows, which the validity hides.
+ */
 function fixed<A extends FixedArray>(
   width: number,
   data: A,
-  read: (view: DataView, at: number, row: number, out: A) => void,
+  read: (ranges: FieldRanges, out: A) => void,
 ): ColumnDecoder {
   return {
-    decode({view, rowCount, starts, lengths, validity, hasNulls}) {
-      for (let row = 0; row < rowCount; row++) {
-        const length = lengths[row] as number;
-        if (length === width) read(view, starts[row] as number, row, data);
-        else if (length >= 0) throw new WidthError();
-      }
-      return {kind: 'fixed', data, validity: hasNulls ? validity : null};
+    decode(ranges) {
+      checkWidths(ranges, width);
+      read(ranges, data);
+      return {kind: 'fixed', data, validity: ranges.hasNulls ? ranges.validity : null};
     },
   };
 }
 
-function longs(rows: number): ColumnDecoder {
-  return fixed(8, new Uint32Array(rows * 2), (view, at, row, out) => {
-    out[2 * row + 1] = view.getUint32(at);
-    out[2 * row] = view.getUint32(at + 4);
-  });
-}
-
-function oids(rows: number): ColumnDecoder {
-  return fixed(4, new Uint32Array(rows * 2), (view, at, row, out) => (out[2 * row] = view.getUint32(at)));
+function checkWidths({lengths, rowCount}: FieldRanges, width: number): void {
+  for (let row = 0; row < rowCount; row++) {
+    const length = lengths[row] as number;
+    if (length !== width && length >= 0) throw new WidthError();
+  }
 }
 
 /** PostgreSQL counts from 2000-01-01 and has infinities, which no date of Delta is. */
 function dates(rows: number): ColumnDecoder {
   const data = new Int32Array(rows);
   return {
-    decode({view, rowCount, starts, lengths, validity, hasNulls}, misfit) {
-      let partly = hasNulls;
+    decode(ranges, misfit) {
+      const {view, rowCount, starts, lengths, validity} = ranges;
+      checkWidths(ranges, 4);
+      let partly = ranges.hasNulls;
       for (let row = 0; row < rowCount; row++) {
-        const length = lengths[row] as number;
-        if (length !== 4) {
-          if (length >= 0) throw new WidthError();
-          continue;
-        }
         const days = view.getInt32(starts[row] as number);
         data[row] = days + DAYS_TO_2000;
-        if (days !== MAX_INT && days !== MIN_INT) continue;
+        if ((days !== MAX_INT && days !== MIN_INT) || (lengths[row] as number) < 0) continue;
         partly = true;
         clear(validity, row);
         misfit(row, dateText(days));
@@ -118,24 +130,26 @@ function dates(rows: number): ColumnDecoder {
   };
 }
 
-/** Microseconds since 2000-01-01; the last 28 years before the end of PostgreSQL's calendar exceed those since 1970. */
+/** Microseconds since 2000-01-01; the last 29 years of PostgreSQL's calendar are too many since 1970 for 64 bits. */
 function timestamps(rows: number, zoned: boolean): ColumnDecoder {
   const data = new Uint32Array(rows * 2);
   return {
-    decode({view, rowCount, starts, lengths, validity, hasNulls}, misfit) {
-      let partly = hasNulls;
+    decode(ranges, misfit) {
+      const {view, rowCount, starts, lengths, validity} = ranges;
+      checkWidths(ranges, 8);
+      let partly = ranges.hasNulls;
       for (let row = 0; row < rowCount; row++) {
-        const length = lengths[row] as number;
-        if (length !== 8) {
-          if (length >= 0) throw new WidthError();
-          continue;
-        }
         const at = starts[row] as number;
         const high = view.getInt32(at);
         const low = view.getUint32(at + 4) + MICROS_TO_2000_LOW;
-        data[2 * row] = low;
-        data[2 * row + 1] = high + MICROS_TO_2000_HIGH + (low >= TWO_32 ? 1 : 0);
-        if (high < FAR_FUTURE && high !== MIN_INT) continue;
+        if (low < TWO_32) {
+          data[2 * row] = low;
+          data[2 * row + 1] = high + MICROS_TO_2000_HIGH;
+        } else {
+          data[2 * row] = low - TWO_32;
+          data[2 * row + 1] = high + MICROS_TO_2000_HIGH + 1;
+        }
+        if ((high < FAR_FUTURE && high !== MIN_INT) || (lengths[row] as number) < 0) continue;
         const micros = view.getBigInt64(at);
         if (micros + MICROS_TO_2000 < MAX_LONG && micros !== MIN_LONG) continue;
         partly = true;
@@ -170,26 +184,37 @@ function decimals(mapping: TypeMapping, rows: number): ColumnDecoder {
 }
 
 function uuids(rows: number): ColumnDecoder {
-  const data = new Uint8Array(rows * UUID_LETTERS);
+  const data = new Uint8Array(rows * UUID_LETTERS).fill(HYPHEN);
+  const letters = new DataView(data.buffer);
   const starts = Uint32Array.from({length: rows}, (_, row) => row * UUID_LETTERS);
   const lengths = new Uint32Array(rows).fill(UUID_LETTERS);
   return {
     decode(ranges) {
-      const {bytes, rowCount, validity, hasNulls} = ranges;
+      const {view, rowCount, validity, hasNulls} = ranges;
+      checkWidths(ranges, 16);
       for (let row = 0; row < rowCount; row++) {
-        const length = ranges.lengths[row] as number;
-        if (length === 16) writeUuid(bytes, ranges.starts[row] as number, data, row * UUID_LETTERS);
-        else if (length >= 0) throw new WidthError();
+        const from = ranges.starts[row] as number;
+        const to = row * UUID_LETTERS;
+        letters.setInt32(to, hexLetters(view.getUint16(from)));
+        letters.setInt32(to + 4, hexLetters(view.getUint16(from + 2)));
+        letters.setInt32(to + 9, hexLetters(view.getUint16(from + 4)));
+        letters.setInt32(to + 14, hexLetters(view.getUint16(from + 6)));
+        letters.setInt32(to + 19, hexLetters(view.getUint16(from + 8)));
+        letters.setInt32(to + 24, hexLetters(view.getUint16(from + 10)));
+        letters.setInt32(to + 28, hexLetters(view.getUint16(from + 12)));
+        letters.setInt32(to + 32, hexLetters(view.getUint16(from + 14)));
       }
-      return {
-        kind: 'bytes',
-        data: data.subarray(0, rowCount * UUID_LETTERS),
-        starts,
-        lengths,
-        validity: hasNulls ? validity : null,
-      };
+      const used = data.subarray(0, rowCount * UUID_LETTERS);
+      return {kind: 'bytes', data: used, starts, lengths, validity: hasNulls ? validity : null};
     },
   };
+}
+
+/** Four hex letters of 16 bits, all four at once: a digit above 9 carries into bit 4 when 6 is added. */
+function hexLetters(bits: number): number {
+  const digits = ((bits & 0xf000) << 12) | ((bits & 0xf00) << 8) | ((bits & 0xf0) << 4) | (bits & 0xf);
+  const isLetter = ((digits + 0x0606_0606) >>> 4) & 0x0101_0101;
+  return (digits + 0x3030_3030 + isLetter * 39) | 0;
 }
 
 /** Texts and bytes stay where they were received. */
@@ -220,18 +245,8 @@ function clear(validity: Uint8Array, row: number): void {
   validity[row >> 3] = (validity[row >> 3] ?? 0) & ~(1 << (row & 7));
 }
 
-function writeUuid(from: Uint8Array, start: number, to: Uint8Array, target: number): void {
-  let at = target;
-  for (let index = 0; index < 16; index++) {
-    if (index === 4 || index === 6 || index === 8 || index === 10) to[at++] = 0x2d;
-    const byte = from[start + index] as number;
-    to[at++] = HEX[byte >> 4] as number;
-    to[at++] = HEX[byte & 15] as number;
-  }
-}
-
 const UUID_LETTERS = 36;
-const HEX = Uint8Array.from(Buffer.from('0123456789abcdef'));
+const HYPHEN = 0x2d;
 const DAYS_TO_2000 = 10_957;
 const MICROS_TO_2000 = 946_684_800_000_000n;
 const TWO_32 = 4_294_967_296;
