@@ -1,5 +1,6 @@
 import {IngestError} from './errors.ts';
 import {ExactNumber, type JsonObject, type JsonValue} from './json-value.ts';
+import {isProvedShortest} from './shortest-number.ts';
 
 /**
  * `JSON.parse` that loses nothing: integers beyond 2^53 become `bigint`, other numbers that a double would change become
@@ -59,21 +60,21 @@ function hasInexactNumber(text: string): boolean {
     while (start > 0 && IS_DIGIT_OR_POINT[codes[start - 1] ?? 0] === 1) start--;
     while (end < text.length && IS_DIGIT_OR_POINT[codes[end] ?? 0] === 1) end++;
     if (end - start < LONG_NUMBER) continue;
-    if (isInexactAt(text, codes, index)) return true;
+    if (isInexactAround(text, codes, start, end)) return true;
     index = end - 1;
   }
   return NUMBER_WITH_LARGE_EXPONENT.test(text);
 }
 
-/** Looks closer at the number around a character: false as well when a neighbour shows that it is part of a string. */
-function isInexactAt(text: string, codes: Uint8Array, index: number): boolean {
-  let start = index;
+/** Looks closer at the number around some digits: false as well when a neighbour shows that it is part of a string. */
+function isInexactAround(text: string, codes: Uint8Array, from: number, to: number): boolean {
+  let start = from;
   while (start > 0 && isNumberPart(codes[start - 1])) start--;
   if (start > 0 && IS_BEFORE_NUMBER[codes[start - 1] ?? 0] === 0) return false;
-  let end = index + 1;
+  let end = to;
   while (end < text.length && isNumberPart(codes[end])) end++;
   if (end < text.length && IS_AFTER_NUMBER[codes[end] ?? 0] === 0) return false;
-  return !isExact(text.slice(start, end));
+  return !isProvedShortest(codes, start, end) && !isExact(text.slice(start, end));
 }
 
 function isNumberPart(code: number | undefined): boolean {
@@ -179,7 +180,7 @@ function unmarked(text: string): JsonValue {
 function isExact(token: string): boolean {
   const value = Number(token);
   const text = String(value);
-  if (text === token) return Number.isSafeInteger(value) || !IS_INTEGER.test(token);
+  if (text === token) return !Number.isInteger(value) || Number.isSafeInteger(value) || !IS_INTEGER.test(token);
   if (!NUMBER.test(token)) return true;
   if (IS_INTEGER.test(token)) return Number.isSafeInteger(value);
   return Number.isFinite(value) && canonical(text) === canonical(token);
