@@ -343,9 +343,10 @@ describe('sluice status and state', () => {
     expect((await cli(runtime, 'state', 'reset')).status).toBe(2);
     expect((await cli(runtime, 'state', 'adopt')).status).toBe(2);
     await cli(runtime, 'state', 'reset', 'a', 'b');
-    await cli(runtime, 'state', 'adopt', '--all');
+    await cli(runtime, 'state', 'reset', '--all');
+    await cli(runtime, 'state', 'adopt', 'x.y.z');
     await cli(runtime, 'state', 'show');
-    expect(named).toEqual([['a', 'b'], [], []]);
+    expect(named).toEqual([['a', 'b'], [], ['x.y.z'], []]);
   });
 
   it('shows offsets', async () => {

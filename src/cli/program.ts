@@ -211,13 +211,11 @@ function addStateCommands(program: Command, act: Act): void {
   named(
     state
       .command('adopt')
-      .description('take over tables that belong to nobody or to another pipeline')
-      .argument('[TABLES...]', 'destination names'),
-  )
-    .option('--all', 'all tables of the pipeline')
-    .action((tables: string[], flags) =>
-      act(flags, async (context) => (await commands()).stateAdoptCommand(context, tables, flags)),
-    );
+      .description('take over tables that belong to nobody or to another pipeline, or accept what others wrote')
+      .argument('<TABLES...>', 'destination names'),
+  ).action((tables: string[], flags) =>
+    act(flags, async (context) => (await commands()).stateAdoptCommand(context, tables, flags)),
+  );
 }
 
 /** Flags of every command; `output`: only those about output. */

@@ -16,7 +16,7 @@ import {jsonText} from '../json-text.ts';
 import {visible} from '../terminal-text.ts';
 import {left, printTable, right} from './inspect.ts';
 
-/** Flags of `sluice state reset` and `adopt`. */
+/** Flags of `sluice state reset`. */
 export interface StateFlags extends ConfigFlags {
   /** All tables of the pipeline: must be said when none is named. */
   readonly all?: boolean;
@@ -47,13 +47,12 @@ export function stateResetCommand(
   });
 }
 
-/** Takes over tables that belong to nobody or to another pipeline. */
+/** Takes over tables that belong to nobody or to another pipeline, or accepts what others wrote to the pipeline's own. */
 export function stateAdoptCommand(
   context: CommandContext,
   tables: readonly string[],
-  flags: StateFlags,
+  flags: ConfigFlags,
 ): Promise<number> {
-  mustChoose(tables, flags);
   return stateCommand(context, flags, {
     done: 'Adopted: these tables belong to the pipeline now.',
     call: (runtime, spec, options) => runtime.adoptTables(spec, tables, options),
@@ -65,7 +64,7 @@ interface StateAction {
   readonly call: (runtime: RuntimeApi, spec: PipelineSpec, options: LakeOptions) => Promise<readonly FlowStateReport[]>;
 }
 
-async function stateCommand(context: CommandContext, flags: StateFlags, action: StateAction): Promise<number> {
+async function stateCommand(context: CommandContext, flags: ConfigFlags, action: StateAction): Promise<number> {
   const loaded = await loadContext(context, flags);
   const spec = onlyPipeline(loaded);
   const runtime = await context.services.runtime();
