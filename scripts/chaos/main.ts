@@ -36,7 +36,7 @@ async function runNamed(name: string, random: Random, limit: KillLimit): Promise
   const open = scenarios[name];
   if (open === undefined) throw new Error(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(', ')}.`);
   await using scenario = await open();
-  return runScenario(scenario, random, limit);
+  return await runScenario(scenario, random, limit);
 }
 
 function add(total: Tally, more: Tally): void {
