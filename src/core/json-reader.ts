@@ -207,11 +207,15 @@ function isPlain(value: JsonValue | undefined): boolean {
       if (value === null) return true;
       if (value instanceof ExactNumber) return false;
       if (Array.isArray(value)) return value.every(isPlain);
-      for (const name in value) if (!isPlain((value as JsonObject)[name])) return false;
-      return true;
+      return isPlainObject(value as JsonObject);
     default:
       return true;
   }
+}
+
+function isPlainObject(object: JsonObject): boolean {
+  for (const name in object) if (!isPlain(object[name])) return false;
+  return true;
 }
 
 function print(value: JsonValue): string {

@@ -10,6 +10,11 @@ export class ExactNumber {
   toString(): string {
     return this.text;
   }
+
+  /** For `JSON.stringify`, which cannot print such a number: a string. `stringifyJson` prints the number. */
+  toJSON(): string {
+    return this.text;
+  }
 }
 
 /** A JSON value that lost nothing: integers beyond 2^53 are `bigint`, other inexact numbers are {@link ExactNumber}. */

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import {IngestError, isIngestError} from '../core/errors.ts';
+import {type IngestError, isIngestError} from '../core/errors.ts';
 import {type ConnectorDefinition, type ConnectorSpec, defineConnector, type OptionSpecs} from './define-connector.ts';
 import {optionsJsonSchema, resolveConnectionOptions, resolveOptions} from './options.ts';
 

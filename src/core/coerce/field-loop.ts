@@ -42,6 +42,7 @@ export function compileFieldLoop(
     ...(unknown === null ? [] : unknownCode([...unknown.ignored])),
     'return -1;',
   ].join('\n');
+  // oxlint-disable-next-line typescript/no-implied-eval -- only JSON literals and numbers of ours become code
   const build = new Function(
     'writers',
     'misfits',
