@@ -1,4 +1,4 @@
-import {IngestError} from '../../core/errors.ts';
+import {IngestError, isIngestError} from '../../core/errors.ts';
 import type {PipelineSpec} from '../../runtime/api.ts';
 import {
   interruptible,
@@ -85,7 +85,9 @@ export async function queryCommand(context: CommandContext, sql: string, flags: 
   const lake = await lakeAlone(context, flags);
   const runtime = await context.services.runtime();
   const result = await interruptible(context, silently, (signal) =>
-    runtime.queryLake(sql, {...lakeOptions(context, lake, signal), limit: flags.limit ?? DEFAULT_ROWS}),
+    runtime
+      .queryLake(sql, {...lakeOptions(context, lake, signal), limit: flags.limit ?? DEFAULT_ROWS})
+      .catch(blameStatement),
   );
   if (flags.json === true) printJson(context, resultJson(result));
   else printLines(context, resultLines(result, {width: printWidth(context), paint: context.paint}));
@@ -172,6 +174,15 @@ export async function statusCommand(context: CommandContext, flags: ConfigFlags)
     .map((table) => `${visible(table.flow)}: ${visible(table.recommendation ?? '')}`);
   printLines(context, advice);
   return OK;
+}
+
+/** What the engine refuses here it refuses because of the user's own SQL. */
+function blameStatement(error: unknown): never {
+  if (!isIngestError(error, 'ENGINE_FAILED')) throw error;
+  throw new IngestError('INVALID_OPTION', `The statement cannot be run. ${error.message}`, {
+    fix: 'Correct the SQL; "sluice status" lists the tables.',
+    cause: error,
+  });
 }
 
 /** A left-aligned column; names of tables are clipped only when nothing else helps. */
