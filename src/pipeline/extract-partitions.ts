@@ -19,7 +19,7 @@ export interface ExtractScope {
 
 /** A data file is closed when it holds this many rows or bytes in memory: large enough for readers, small enough for two at a time. */
 const FILE_ROWS = 491_520;
-const FILE_BYTES = 48 * 1024 * 1024;
+const FILE_BYTES = 24 * 1024 * 1024;
 
 /**
  * Reads partitions one after the other into data files; while one file is written the next rows are read already.

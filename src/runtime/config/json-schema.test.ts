@@ -1,10 +1,12 @@
 import {readFileSync} from 'node:fs';
 
+import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {parse} from 'yaml';
 
 import {ACCEPTED, REFUSED} from './config-cases.support.test.ts';
 import {configurationSchema} from './json-schema.ts';
+import {loadPipelines} from './load-pipelines.ts';
 import type {JsonSchema} from './shape.ts';
 
 const published = JSON.parse(
@@ -24,12 +26,49 @@ describe('the published JSON Schema', () => {
     expect(accepts(published, parse(text))).toBe(schemaAccepts);
   });
 
+  it('accepts whatever the loader accepts, and the loader throws nothing but what it means to', async () => {
+    const seed = Date.now() % 1_000_000;
+    const odd = fc.oneof(
+      fc.constantFrom<unknown>(null, '', ' ', 'x', '5', 0, 1, -1, 1.5, true, false, [], {}, ['x'], ['x', 'x'], [1], {x: 1}, '${var.x}', 'a ${env.X} b', 'SCD_TYPE_2', 'QUARANTINE', 'auto'),
+      fc.jsonValue({maxDepth: 2}),
+    );
+    const one = fc.record({text: fc.constantFrom(...ACCEPTED.map(({text}) => text)), at: fc.nat(), how: fc.constantFrom('replace', 'remove', 'rename'), value: odd});
+    const property = fc.asyncProperty(one, async ({text, at, how, value}) => {
+      const data = mutated(parse(text), {at, how, value});
+      const refused = await loadPipelines({data, variables: {}, cwd: '/nowhere', env: {X: 'y'}}).then(() => null, (error: unknown) => error);
+      if (refused === null) expect(accepts(published, data)).toBe(true);
+      else expect(refused).toMatchObject({name: 'IngestError', class: 'config', context: {at: expect.any(String)}});
+    });
+    await fc.assert(property, {seed, numRuns: 300});
+  });
+
   it('uses no keyword that this test does not check', () => {
     const found = new Set<string>();
     collectKeywords(published, found);
     expect([...found].filter((keyword) => !(keyword in CHECKS) && !ANNOTATIONS.has(keyword))).toEqual([]);
   });
 });
+
+/** A copy of a configuration with one value replaced or removed, or its key renamed. */
+function mutated(data: unknown, change: {readonly at: number; readonly how: string; readonly value: unknown}): object {
+  const copy = structuredClone(data) as object;
+  const places: {readonly owner: Record<string, unknown>; readonly key: string}[] = [];
+  const visit = (owner: unknown): void => {
+    if (typeof owner !== 'object' || owner === null) return;
+    for (const key of Object.keys(owner)) {
+      places.push({owner: owner as Record<string, unknown>, key});
+      visit((owner as Record<string, unknown>)[key]);
+    }
+  };
+  visit(copy);
+  const {owner, key} = places[change.at % places.length] ?? {owner: {}, key: ''};
+  const old = owner[key];
+  if (Array.isArray(owner)) owner[Number(key)] = change.value;
+  else delete owner[key];
+  if (change.how === 'replace') owner[key] = change.value;
+  if (change.how === 'rename' && !Array.isArray(owner)) owner[`${key}x`] = old;
+  return copy;
+}
 
 const ANNOTATIONS = new Set(['$schema', '$defs', 'title', 'description']);
 

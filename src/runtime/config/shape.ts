@@ -46,6 +46,7 @@ export type Fields = Readonly<Record<string, Field<unknown>>>;
 /** What a mapping reads as. */
 export type StructOf<F extends Fields> = {readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never};
 
+const REFERENCE_PATH = '#/$defs/reference';
 const REFERENCE = /\$\{[^}]*\}/;
 
 /** Any text but blank. */
@@ -227,12 +228,32 @@ export function struct<F extends Fields>(fields: F, options: StructOptions<Struc
       return values;
     },
     describe(definitions) {
-      if (options.name === undefined) return describeStruct(fields, options, definitions);
+      if (options.name === undefined) return orReference(definitions, describeStruct(fields, options, definitions));
       if (!definitions.has(options.name)) {
         definitions.set(options.name, {});
         definitions.set(options.name, describeStruct(fields, options, definitions));
       }
-      return {$ref: `#/$defs/${options.name}`};
+      return orReference(definitions, {$ref: `#/$defs/${options.name}`});
+    },
+  };
+}
+
+/** The same without a reference in its place: for what is read before references are replaced. */
+export function literal<T>(shape: Shape<T>): Shape<T> {
+  return {
+    read(node, path, context) {
+      if (!isReference(node, context)) return shape.read(node, path, context);
+      return report(node, path, context, {
+        code: 'INVALID_SPEC',
+        message: 'a reference cannot stand here',
+        fix: 'Write the value itself.',
+      });
+    },
+    describe(definitions) {
+      const schema = shape.describe(definitions);
+      const alternatives = (schema['anyOf'] as readonly JsonSchema[]).filter((one) => one['$ref'] !== REFERENCE_PATH);
+      const [only, ...others] = alternatives;
+      return others.length === 0 ? {...schema, anyOf: undefined, ...only} : {...schema, anyOf: alternatives};
     },
   };
 }
@@ -319,7 +340,7 @@ export function orReference(
     description: 'A reference, for example ${var.name} or ${env.NAME}.',
   });
   const {description, ...rest} = schema;
-  return {anyOf: [rest, ...others, {$ref: '#/$defs/reference'}], ...(description === undefined ? {} : {description})};
+  return {anyOf: [rest, ...others, {$ref: REFERENCE_PATH}], ...(description === undefined ? {} : {description})};
 }
 
 type Accept<T> = (value: string | number | boolean | null, loose: boolean) => T | undefined;
