@@ -1,10 +1,11 @@
 import {IngestError, isIngestError, messageOf} from '../core/errors.ts';
+import type {EngineRow} from '../engine/engine.ts';
 import {quoteList} from '../engine/sql-types.ts';
-import type {Action} from './actions.ts';
+import type {Action, AddFile} from './actions.ts';
 import type {DeltaContext} from './delta-table.ts';
 import {logPrefix} from './log-names.ts';
 import type {CheckpointRef} from './log-segment.ts';
-import {parseActions} from './parse-action.ts';
+import {parseActions, parseAdd} from './parse-action.ts';
 
 /** Kinds of actions that make up a snapshot. */
 export const SNAPSHOT_KINDS = ['protocol', 'metaData', 'txn', 'domainMetadata', 'add'] as const;
@@ -56,15 +57,85 @@ interface Reading {
 
 async function readParquetRows(context: DeltaContext, names: readonly string[], reading: Reading): Promise<void> {
   const paths = await Promise.all(names.map((name) => context.store.localPath(name)));
-  const kinds = quoteList(reading.kinds);
+  const source = `read_parquet(${quoteList(paths)}, union_by_name = true, hive_partitioning = false)`;
+  if (reading.kinds.includes('add') && (await readByColumns(context, source, reading.found))) return;
   // A writer leaves out the columns of actions that it does not have.
-  const wanted = `SELECT COLUMNS(kind -> list_contains(${kinds}, kind)) FROM read_parquet(${quoteList(paths)}, union_by_name = true, hive_partitioning = false)`;
+  const wanted = `SELECT COLUMNS(kind -> list_contains(${quoteList(reading.kinds)}, kind)) FROM ${source}`;
   for await (const rows of context.engine.stream(
     `SELECT to_json(action)::VARCHAR AS line FROM (${wanted}) AS action`,
   )) {
     for (const row of rows) collect(JSON.parse(String(row['line'])), reading.found);
   }
 }
+
+/**
+ * Reads the actions of a snapshot with the adds column by column, several times as fast as by way of JSON; false when the
+ * checkpoint lacks a column that ours have, or may have sidecars.
+ */
+async function readByColumns(context: DeltaContext, source: string, found: ReadRows): Promise<boolean> {
+  const actions: Action[] = [];
+  try {
+    for await (const rows of context.engine.stream(`SELECT ${OUR_COLUMNS} FROM ${source} WHERE remove IS NULL`)) {
+      for (const row of rows) {
+        const {path, line} = row;
+        if (typeof path === 'string') actions.push({add: addOf(row)});
+        else actions.push(...parseActions(JSON.parse(String(line))));
+      }
+    }
+  } catch (error) {
+    if (isIngestError(error, 'ENGINE_FAILED')) return false;
+    throw error;
+  }
+  const protocol = actions.find((action) => 'protocol' in action)?.protocol;
+  if (protocol === undefined || (protocol.readerFeatures ?? []).includes('v2Checkpoint')) return false;
+  for (const action of actions) found.actions.push(action);
+  return true;
+}
+
+const OUR_COLUMNS = `add.path AS path, add.size AS size, add.modificationTime AS modified, add.stats AS stats,
+  CASE WHEN cardinality(add.partitionValues) > 0 THEN to_json(add.partitionValues)::VARCHAR END AS partition,
+  CASE WHEN cardinality(add.tags) > 0 THEN to_json(add.tags)::VARCHAR END AS tags,
+  CASE WHEN add.deletionVector IS NOT NULL THEN to_json(add.deletionVector)::VARCHAR END AS vector,
+  add.baseRowId AS base, add.defaultRowCommitVersion AS row_version, add.clusteringProvider AS clustering,
+  CASE WHEN add IS NULL THEN to_json({protocol: protocol, metaData: metaData, txn: txn, domainMetadata: domainMetadata})::VARCHAR END AS line`;
+
+function addOf(row: EngineRow): AddFile {
+  const {path, size, modified, stats, partition, tags, vector, base, row_version: rowVersion, clustering} = row;
+  if (
+    partition === null &&
+    tags === null &&
+    vector === null &&
+    base === null &&
+    rowVersion === null &&
+    clustering === null
+  ) {
+    const plain = {
+      path: String(path),
+      partitionValues: NO_PARTITION,
+      size: Number(size),
+      modificationTime: Number(modified),
+      dataChange: false,
+    };
+    return typeof stats === 'string' ? {...plain, stats} : plain;
+  }
+  const parsed = (value: unknown): unknown => (typeof value === 'string' ? JSON.parse(value) : null);
+  const number = (value: unknown): number | null => (value === null ? null : Number(value));
+  return parseAdd({
+    path,
+    size: Number(size),
+    modificationTime: Number(modified),
+    dataChange: false,
+    stats,
+    partitionValues: parsed(partition),
+    tags: parsed(tags),
+    deletionVector: parsed(vector),
+    baseRowId: number(base),
+    defaultRowCommitVersion: number(rowVersion),
+    clusteringProvider: clustering,
+  });
+}
+
+const NO_PARTITION: AddFile['partitionValues'] = {};
 
 async function readJsonRows(context: DeltaContext, checkpoint: CheckpointRef, reading: Reading): Promise<void> {
   const bytes = await context.store.get(checkpoint.names[0] ?? '');

@@ -27,7 +27,7 @@ export function parseActions(line: unknown): readonly Action[] {
 }
 
 const PARSERS: Readonly<Record<string, (value: Json) => Action>> = {
-  add: (value) => ({add: addOf(value)}),
+  add: (value) => ({add: parseAdd(value)}),
   remove: (value) => ({remove: removeOf(value)}),
   metaData: (value) => ({metaData: metadataOf(value)}),
   protocol: (value) => ({protocol: protocolOf(value)}),
@@ -36,7 +36,8 @@ const PARSERS: Readonly<Record<string, (value: Json) => Action>> = {
   commitInfo: (value) => ({commitInfo: value as CommitInfo}),
 };
 
-function addOf(value: Json): AddFile {
+/** Reads the fields of an `add` action; null and missing say the same. @throws TypeError as {@link parseActions}. */
+export function parseAdd(value: Readonly<Record<string, unknown>>): AddFile {
   return {
     path: text(value, 'path'),
     partitionValues: nullableTexts(value, 'partitionValues'),

@@ -316,34 +316,54 @@ describe('the log', () => {
     });
   });
 
-  it('may have checkpoints of several parts and of version 2', async () => {
-    const {root} = await tableOf(10);
+  /** Takes the checkpoint at version 10 apart, all but its adds here and those there; the entries before it go. */
+  async function splitCheckpoint(root: string, places: {readonly rest: string; readonly adds: string}): Promise<void> {
     const source = checkpointPath(root, 10);
-    const part = (index: number): string =>
-      logPath(root, `00000000000000000010.checkpoint.000000000${index}.0000000002.parquet`);
-    await lake.engine.run(`COPY (FROM '${source}' WHERE add IS NULL) TO '${part(1)}' (FORMAT parquet)`);
-    await lake.engine.run(`COPY (SELECT add FROM '${source}' WHERE add IS NOT NULL) TO '${part(2)}' (FORMAT parquet)`);
+    await lake.engine.run(`COPY (FROM '${source}' WHERE add IS NULL) TO '${places.rest}' (FORMAT parquet)`);
+    await lake.engine.run(
+      `COPY (SELECT add FROM '${source}' WHERE add IS NOT NULL) TO '${places.adds}' (FORMAT parquet)`,
+    );
     await unlink(source);
     for (const version of range(10)) await unlink(commitPath(root, version));
-    expect(await ids(await open(root))).toEqual(range(10));
+  }
 
+  it('may have checkpoints of several parts', async () => {
+    const {root} = await tableOf(10);
+    const part = (index: number): string =>
+      logPath(root, `00000000000000000010.checkpoint.000000000${index}.0000000002.parquet`);
+    await splitCheckpoint(root, {rest: part(1), adds: part(2)});
+    expect(await ids(await open(root))).toEqual(range(10));
+  });
+
+  it.each(['json', 'parquet'])('may have checkpoints of version 2 with sidecars, as %s', async (format) => {
+    const {root} = await tableOf(10);
     const sidecar = '00000000-1111-2222-3333-444444444444.parquet';
     await mkdir(logPath(root, '_sidecars'));
-    await rename(part(2), logPath(root, join('_sidecars', sidecar)));
-    const top = await lake.engine.query(
-      `SELECT to_json(p)::VARCHAR AS line FROM (SELECT protocol, metaData FROM '${part(1)}' WHERE txn IS NULL) AS p`,
+    await splitCheckpoint(root, {rest: logPath(root, 'rest.parquet'), adds: logPath(root, join('_sidecars', sidecar))});
+    const name = `00000000000000000010.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.${format}`;
+    const features = ['v2Checkpoint'];
+    const protocol = {minReaderVersion: 3, minWriterVersion: 7, readerFeatures: features, writerFeatures: features};
+    const metadata = await lake.engine.query(
+      `SELECT to_json(metaData)::VARCHAR AS line FROM '${logPath(root, 'rest.parquet')}' WHERE metaData IS NOT NULL`,
     );
     const lines = [
-      ...top.map((row) => String(row['line'])),
-      JSON.stringify({checkpointMetadata: {version: 10}}),
-      JSON.stringify({sidecar: {path: sidecar, sizeInBytes: 1, modificationTime: 1}}),
+      {protocol},
+      {metaData: JSON.parse(String(metadata[0]?.['line'])) as unknown},
+      {checkpointMetadata: {version: 10}},
+      {sidecar: {path: sidecar, sizeInBytes: 1, modificationTime: 1}},
     ];
-    await writeFile(
-      logPath(root, '00000000000000000010.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json'),
-      lines.join('\n'),
-    );
-    await unlink(part(1));
-    expect(await ids(await open(root))).toEqual(range(10));
+    const json = logPath(root, format === 'json' ? name : 'lines');
+    await writeFile(json, lines.map((line) => JSON.stringify(line)).join('\n'));
+    if (format === 'parquet') {
+      const empty = `SELECT add, remove, txn, domainMetadata FROM '${logPath(root, 'rest.parquet')}' WHERE false`;
+      const source = `FROM read_json('${json}', format = 'newline_delimited') UNION ALL BY NAME (${empty})`;
+      await lake.engine.run(`COPY (${source}) TO '${logPath(root, name)}' (FORMAT parquet)`);
+    }
+    const table = await open(root);
+    expect(await ids(table)).toEqual(range(10));
+    for (const id of range(11)) await append(table, 10 + id);
+    expect(await ids(await open(root))).toEqual(range(21));
+    expect(await readdir(join(folder, root, '_delta_log'))).not.toContain('00000000000000000020.checkpoint.parquet');
   });
 });
 
