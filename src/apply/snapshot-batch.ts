@@ -8,7 +8,7 @@ import {refuseDeletes, tailColumns, writeTail} from './append-batch.ts';
 import type {BatchContext, ChangeCounts, TableChange} from './batch-context.ts';
 import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {eventSource, eventSources, parquetSource, relationsOf, stagedFiles} from './event-sources.ts';
-import {changesSql, eachKeyOnce} from './keyed-batch.ts';
+import {eachKeyOnce, newestChanges} from './keyed-batch.ts';
 import type {EventSource} from './merge-sql.ts';
 import {hasVectors, replaceRows, writeRows} from './row-removal.ts';
 import {namesOf} from './side-files.ts';
@@ -55,7 +55,7 @@ interface FinalRows {
 }
 
 async function heldRelations(context: BatchContext): Promise<readonly PendingFile[]> {
-  const {job, sql, work} = context;
+  const {job, sql} = context;
   const sources: EventSource[] = [];
   for (const input of relationsOf(job.inputs)) sources.push(await eventSource(context, input, false));
   if (sources.length === 0) return [];
@@ -63,7 +63,7 @@ async function heldRelations(context: BatchContext): Promise<readonly PendingFil
   const isOrdered = job.target === 'scd1' && (job.sequence.length > 0 || hasDeletes) && job.keys.length > 0;
   if (!isOrdered) return heldRows(context, sql.rows(sources));
   // The order of arrival is lost in a file, so ties are decided before.
-  const changes = await work.keep(changesSql(context, sources));
+  const changes = await newestChanges(context, sources);
   return [
     ...(await heldRows(context, sql.upsertRows(changes))),
     ...(hasDeletes ? await heldDeletes(context, sql.deleteRows(changes)) : []),
