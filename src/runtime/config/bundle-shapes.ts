@@ -2,6 +2,7 @@ import type {ConfigNode} from './config-node.ts';
 import {
   ignored,
   list,
+  literal,
   optional,
   record,
   refused,
@@ -214,11 +215,11 @@ export function isIngestion(node: ConfigNode): boolean {
   return !node.entries.has('libraries') && !node.entries.has('gateway_definition');
 }
 
-const connectionsField = optional(record(connectionShape, 'a mapping of connections by key'));
+const connectionsField = optional(literal(record(connectionShape, 'a mapping of connections by key')));
 
 const resourcesShape: Shape<ResourcesText> = struct({
   connections: connectionsField,
-  pipelines: optional(record(anyPipelineShape, 'a mapping of pipelines by key')),
+  pipelines: optional(literal(record(anyPipelineShape, 'a mapping of pipelines by key'))),
   ...(Object.fromEntries(
     OTHER_RESOURCES.map((kind) => [kind, ignored('Sluice does not deploy resources of this kind')]),
   ) as Record<string, Field<undefined>>),
@@ -270,18 +271,22 @@ const variableShape = struct({
 
 const bundleFields = {
   bundle: optional(anything),
-  include: optional(list(text('A file, or a pattern of files, relative to this file.'), 'a list of file patterns')),
+  include: optional(
+    literal(list(text('A file, or a pattern of files, relative to this file.'), 'a list of file patterns')),
+  ),
   lake: optional(text('Folder of the lake, relative to this file.')),
-  resources: optional(resourcesShape),
-  targets: optional(record(targetShape, 'a mapping of targets by name')),
-  variables: optional(record(variableShape, 'a mapping of variables by name')),
+  resources: optional(literal(resourcesShape)),
+  targets: optional(literal(record(literal(targetShape), 'a mapping of targets by name'))),
+  variables: optional(literal(record(literal(variableShape), 'a mapping of variables by name'))),
   ...bundlePlatformFields,
 };
 
 /** A whole bundle file. */
-export const bundleShape: Shape<BundleText> = struct(bundleFields, {
-  description: 'A bundle: connections and pipelines.',
-});
+export const bundleShape: Shape<BundleText> = literal(
+  struct(bundleFields, {
+    description: 'A bundle: connections and pipelines.',
+  }),
+);
 
 /** The keys that a bundle may have. */
 export const BUNDLE_KEYS: readonly string[] = Object.keys(bundleFields);
@@ -298,7 +303,7 @@ export interface SingleFileText {
 export const singleFileShape: Shape<SingleFileText> = struct(fileFields);
 
 /** What may stand beside `connection_name` and `objects` when a file is a definition alone. */
-export const besideDefinitionShape: Shape<unknown> = struct({...homeFields, ...fileFields});
+export const besideDefinitionShape: Shape<unknown> = literal(struct({...homeFields, ...fileFields}));
 
 /** Keys of {@link besideDefinitionShape} that belong to the pipeline. */
 export const HOME_KEYS: readonly string[] = Object.keys(homeFields);
@@ -307,9 +312,8 @@ export const HOME_KEYS: readonly string[] = Object.keys(homeFields);
 export const SINGLE_FILE_KEYS: readonly string[] = Object.keys(fileFields);
 
 /** A file that holds one pipeline. */
-export const pipelineFileShape: Shape<unknown> = struct(
-  {...pipelineFields, ...fileFields},
-  {description: 'One pipeline.', rules: [oneDoor]},
+export const pipelineFileShape: Shape<unknown> = literal(
+  struct({...pipelineFields, ...fileFields}, {description: 'One pipeline.', rules: [oneDoor]}),
 );
 
 /** Keys by which a file is known to be a bundle. */

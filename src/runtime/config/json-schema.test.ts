@@ -29,13 +29,44 @@ describe('the published JSON Schema', () => {
   it('accepts whatever the loader accepts, and the loader throws nothing but what it means to', async () => {
     const seed = Date.now() % 1_000_000;
     const odd = fc.oneof(
-      fc.constantFrom<unknown>(null, '', ' ', 'x', '5', 0, 1, -1, 1.5, true, false, [], {}, ['x'], ['x', 'x'], [1], {x: 1}, '${var.x}', 'a ${env.X} b', 'SCD_TYPE_2', 'QUARANTINE', 'auto'),
+      fc.constantFrom<unknown>(
+        null,
+        '',
+        ' ',
+        'x',
+        '5',
+        0,
+        1,
+        -1,
+        1.5,
+        true,
+        false,
+        [],
+        {},
+        ['x'],
+        ['x', 'x'],
+        [1],
+        {x: 1},
+        '${var.x}',
+        'a ${env.X} b',
+        'SCD_TYPE_2',
+        'QUARANTINE',
+        'auto',
+      ),
       fc.jsonValue({maxDepth: 2}),
     );
-    const one = fc.record({text: fc.constantFrom(...ACCEPTED.map(({text}) => text)), at: fc.nat(), how: fc.constantFrom('replace', 'remove', 'rename'), value: odd});
+    const one = fc.record({
+      text: fc.constantFrom(...ACCEPTED.map(({text}) => text)),
+      at: fc.nat(),
+      how: fc.constantFrom('replace', 'remove', 'rename'),
+      value: odd,
+    });
     const property = fc.asyncProperty(one, async ({text, at, how, value}) => {
       const data = mutated(parse(text), {at, how, value});
-      const refused = await loadPipelines({data, variables: {}, cwd: '/nowhere', env: {X: 'y'}}).then(() => null, (error: unknown) => error);
+      const refused = await loadPipelines({data, variables: {}, cwd: '/nowhere', env: {X: 'y'}}).then(
+        () => null,
+        (error: unknown) => error,
+      );
       if (refused === null) expect(accepts(published, data)).toBe(true);
       else expect(refused).toMatchObject({name: 'IngestError', class: 'config', context: {at: expect.any(String)}});
     });

@@ -250,10 +250,9 @@ export function literal<T>(shape: Shape<T>): Shape<T> {
       });
     },
     describe(definitions) {
-      const schema = shape.describe(definitions);
-      const alternatives = (schema['anyOf'] as readonly JsonSchema[]).filter((one) => one['$ref'] !== REFERENCE_PATH);
-      const [only, ...others] = alternatives;
-      return others.length === 0 ? {...schema, anyOf: undefined, ...only} : {...schema, anyOf: alternatives};
+      const {anyOf, ...annotations} = shape.describe(definitions);
+      const [only, ...others] = (anyOf as readonly JsonSchema[]).filter((one) => one['$ref'] !== REFERENCE_PATH);
+      return others.length === 0 ? {...annotations, ...only} : {...annotations, anyOf: [only, ...others]};
     },
   };
 }
@@ -280,7 +279,12 @@ export function refused(reason: string, allowed: readonly (string | boolean)[] =
         fix: 'Remove it.',
       });
     },
-    describe: () => ({enum: allowed.length === 0 ? [null] : allowed, description: `Not supported: ${reason}.`}),
+    describe(definitions) {
+      const description = `Not supported: ${reason}.`;
+      return allowed.length === 0
+        ? {enum: [null], description}
+        : orReference(definitions, {enum: allowed, description});
+    },
   };
   return {shape, required: false, supported: false};
 }

@@ -6,6 +6,7 @@ import {
   INVALID,
   isReference,
   list,
+  literal,
   number,
   optional,
   orReference,
@@ -267,12 +268,12 @@ const communityConfigurationShape: Shape<CommunityConfiguration> = {
     return {settings: {...rest, clustering_columns: rest.clustering_columns ?? clusterBy}, options};
   },
   describe(definitions) {
-    const schema = communitySettings.describe(definitions);
+    const schema = literal(communitySettings).describe(definitions);
     definitions.set('community_table_configuration', {
       ...schema,
       additionalProperties: {description: 'An option of the source.'},
     });
-    return {$ref: '#/$defs/community_table_configuration'};
+    return orReference(definitions, {$ref: '#/$defs/community_table_configuration'});
   },
 };
 
@@ -349,12 +350,12 @@ const connectorOptionsShape: Shape<ReadonlyMap<string, OptionMap>> = {
   },
   describe(definitions) {
     const anyConnector = optionMapShape.describe(definitions);
-    return {
+    return orReference(definitions, {
       type: 'object',
       properties: {[COMMUNITY_OPTIONS]: communityOptionsShape.describe(definitions)},
       additionalProperties: anyConnector,
       description: "Options of the source table, under the connector's name.",
-    };
+    });
   },
 };
 
