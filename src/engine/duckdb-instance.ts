@@ -12,7 +12,7 @@ import type {Appender, Engine, EngineRow, ParquetJob, WrittenParquet} from './en
 import {writeParquetFile} from './parquet-writer.ts';
 import {chunkRows, resultColumns} from './row-values.ts';
 import {quoteIdentifier, quoteList, sqlType} from './sql-types.ts';
-import {StatementGate} from './statement-gate.ts';
+import {onAbort, StatementGate} from './statement-gate.ts';
 
 const MAX_RUNNING_STATEMENTS = 2;
 /** An interrupt that comes before DuckDB has begun the statement is lost, so it is repeated. */
@@ -140,13 +140,13 @@ export class DuckDbInstance implements Engine {
 
   /** Runs one call of DuckDB behind the gate and interrupts it when the signal aborts or the engine closes. */
   async #statement<T>(connection: DuckDBConnection, call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const stop = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
-    const work = this.#gate.pass(() => interruptible(connection, call, stop), stop);
+    const stops = signal === undefined ? [this.#closing.signal] : [signal, this.#closing.signal];
+    const work = this.#gate.pass(() => interruptible(connection, call, stops), stops);
     this.#running.add(work);
     try {
       return await work;
     } catch (error) {
-      stop.throwIfAborted();
+      for (const stop of stops) stop.throwIfAborted();
       throw engineError(error);
     } finally {
       this.#running.delete(work);
@@ -154,18 +154,22 @@ export class DuckDbInstance implements Engine {
   }
 }
 
-async function interruptible<T>(connection: DuckDBConnection, call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+async function interruptible<T>(
+  connection: DuckDBConnection,
+  call: () => Promise<T>,
+  signals: readonly AbortSignal[],
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const interrupt = (): void => {
     connection.interrupt();
     timer = setTimeout(interrupt, INTERRUPT_INTERVAL_MS);
   };
-  signal.addEventListener('abort', interrupt, {once: true});
+  const forget = onAbort(signals, interrupt);
   try {
     return await call();
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', interrupt);
+    forget();
   }
 }
 

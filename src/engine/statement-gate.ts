@@ -10,9 +10,9 @@ export class StatementGate {
     this.#free = limit;
   }
 
-  /** Runs the work when it is its turn. @throws the signal's reason when it aborts while waiting; what the work throws. */
-  async pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    await this.#enter(signal);
+  /** Runs the work when it is its turn. @throws the reason of a signal that aborts while waiting; what the work throws. */
+  async pass<T>(work: () => Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
+    await this.#enter(signals);
     try {
       return await work();
     } finally {
@@ -20,22 +20,21 @@ export class StatementGate {
     }
   }
 
-  async #enter(signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
+  async #enter(signals: readonly AbortSignal[]): Promise<void> {
+    for (const signal of signals) signal.throwIfAborted();
     if (this.#free > 0) {
       this.#free -= 1;
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      const stop = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(signal?.reason as Error);
-      };
       const go = (): void => {
-        signal?.removeEventListener('abort', stop);
+        forget();
         resolve();
       };
-      signal?.addEventListener('abort', stop, {once: true});
+      const forget = onAbort(signals, (reason) => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(reason);
+      });
       this.#waiting.push(go);
     });
   }
@@ -45,4 +44,23 @@ export class StatementGate {
     if (next === undefined) this.#free += 1;
     else next();
   }
+}
+
+/**
+ * Calls the listener once when the first of the signals aborts; the result stops listening. In place of
+ * `AbortSignal.any`, whose signals stay in memory as long as the longest-lived source on Node 20.
+ */
+export function onAbort(signals: readonly AbortSignal[], listener: (reason: Error) => void): () => void {
+  const entries = signals.map((signal) => ({
+    signal,
+    handler: (): void => {
+      forget();
+      listener(signal.reason as Error);
+    },
+  }));
+  const forget = (): void => {
+    for (const {signal, handler} of entries) signal.removeEventListener('abort', handler);
+  };
+  for (const {signal, handler} of entries) signal.addEventListener('abort', handler, {once: true});
+  return forget;
 }
