@@ -8,7 +8,7 @@ import {CORRUPT_MEMBER, type FileInput, type SourceColumn, type SourceRelation} 
 import {irregularLinesTable} from './irregular-files.ts';
 import {MARK, markJson, unmarkJson} from './marked-json.ts';
 import {quoteList, quoteLiteral} from './sql-types.ts';
-import {jsonValue, structureOf} from './text-values.ts';
+import {jsonStructure, jsonValue, structureOf} from './text-values.ts';
 
 /** How the records of a JSON file follow each other; `objects`: one after the other, over any number of lines. */
 export type JsonShape = 'lines' | 'array' | 'objects';
@@ -37,6 +37,8 @@ export interface JsonFields {
 export interface JsonRecords {
   /** Has the columns `record` (NULL where there is none) and `filename`; `members` when `table` is there. */
   readonly from: string;
+  /** Every record is well-formed. */
+  readonly isValid: boolean;
   readonly table?: string;
 }
 
@@ -97,7 +99,7 @@ async function openLines(
   files: readonly FileInput[],
   signal?: AbortSignal,
 ): Promise<readonly JsonRecords[]> {
-  if (await canRead(engine, readLines(files), signal)) return [{from: readLines(files)}];
+  if (await canRead(engine, readLines(files), signal)) return [{from: readLines(files), isValid: false}];
   const opened: JsonRecords[] = [];
   const regular: FileInput[] = [];
   for (const file of files) {
@@ -109,9 +111,10 @@ async function openLines(
     opened.push({
       from: `(SELECT line AS record, members, ${quoteLiteral(file.localPath)} AS filename FROM ${table})`,
       table,
+      isValid: false,
     });
   }
-  if (regular.length > 0) opened.push({from: readLines(regular)});
+  if (regular.length > 0) opened.push({from: readLines(regular), isValid: false});
   return opened;
 }
 
@@ -121,7 +124,8 @@ async function openObjects(
   shape: 'array' | 'objects',
   signal?: AbortSignal,
 ): Promise<readonly JsonRecords[]> {
-  if (await canRead(engine, readObjects(files, shape), signal)) return [{from: readObjects(files, shape)}];
+  if (await canRead(engine, readObjects(files, shape), signal))
+    return [{from: readObjects(files, shape), isValid: true}];
   for (const file of files) {
     if (!(await canRead(engine, readObjects([file], shape), signal))) throw unreadableFile(file, undefined);
   }
@@ -162,13 +166,12 @@ function readObjects(files: readonly FileInput[], shape: 'array' | 'objects'): s
 function recordRelation(source: JsonRecords, {schema, ignored}: JsonFields): SourceRelation {
   const structure = quoteLiteral(structureOf(schema));
   const known = quoteList([...schema.fields.map((field) => field.name), ...ignored]);
-  const sound = `CASE WHEN json_valid(record) THEN json_type(record) = 'OBJECT' ELSE false END`;
-  const parsed = `SELECT *, CASE WHEN sound THEN json_transform(record, ${structure}) END AS f FROM (SELECT *, ${sound} AS sound FROM ${source.from})`;
+  const parsed = `SELECT *, CASE WHEN sound THEN json_transform(record, ${structure}) END AS f FROM (SELECT *, ${isSound(source)} AS sound FROM ${source.from})`;
   const exactness = schema.fields.map((field) => needsExact(field)).filter((sql) => sql !== null);
   const needs = exactness.length === 0 ? 'false' : `coalesce(${exactness.join(' OR ')}, false)`;
   const marked = `SELECT *, CASE WHEN exact THEN json_transform(${markJson('record')}, ${structure}) END AS m FROM (SELECT *, ${needs} AS exact FROM (${parsed}))`;
   const corrupt = `CASE WHEN NOT sound AND record IS NOT NULL THEN ${quoteLiteral(`"${CORRUPT_MEMBER}":`)} || CAST(to_json(record) AS VARCHAR) END`;
-  const unknown = `CASE WHEN CASE WHEN sound THEN NOT list_has_all(${known}, json_keys(record)) ELSE false END THEN ${unknownMembers(known)} END`;
+  const unknown = `CASE WHEN ${hasUnknown(schema, known)} THEN ${unknownMembers(known)} END`;
   return {
     from: `(${marked})`,
     columns: schema.fields.map(recordColumn),
@@ -178,11 +181,25 @@ function recordRelation(source: JsonRecords, {schema, ignored}: JsonFields): Sou
   };
 }
 
+/** True for a record that is a JSON object. */
+function isSound(source: JsonRecords): string {
+  const isObject = `CASE WHEN json_valid(record) THEN json_type(record) = 'OBJECT' ELSE false END`;
+  return `CASE WHEN starts_with(record, '{') THEN ${source.isValid ? 'true' : 'json_valid(record)'} ELSE ${isObject} END`;
+}
+
+/** True for a record with a field that the schema does not know. As many keys as known fields with values: that settles most. */
+function hasUnknown(schema: StructType, known: string): string {
+  const values = schema.fields
+    .map((field) => `CAST(struct_extract(f, ${quoteLiteral(field.name)}) IS NOT NULL AS INTEGER)`)
+    .join(' + ');
+  return `CASE WHEN NOT sound THEN false WHEN len(json_keys(record)) <= ${values} THEN false ELSE NOT list_has_all(${known}, json_keys(record)) END`;
+}
+
 function recordColumn(field: StructField): SourceColumn {
   const name = quoteLiteral(field.name);
   const plain = `struct_extract(f, ${name})`;
   const marked = `struct_extract(m, ${name})`;
-  const keepsMarks = field.type === 'variant' || isNested(field.type);
+  const keepsMarks = jsonStructure(field.type) === 'JSON';
   const exact = keepsMarks ? marked : `ltrim(${marked}, ${MARK})`;
   const text = needsExact(field) === null ? plain : `CASE WHEN exact THEN ${exact} ELSE ${plain} END`;
   return {
@@ -204,14 +221,17 @@ function unknownMembers(known: string): string {
   return `nullif(array_to_string(list_transform(list_filter(json_keys(record), lambda k: ${present}), lambda k: ${member}), ','), '')`;
 }
 
-/** When the text of a field, extracted plainly, may not be what the file says; null: never. */
+/** When the text of a field, extracted plainly, may not be what the file says; null: never. Each test runs only where those around it passed. */
 function needsExact({name, type}: StructField): string | null {
-  const text = `struct_extract(f, ${quoteLiteral(name)})`;
-  if (type === 'string') return `regexp_full_match(${text}, '-?[0-9][0-9.e+-]*[.e][0-9.e+-]*|-?inf|nan')`;
+  const text = `CAST(struct_extract(f, ${quoteLiteral(name)}) AS VARCHAR)`;
+  if (type === 'string') {
+    return `CASE WHEN ${text} >= '-' AND ${text} < ':' THEN regexp_full_match(${text}, '-?[0-9][0-9.e+-]*[.e][0-9.e+-]*') ELSE false END`;
+  }
   if (type === 'variant' || isNested(type))
     return holdsText(type) ? `regexp_matches(${text}, '[0-9.]{16}|[0-9][eE]')` : null;
   if (typeof type === 'string') return null;
-  return `(contains(${text}, 'e') OR (contains(${text}, '.') AND regexp_matches(record, '[0-9.]{17}')))`;
+  const isLong = `regexp_matches(record, '[0-9.]{17}')`;
+  return `CASE WHEN starts_with(${text}, '"') THEN false WHEN contains(${text}, '.') THEN contains(${text}, 'e') OR ${isLong} ELSE contains(${text}, 'e') END`;
 }
 
 /** True when a type has a part in which the digits of a number count beyond a double's. */

@@ -24,7 +24,8 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
   if (isNested(field.type)) return nestedValue(field.type, json, depth);
   if (field.type === 'variant') return {value: unmarkJson(json), misfit: null};
   const quoted = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
-  const text = depth === 0 ? quoted : `ltrim(${quoted}, ${MARK})`;
+  const mayBeMarked = depth > 0 || typeof field.type === 'object';
+  const text = !mayBeMarked ? quoted : `ltrim(${quoted}, ${MARK})`;
   if (field.type !== 'timestamp' && field.type !== 'timestamp_ntz') return textValue(field, text);
   return checked(
     `coalesce(${timestampSql(field.type, text)}, ${epochSql(field.type, field.metadata[EPOCH_UNIT], text)})`,
@@ -37,8 +38,9 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
  * as the text that it means.
  */
 export function jsonStructure(type: DataType): 'JSON' | 'VARCHAR' {
-  // DuckDB prints some doubles wrong (2^81 as 2^82); its JSON text of them is right.
-  return type === 'variant' || type === 'double' || type === 'float' || isNested(type) ? 'JSON' : 'VARCHAR';
+  // DuckDB prints some doubles wrong (2^81 as 2^82), its JSON text of them is right; a decimal that is written as a string is exact.
+  const isExactText = type === 'double' || type === 'float' || (typeof type === 'object' && type.type === 'decimal');
+  return type === 'variant' || isExactText || isNested(type) ? 'JSON' : 'VARCHAR';
 }
 
 type NestedType = StructType | ArrayType | MapType;
@@ -157,6 +159,44 @@ function binarySql(encoding: unknown, text: string): string {
 }
 
 function nestedValue(type: NestedType, json: string, depth: number): TypedSql {
+  const checkedParts = checkedNested(type, json, depth);
+  const structure = depth === 0 ? nativeStructure(type) : null;
+  if (structure === null) return checkedParts;
+  // Most values print again as they were: then nothing was changed or left out, and no part needs its own check.
+  const plain = `json_transform(${json}, ${quoteLiteral(JSON.stringify(structure))})`;
+  const printsAlike = (value: string): string => `CAST(to_json(${value}) AS VARCHAR) = ${json}`;
+  return {
+    value: `CASE WHEN NOT json_valid(${json}) THEN NULL WHEN ${printsAlike(plain)} THEN ${plain} ELSE ${checkedParts.value} END`,
+    misfit: (value) =>
+      `CASE WHEN ${printsAlike(value)} THEN false ELSE ${checkedParts.misfit === null ? 'false' : checkedParts.misfit(value)} END`,
+  };
+}
+
+/** What `json_transform` takes to give a whole value its type; null where a part is no type of JSON's own. */
+function nativeStructure(type: DataType): PlainStructure | null {
+  if (typeof type === 'string') return NATIVE_TYPES.get(type) ?? null;
+  if (type.type === 'array') {
+    const element = nativeStructure(type.elementType);
+    return element === null ? null : [element];
+  }
+  if (type.type !== 'struct') return null;
+  const fields = type.fields.map((field) => [field.name, nativeStructure(field.type)] as const);
+  return fields.some(([, structure]) => structure === null)
+    ? null
+    : (Object.fromEntries(fields) as {readonly [name: string]: PlainStructure});
+}
+
+type PlainStructure = string | readonly PlainStructure[] | {readonly [name: string]: PlainStructure};
+
+const NATIVE_TYPES: ReadonlyMap<string, string> = new Map([
+  ['string', 'VARCHAR'],
+  ['long', 'BIGINT'],
+  ['integer', 'INTEGER'],
+  ['double', 'DOUBLE'],
+  ['boolean', 'BOOLEAN'],
+]);
+
+function checkedNested(type: NestedType, json: string, depth: number): TypedSql {
   switch (type.type) {
     case 'struct':
       return structValue(type, json, depth + 1);
