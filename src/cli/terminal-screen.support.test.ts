@@ -3,22 +3,21 @@ export function screenAfter(text: string): readonly string[] {
   const lines: string[] = [''];
   let row = 0;
   let column = 0;
-  for (const token of text.matchAll(/\x1b\[(\??\d*)([A-Za-z])|\r|\n|[^\x1b\r\n]+/g)) {
-    const [all, argument, command] = token;
+  const print = (piece: string): void => {
+    const line = lines[row] ?? '';
+    lines[row] = line.slice(0, column).padEnd(column) + piece + line.slice(column + piece.length);
+    column += piece.length;
+  };
+  const [start = '', ...sequences] = text.split('\x1b[');
+  for (const part of [`0m${start}`, ...sequences]) {
+    const [all, argument = '', command = ''] = /^\??(\d*)([A-Za-z])/.exec(part) ?? [''];
     if (command === 'A') row = Math.max(0, row - Number(argument === '' ? 1 : argument));
-    else if (command === 'J') lines.splice(row + 1, lines.length, ...[]);
-    if (command === 'J') lines[row] = (lines[row] ?? '').slice(0, column);
-    if (command !== undefined) continue;
-    if (all === '\r') column = 0;
-    else if (all === '\n') {
-      row += 1;
-      column = 0;
-      lines[row] ??= '';
-    } else {
-      const line = lines[row] ?? '';
-      lines[row] = line.slice(0, column).padEnd(column) + all + line.slice(column + all.length);
-      column += all.length;
+    if (command === 'J') lines.splice(row, lines.length, (lines[row] ?? '').slice(0, column));
+    for (const piece of part.slice(all.length).split(/([\r\n])/)) {
+      if (piece === '\r' || piece === '\n') column = 0;
+      else print(piece);
+      if (piece === '\n') row += 1;
     }
   }
-  return lines;
+  return lines.map((line) => line.trimEnd());
 }

@@ -37,10 +37,12 @@ export function pad(text: string, width: number, side: 'left' | 'right'): string
 
 /** Control characters made visible, so that data cannot steer the terminal or break a line. */
 export function visible(text: string): string {
-  return text.replace(
-    CONTROLS,
-    (character) => SHORT[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return text.replace(CONTROLS, (character) => SHORT[character] ?? `\\u${hexOf(character)}`);
+}
+
+function hexOf(character: string): string {
+  const hex = (character.codePointAt(0) ?? 0).toString(16).padStart(4, '0');
+  return hex.length > 4 ? `{${hex}}` : hex;
 }
 
 /** Colours, or none. */
@@ -64,6 +66,6 @@ const SEGMENTER = new Intl.Segmenter('en', {granularity: 'grapheme'});
 /** Scripts and pictures that take two columns. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|[\u{20000}-\u{3fffd}]/u;
-// Bidirectional overrides reorder what follows them, so they count as controls.
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+// Format characters too: bidirectional overrides reorder what follows them.
+const CONTROLS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const SHORT: Readonly<Record<string, string>> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};

@@ -13,7 +13,7 @@ import {
   type YAMLWarning,
 } from 'yaml';
 
-import {IngestError} from '../../core/errors.ts';
+import type {IngestError} from '../../core/errors.ts';
 import {problemError, type ConfigEntry, type ConfigMap, type ConfigNode, type Place} from './config-node.ts';
 
 /** Anchors can multiply a small file; no honest configuration has this many values. */
