@@ -148,6 +148,7 @@ function readCsv(group: CsvGroup): string {
     `nullstr = ${nulls}`,
     'allow_quoted_nulls = false',
     `max_line_size = ${1 << 24}`,
+    `buffer_size = ${1 << 25}`,
     'filename = true',
   ];
   return `read_csv(${quoteList(group.files.map((file) => file.localPath))}, ${options.join(', ')})`;

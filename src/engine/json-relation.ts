@@ -148,7 +148,7 @@ async function canRead(engine: Engine, from: string, signal?: AbortSignal): Prom
 /** Lines as text: DuckDB's JSON reader would drop those that are not well-formed, and change numbers. */
 function readLines(files: readonly FileInput[]): string {
   const options = `columns = {record: 'VARCHAR'}, auto_detect = false, header = false, delim = '', quote = '', escape = '', nullstr = '', strict_mode = false`;
-  const from = `read_csv(${quoteList(files.map((file) => file.localPath))}, ${options}, max_line_size = ${1 << 24}, filename = true)`;
+  const from = `read_csv(${quoteList(files.map((file) => file.localPath))}, ${options}, max_line_size = ${1 << 24}, buffer_size = ${1 << 25}, filename = true)`;
   return `(SELECT record, filename FROM ${from} WHERE record IS NOT NULL)`;
 }
 
