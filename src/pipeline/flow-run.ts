@@ -132,8 +132,10 @@ export class FlowRun {
   async #read(start: FlowOffset, isFirst: boolean): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
     const {connector} = this.#services.open;
     const ctx = this.#readContext(isFirst);
-    const partitioned = start.rows === null && connector.readPartition !== undefined && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true;
-    if (partitioned) return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
+    // Partitions become data files at once; where predicates turn rows into deletes of older ones, only a first read can.
+    const isPlain = start.rows === null || (this.#flow.rowFilter === null && this.#flow.deletionCondition === null);
+    const canPartition = isPlain && this.#flow.ingestionType !== 'cdc_with_deletes' && connector.readPartition !== undefined;
+    if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true) return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
     return {...(await this.#readCall(start, ctx)), whole: false};
   }
 
@@ -141,6 +143,7 @@ export class FlowRun {
     const {connector} = this.#services.open;
     const {sourceTable, options} = this.#flow;
     const end = (await connector.latestOffset?.(sourceTable, start.rows, options, ctx)) ?? null;
+    if (start.rows !== null && offsetsEqual(start.rows, end)) return emptyBatch(start);
     const estimate = await this.#services.open.connector.estimate?.(sourceTable, options, ctx);
     if (estimate?.rows !== undefined) this.#counter.setTotal(estimate.rows);
     await this.#ensureTable(estimate?.bytes ?? 0);
@@ -163,7 +166,7 @@ export class FlowRun {
       await plan[Symbol.asyncDispose]?.();
     }
     const inputs: ApplyInput[] = files.length === 0 ? [] : [{kind: 'staged', files}];
-    return {inputs, deletes: [], end: {rows: plan.end ?? end, deletes: null}, rows, rescuedValues, quarantined, keysUnique: this.#flow.keysEnforced, cut: false, maxCursor: null};
+    return {inputs, deletes: [], end: {rows: plan.end ?? end, deletes: null}, rows, rescuedValues, quarantined, keysUnique: this.#flow.keysEnforced && start.rows === null, cut: false, maxCursor: null};
   }
 
   async #readCall(start: FlowOffset, ctx: ReadContext): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable}> {

@@ -9,6 +9,7 @@ import {currentBatch} from '../delta/batch-files.ts';
 import {openTable} from '../delta/table.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import {openTestLake, runConnector, type TestLake, type TestRunEnd, type TestTable} from '../testkit/run-connector.ts';
+import type {Connector} from '../sdk/contract.ts';
 import {batches, scriptedConnector, type ScriptedTable} from '../testkit/scripted-connector.ts';
 import {FLOW_ID_PROPERTY} from './destination.ts';
 
@@ -215,6 +216,34 @@ describe('full refresh', () => {
     expect(await ids()).toEqual([1n]);
     await run(keyed([[], [{id: 6, name: 'f', at: 2}]]));
     expect(await ids()).toEqual([5n, 6n]);
+  });
+});
+
+describe('partitions', () => {
+  test('of a range of offsets are read and committed as one batch, run after run', async () => {
+    let top = 4;
+    const planned: unknown[] = [];
+    const scripted = scriptedConnector({t: keyed([])});
+    const connector: Connector = {
+      ...scripted.connector,
+      isPartitioned: () => true,
+      latestOffset: () => Promise.resolve({top}),
+      getPartitions: (_table, range) => {
+        planned.push(range);
+        const from = Number(range.start?.['top'] ?? 0);
+        return Promise.resolve({volatile: false, partitions: Array.from({length: top - from}, (_, index) => ({id: from + index + 1}))});
+      },
+      async *readPartition(_table, partition) {
+        yield await Promise.resolve([{id: partition['id'] as number, name: `p${String(partition['id'])}`, at: top}]);
+      },
+    };
+    const go = (): Promise<TestRunEnd> => runConnector(lake, {...scripted, connector, tables: [{source: 't'}]});
+    expect(await go()).toMatchObject({state: 'COMPLETED', flows: [{rowsInserted: 4, batches: 1}]});
+    top = 6;
+    expect(await go()).toMatchObject({flows: [{rowsInserted: 2, batches: 1}]});
+    expect(await go()).toMatchObject({flows: [{rowsRead: 0, batches: 0}]});
+    expect(planned).toEqual([{start: null, end: {top: 4}}, {start: {top: 4}, end: {top: 6}}]);
+    expect(await ids()).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
   });
 });
 
