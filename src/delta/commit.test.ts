@@ -1,5 +1,3 @@
-import {fork} from 'node:child_process';
-import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -252,17 +250,4 @@ describe('many writers at once', () => {
     await Promise.all(Array.from({length: writers}, (_, writer) => write(writer)));
     await checkAll(root, writers, commits);
   });
-
-  it('lose no version and double none in processes of their own', async () => {
-    const [writers, commits] = [2, 100];
-    const root = (await lake.create(freshRoot(), {schema})).root;
-    const script = new URL('../testkit/commit-loop.ts', import.meta.url);
-    const exits = Array.from({length: writers}, async (_, writer) => {
-      const child = fork(script, [folder, root, `writer-${writer}`, String(commits)], {execArgv: ['--import', 'tsx']});
-      const [code] = (await once(child, 'exit')) as [number | null];
-      return code;
-    });
-    expect(await Promise.all(exits)).toEqual([0, 0]);
-    await checkAll(root, writers, commits);
-  }, 60_000);
 });

@@ -1,4 +1,4 @@
-import {mkdir, mkdtemp, readFile, readdir, rename, rm, unlink, writeFile} from 'node:fs/promises';
+import {mkdir, mkdtemp, readFile, readdir, rm, unlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
