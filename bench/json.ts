@@ -4,9 +4,9 @@ import type {JsonObject} from '../src/core/json-value.ts';
 import {array, boolean, decimal, double, integer, long, string, struct, timestamp} from '../src/core/schema.ts';
 import type {BenchResult} from './result.ts';
 
-const PAGES = 100;
+const PAGES = 60;
 const PAGE_ROWS = 1000;
-const ROUNDS = 15;
+const ROUNDS = 9;
 const FLUSH_ROWS = 16_384;
 
 const SCHEMA = struct({

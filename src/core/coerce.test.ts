@@ -438,6 +438,43 @@ describe('batches', () => {
     expect(coercer.take()).toMatchObject({rescuedValues: 0, quarantined: [], batch: {rowCount: 0}});
   });
 
+  it('hold lists of any length at any depth', () => {
+    const schema = struct({
+      l: array(struct({a: array(long()), s: string(), m: map(string(), decimal(20, 1))})),
+      _rescued_data: string(),
+    });
+    const item = (index: number): JsonObject => ({
+      a: Array.from({length: index % 4}, (_, at) => at + index),
+      s: `s${index}`,
+      m: {[`k${index}`]: index / 2},
+    });
+    const records = [5000, 0, 1, 3000].map((count) => ({l: Array.from({length: count}, (_, index) => item(index))}));
+    const taken = coerce(schema, records, {capacity: 0});
+    expect(taken.rescuedValues).toBe(0);
+    expect(rowsOf(taken.batch)).toEqual(
+      records.map(({l}) => ({
+        l: l.map((_, index) => ({
+          a: Array.from({length: index % 4}, (_value, at) => BigInt(at + index)),
+          s: `s${index}`,
+          m: [{key: `k${index}`, value: (index / 2).toFixed(1)}],
+        })),
+        _rescued_data: null,
+      })),
+    );
+  });
+
+  it('encode much text in pieces', () => {
+    const texts = Array.from({length: 12}, (_, index) =>
+      (index % 3 === 0 ? 'é' : index % 3 === 1 ? 'x' : '😀').repeat(700_000 + index),
+    );
+    const {batch} = coerce(
+      struct({t: string()}),
+      texts.map((t) => ({t})),
+      {rescue: false},
+    );
+    expect(rowsOf(batch).every((row, index) => row['t'] === texts[index])).toBe(true);
+  });
+
   it('have no validity where nothing is null, and landed types', () => {
     const {batch} = coerce(struct({a: variant(), b: long()}), [{a: 1, b: 2}, {a: 'x'}], {rescue: false});
     expect(batch.schema.fields.map((field) => field.type)).toEqual(['string', 'long']);

@@ -109,7 +109,7 @@ class RecordCoercer implements Coercer {
       ignored,
       found: (record) => this.#countUnknown(record),
     });
-    this.#capacity = options.capacity ?? FIRST_CAPACITY;
+    this.#capacity = Math.max(1, options.capacity ?? FIRST_CAPACITY);
     this.#reserve();
   }
 

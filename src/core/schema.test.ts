@@ -74,14 +74,12 @@ const {type} = fc.letrec<{type: DataType; fields: StructType}>((tie) => ({
     fc
       .tuple(tie('type'), fc.boolean())
       .map(([elementType, containsNull]): DataType => ({type: 'array', elementType, containsNull})),
-    fc
-      .tuple(tie('type'), tie('type'), fc.boolean())
-      .map(([keyType, valueType, valueContainsNull]): DataType => ({
-        type: 'map',
-        keyType,
-        valueType,
-        valueContainsNull,
-      })),
+    fc.tuple(tie('type'), tie('type'), fc.boolean()).map(([keyType, valueType, valueContainsNull]): DataType => ({
+      type: 'map',
+      keyType,
+      valueType,
+      valueContainsNull,
+    })),
     tie('fields'),
   ),
   fields: fc
@@ -100,12 +98,10 @@ const {type} = fc.letrec<{type: DataType; fields: StructType}>((tie) => ({
       })),
     })),
 }));
-const schema = fc
-  .tuple(type, fc.boolean())
-  .map(([inner, nullable]): StructType => ({
-    type: 'struct',
-    fields: [{name: 'c', type: inner, nullable, metadata: {}}],
-  }));
+const schema = fc.tuple(type, fc.boolean()).map(([inner, nullable]): StructType => ({
+  type: 'struct',
+  fields: [{name: 'c', type: inner, nullable, metadata: {}}],
+}));
 
 /** DDL cannot say that lists and maps hold no nulls. */
 function withNulls(inner: DataType): DataType {

@@ -262,5 +262,7 @@ class Ranges {
 
 /** True for a JSON object: no null, array or exact number. */
 export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  // Not `instanceof`, which walks the prototypes of every record.
+  return value.constructor !== ExactNumber;
 }

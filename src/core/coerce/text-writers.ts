@@ -3,7 +3,7 @@ import {parseJson, stringifyJson} from '../json-reader.ts';
 import type {JsonValue} from '../json-value.ts';
 import {type ColumnWriter, grown, Presence} from './column-writer.ts';
 
-const ENCODE_CHARS = 1 << 22;
+const ENCODE_CHARS = 1 << 16;
 const FIRST_BYTES = 1024;
 
 /**
