@@ -1,0 +1,9 @@
+/** What the tests of a connector, a store or an engine need: lakes and runs, faults and kills. */
+export type {Fault, FaultOptions, FaultRule, FaultStore, InjectedFault, StoreMethod} from './fault-store.ts';
+export {createFaultStore} from './fault-store.ts';
+export type {KillEnd, KillRun} from './kill.ts';
+export {runAndKill} from './kill.ts';
+export type {TestLake, TestRun, TestRunEnd, TestTable} from './run-connector.ts';
+export {openTestLake, runConnector} from './run-connector.ts';
+export type {ScriptedTable} from './scripted-connector.ts';
+export {batches, scriptedConnector} from './scripted-connector.ts';
