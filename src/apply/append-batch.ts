@@ -74,17 +74,13 @@ async function unknownRows(
   const all = sql.events(sources);
   const fresh = known === null ? all : sql.unknown(all, known, columns);
   // Rows are told apart within the batch as they are across batches, so that its cut does not matter.
-  const repeats = await work.count(sql.duplicates(fresh, columns), 'n');
-  const isWhole =
-    repeats === 0 && (known === null || (await rowCount(context, fresh)) === (await rowCount(context, all)));
+  const [found] = await work.query(sql.repeats(fresh, columns));
+  const [repeats, freshCount] = [Number(found?.['repeated'] ?? 0), Number(found?.['n'] ?? 0)];
+  const isWhole = repeats === 0 && (known === null || freshCount === (await work.count(sql.countOf(all), 'n')));
   const rows = isWhole
     ? sql.rows(sources)
     : sql.upsertRows(await work.keep(repeats === 0 ? sql.unique(fresh) : sql.first(fresh, columns)));
   const {adds} = isWhole ? await allRows(context, sources) : {adds: await writeRows(context, rows)};
   if (adds.length === 0) return {adds, side: NO_CHANGE.side};
   return {adds, side: async () => ({tail: await writeTail(context, known === null ? [rows] : [rows, known], columns)})};
-}
-
-async function rowCount(context: BatchContext, select: string): Promise<number> {
-  return context.work.count(context.sql.countOf(select), 'n');
 }

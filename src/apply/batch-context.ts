@@ -83,3 +83,10 @@ export function rowsIn(files: Iterable<AddFile>): number {
   for (const file of files) rows += (recordCount(file.stats) ?? 0) - (file.deletionVector?.cardinality ?? 0);
   return rows;
 }
+
+/** Live rows of the table; counted where a file of another writer has no statistics. */
+export async function liveRowCount(context: BatchContext): Promise<number> {
+  const files = [...context.table.snapshot.files.values()];
+  if (files.every((file) => recordCount(file.stats) !== null)) return rowsIn(files);
+  return context.work.count(context.sql.countOf(await liveRows(context)), 'n');
+}

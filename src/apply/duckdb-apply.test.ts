@@ -312,6 +312,25 @@ describe.each([true, false])('hold and replace with deletion vectors: %s', (vect
     expect(await flow.rows()).toEqual([row(1, 'a', 1), row(2, 'c', 1)]);
   });
 
+  test('rows that a filter took out are no duplicates, and do not hide any', async () => {
+    const flow = await TestFlow.create(lake, SCHEMA, {vectors});
+    const marked = (...rows: readonly TestRow[]): Pick<ApplyJob, 'inputs'> => ({
+      inputs: [
+        relation(
+          SCHEMA,
+          rows.map((found, at) => ({__op: 'upsert', ...found, __ord: at})),
+        ),
+      ],
+    });
+    const once = marked(row(1, 'a', 1), {...row(2, 'b', 1), __op: 'delete'}, row(3, 'c', 1));
+    await flow.apply({...snapshot, mode: 'replace', ...once, end: NOWHERE});
+    expect(await flow.rows()).toEqual([row(1, 'a', 1), row(3, 'c', 1)]);
+    const twice = marked(row(1, 'a', 1), {...row(2, 'b', 1), __op: 'delete'}, row(1, 'x', 1));
+    for (const mode of ['hold', 'replace'] as const) {
+      await expect(flow.apply({...snapshot, mode, ...twice})).rejects.toMatchObject({code: 'DUPLICATE_KEY'});
+    }
+  });
+
   test('a refresh of a keyed flow keeps the newest of each key and applies deletes', async () => {
     const flow = await TestFlow.create(lake, SCHEMA, {vectors});
     await flow.apply(upserts(row(9, 'old', 1)));

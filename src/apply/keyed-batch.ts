@@ -46,7 +46,7 @@ export async function newestChanges(context: BatchContext, sources: readonly Eve
   const {sql, work, job} = context;
   const events = sql.events(sources);
   // To count keys costs a tenth of choosing among their rows, and most batches hold each key once.
-  const once = eachKeyOnce(context, sources) || (await work.count(sql.duplicates(events, job.keys), 'n')) === 0;
+  const once = eachKeyOnce(context, sources) || (await work.count(sql.repeats(events, job.keys), 'repeated')) === 0;
   return work.keep(once ? sql.unique(events) : sql.newest(events));
 }
 

@@ -50,16 +50,6 @@ export class MergeSql {
     return {type: 'struct', fields: this.#shape.schema.fields.filter((field) => names.has(field.name))};
   }
 
-  /** A statement that keeps the rows of a SELECT in a work table. */
-  keep(name: string, select: string): string {
-    return this.#dialect.createTable(name, select);
-  }
-
-  /** A work table as a SELECT. */
-  all(table: string): string {
-    return `SELECT * FROM ${this.#quote(table)}`;
-  }
-
   /** Events of all sources with the schema's columns and types; columns that a source lacks are NULL. */
   events(sources: readonly EventSource[]): string {
     return sources.map((source, index) => this.#normalised(source, index)).join(' UNION ALL ');
@@ -97,10 +87,11 @@ export class MergeSql {
     return this.#ranked(events, columns, [`${SOURCE} ASC`, `${ORDER} ASC NULLS FIRST`]);
   }
 
-  /** How many combinations of `columns` occur more than once: `n`. */
-  duplicates(events: string, columns: readonly string[]): string {
-    const names = columns.map((name) => this.#quote(name)).join(', ');
-    return `SELECT count(*) AS n FROM (SELECT ${names} FROM (${events}) AS e GROUP BY ${names} HAVING count(*) > 1) AS d`;
+  /** How many combinations of `columns` occur more than once (`repeated`), with how many rows too many (`extra`), and all rows (`n`). */
+  repeats(events: string, columns: readonly string[]): string {
+    const names = this.#list(columns);
+    const groups = `SELECT count(*) AS size FROM (${events}) AS e GROUP BY ${names}`;
+    return `SELECT count(*) FILTER (WHERE size > 1) AS repeated, sum(size) - count(*) AS extra, sum(size) AS n FROM (${groups}) AS g`;
   }
 
   /** Smallest and largest key, as `min_0`, `max_0`, `min_1`, ... */
@@ -247,11 +238,6 @@ export class MergeSql {
   /** See {@link upsertRows}: keys and sequence. */
   deleteRows(changes: string): string {
     return `SELECT ${this.#named(this.deleteSchema.fields, 'c')} FROM ${this.#quote(changes)} AS c WHERE c.${DELETE}`;
-  }
-
-  /** `events`, `upserts` and `deletes` of a work table of {@link newest}'s form. */
-  changeCounts(changes: string): string {
-    return `SELECT sum(${EVENTS}) AS events, count(*) FILTER (WHERE NOT ${DELETE}) AS upserts, count(*) FILTER (WHERE ${DELETE}) AS deletes FROM ${this.#quote(changes)}`;
   }
 
   /** Rows of an append-only batch without those known at the last cursor. `tail` has `columns`. */

@@ -3,10 +3,12 @@ import {typesEqual} from '../core/schema.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {PendingFile} from '../delta/batch-file.ts';
 import {storedNameOf} from '../delta/stored-name.ts';
+import type {EngineRow} from '../engine/engine.ts';
 import {sqlType} from '../engine/sql-types.ts';
 import {refuseDeletes, tailColumns, writeTail} from './append-batch.ts';
+import type {ApplyJob} from './apply-engine.ts';
 import type {BatchContext, ChangeCounts, TableChange} from './batch-context.ts';
-import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
+import {liveRowCount, liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {eventSource, eventSources, parquetSource, relationsOf, stagedFiles} from './event-sources.ts';
 import {eachKeyOnce, newestChanges} from './keyed-batch.ts';
 import type {EventSource} from './merge-sql.ts';
@@ -16,8 +18,8 @@ import {namesOf} from './side-files.ts';
 /** Part of a snapshot or full refresh: its rows and deletes are kept in files that no version shows. */
 export async function heldBatch(context: BatchContext): Promise<TableChange> {
   const {job, before} = context;
-  if (job.target === 'append') refuseDeletes(context);
-  const rows = [...(await heldRelations(context)), ...stagedFiles(job.inputs).map(pendingOf)];
+  if (job.target === 'append' || job.keys.length === 0) refuseDeletes(context);
+  const rows = await heldRelations(context);
   const deletes: PendingFile[] = [];
   for (const input of job.deletes) {
     const changes = await context.work.keep(
@@ -25,13 +27,18 @@ export async function heldBatch(context: BatchContext): Promise<TableChange> {
     );
     deletes.push(...(await heldDeletes(context, context.sql.deleteRows(changes))));
   }
-  return {...NO_CHANGE, side: () => Promise.resolve({pending: [...before.pending, ...rows, ...deletes]})};
+  const pending = [...before.pending, ...rows.files, ...stagedFiles(job.inputs).map(pendingOf), ...deletes];
+  return {
+    ...NO_CHANGE,
+    side: () => Promise.resolve({pending}),
+    counts: {...NO_CHANGE.counts, quarantined: rows.quarantined},
+  };
 }
 
 /** The end of a snapshot or full refresh: pending files and this batch's rows become the table. */
 export async function replacingBatch(context: BatchContext): Promise<TableChange> {
   const {job} = context;
-  if (job.target === 'append') refuseDeletes(context);
+  if (job.target === 'append' || job.keys.length === 0) refuseDeletes(context);
   const sources = [...(await pendingSources(context)), ...(await eventSources(context))];
   const rows = await finalRows(context, sources);
   const change = await differenceOrAll(context, rows);
@@ -43,6 +50,12 @@ export async function replacingBatch(context: BatchContext): Promise<TableChange
   return {...change, side, counts: {...change.counts, quarantined: rows.quarantined}};
 }
 
+/** Files that keep a batch's relations aside. */
+interface Held {
+  readonly files: readonly PendingFile[];
+  readonly quarantined: number;
+}
+
 /** What the table is to hold. */
 interface FinalRows {
   /** The rows as a SELECT. */
@@ -51,23 +64,25 @@ interface FinalRows {
   readonly sources: readonly EventSource[] | null;
   /** The work table that the rows were chosen into. */
   readonly chosen: string | null;
+  /** How many they are, if that is known. */
+  readonly count: number | null;
   readonly quarantined: number;
 }
 
-async function heldRelations(context: BatchContext): Promise<readonly PendingFile[]> {
-  const {job, sql} = context;
+async function heldRelations(context: BatchContext): Promise<Held> {
+  const {job, sql, work} = context;
   const sources: EventSource[] = [];
   for (const input of relationsOf(job.inputs)) sources.push(await eventSource(context, input, false));
-  if (sources.length === 0) return [];
-  const hasDeletes = sources.some((source) => source.columns.has('__op'));
+  if (sources.length === 0) return {files: [], quarantined: 0};
+  const hasDeletes = bringsDeletes(sources);
   const isOrdered = job.target === 'scd1' && (job.sequence.length > 0 || hasDeletes) && job.keys.length > 0;
-  if (!isOrdered) return heldRows(context, sql.rows(sources));
+  if (!isOrdered) return {files: await heldRows(context, sql.rows(sources)), quarantined: 0};
+  const [found] = job.sequence.length > 0 ? [] : await work.query(sql.repeats(sql.rows(sources), job.keys));
+  const quarantined = checkDuplicates(context, repeatedOf(found));
   // The order of arrival is lost in a file, so ties are decided before.
   const changes = await newestChanges(context, sources);
-  return [
-    ...(await heldRows(context, sql.upsertRows(changes))),
-    ...(hasDeletes ? await heldDeletes(context, sql.deleteRows(changes)) : []),
-  ];
+  const deletes = hasDeletes ? await heldDeletes(context, sql.deleteRows(changes)) : [];
+  return {files: [...(await heldRows(context, sql.upsertRows(changes))), ...deletes], quarantined};
 }
 
 async function heldRows(context: BatchContext, select: string): Promise<readonly PendingFile[]> {
@@ -103,31 +118,56 @@ async function pendingSources(context: BatchContext): Promise<readonly EventSour
 
 async function finalRows(context: BatchContext, sources: readonly EventSource[]): Promise<FinalRows> {
   const {job, sql, work} = context;
-  if (sources.length === 0) return {select: sql.nothing(), sources: [], chosen: null, quarantined: 0};
-  const plain: FinalRows = {select: sql.rows(sources), sources, chosen: null, quarantined: 0};
-  const unique = job.target === 'append' ? tailColumns(context) : job.keys;
-  if (unique === null || unique.length === 0) return plain;
-  const events = sql.events(sources);
-  const hasDeletes = sources.some((source) => source.isDelete || source.columns.has('__op'));
-  const repeats =
-    hasDeletes || (eachKeyOnce(context, sources) && context.before.pending.length === 0)
-      ? 0
-      : await work.count(sql.duplicates(events, unique), 'n');
-  if (!hasDeletes && repeats === 0) return plain;
-  if (job.target === 'append') return chosenRows(context, sql.first(events, unique));
-  if (job.sequence.length > 0 || hasDeletes) return chosenRows(context, sql.newest(events));
-  if (job.onDuplicateKey === 'fail') throw duplicateKeys(context, repeats);
-  const chosen = await chosenRows(context, sql.first(events, unique));
-  const counts = await work.query(sql.changeCounts(chosen.chosen ?? ''));
-  return {...chosen, quarantined: Number(counts[0]?.['events'] ?? 0) - Number(counts[0]?.['upserts'] ?? 0)};
+  const plain: FinalRows = {select: sql.rows(sources), sources, chosen: null, count: null, quarantined: 0};
+  if (sources.length === 0) return {...plain, select: sql.nothing(), count: 0};
+  const columns = job.target === 'append' ? tailColumns(context) : job.keys;
+  if (columns === null || columns.length === 0) return plain;
+  const hasDeletes = bringsDeletes(sources);
+  if (!hasDeletes && eachKeyOnce(context, sources) && context.before.pending.length === 0) return plain;
+  const isSnapshot = job.target !== 'append' && job.sequence.length === 0;
+  if (hasDeletes && !isSnapshot) return chosenRows(context, sql.newest(sql.events(sources)));
+  const [found] = await work.query(sql.repeats(plain.select, columns));
+  const repeated = repeatedOf(found);
+  if (repeated.keys === 0 && !hasDeletes) return {...plain, count: Number(found?.['n'] ?? 0)};
+  if (!isSnapshot)
+    return chosenRows(
+      context,
+      job.target === 'append' ? sql.first(sql.events(sources), columns) : sql.newest(sql.events(sources)),
+    );
+  const quarantined = checkDuplicates(context, repeated);
+  const chosen = await chosenRows(
+    context,
+    hasDeletes ? sql.newest(sql.events(sources)) : sql.first(sql.events(sources), columns),
+  );
+  return {...chosen, quarantined};
 }
 
 async function chosenRows(context: BatchContext, select: string): Promise<FinalRows> {
   const chosen = await context.work.keep(select);
-  return {select: context.sql.upsertRows(chosen), sources: null, chosen, quarantined: 0};
+  return {select: context.sql.upsertRows(chosen), sources: null, chosen, count: null, quarantined: 0};
 }
 
-function duplicateKeys({job}: BatchContext, count: number): IngestError {
+function bringsDeletes(sources: readonly EventSource[]): boolean {
+  return sources.some((source) => source.isDelete || source.columns.has('__op'));
+}
+
+interface Repeated {
+  readonly keys: number;
+  /** Rows beyond the first of each key. */
+  readonly rows: number;
+}
+
+function repeatedOf(row: EngineRow | undefined): Repeated {
+  return {keys: Number(row?.['repeated'] ?? 0), rows: Number(row?.['extra'] ?? 0)};
+}
+
+/** Rows of a snapshot that go to quarantine because their key came before. @throws DUPLICATE_KEY where the job says so. */
+function checkDuplicates({job}: BatchContext, repeated: Repeated): number {
+  if (repeated.keys > 0 && job.onDuplicateKey === 'fail') throw duplicateKeys(job, repeated.keys);
+  return repeated.rows;
+}
+
+function duplicateKeys(job: ApplyJob, count: number): IngestError {
   const names = job.keys
     .slice(0, 5)
     .map((key) => `"${key}"`)
@@ -170,10 +210,8 @@ async function keyedDifference(context: BatchContext, rows: FinalRows, live: rea
     (await work.query(sql.differenceCounts(difference))).map((row) => [String(row['kind']), Number(row['n'])]),
   );
   const [inserted, updated, deleted] = [kinds.get('insert') ?? 0, kinds.get('update') ?? 0, kinds.get('delete') ?? 0];
-  const [finalCount, storedCount] = [
-    await work.count(sql.countOf(rows.select), 'n'),
-    await work.count(sql.countOf(stored), 'n'),
-  ];
+  const finalCount = rows.count ?? (await work.count(sql.countOf(rows.select), 'n'));
+  const storedCount = await liveRowCount(context);
   const counts: ChangeCounts = {inserted, updated, deleted, unchanged: finalCount - inserted - updated, quarantined: 0};
   // Somebody made a key twice in the table: its rows cannot be told by key.
   const hasTwins = finalCount - inserted !== storedCount - deleted;
