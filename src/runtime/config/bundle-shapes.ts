@@ -1,27 +1,10 @@
+import {list, record} from './collection-shapes.ts';
 import type {ConfigNode} from './config-node.ts';
-import {
-  ignored,
-  list,
-  literal,
-  optional,
-  record,
-  refused,
-  required,
-  struct,
-  text,
-  flag,
-  type Field,
-  type JsonSchema,
-  type Rule,
-  type Shape,
-} from './shape.ts';
-import {
-  ingestionDefinitionShape,
-  optionMapShape,
-  pipelineSpecShape,
-  type DefinitionText,
-  type OptionMap,
-} from './spec-shapes.ts';
+import {optionMapShape, type OptionMap} from './option-shapes.ts';
+import {flag, text} from './scalar-shapes.ts';
+import {literal, type JsonSchema, type Shape} from './shape.ts';
+import {ingestionDefinitionShape, pipelineSpecShape, type DefinitionText} from './spec-shapes.ts';
+import {ignored, optional, refused, required, struct, type Field, type Rule} from './struct-shape.ts';
 
 /** A connection as written. */
 export interface ConnectionText {

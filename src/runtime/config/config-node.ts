@@ -62,6 +62,11 @@ export function childOf(node: ConfigNode | undefined, key: string): ConfigNode |
   return node?.kind === 'map' ? node.entries.get(key)?.node : undefined;
 }
 
+/** The value of a scalar; undefined for anything else. */
+export function scalarOf(node: ConfigNode | undefined): unknown {
+  return node?.kind === 'scalar' ? node.value : undefined;
+}
+
 /** What a value is, in words, without showing what may be a secret. */
 export function describeNode(node: ConfigNode): string {
   if (node.kind === 'list') return 'a list';

@@ -108,7 +108,7 @@ class Interpolator {
   }
 
   private environmentVariable(name: string, at: At): ConfigNode {
-    const value = this.scope.env[name];
+    const value = Object.hasOwn(this.scope.env, name) ? this.scope.env[name] : undefined;
     if (value !== undefined && value !== '') return {kind: 'scalar', value, place: at.place, fromText: true};
     const state = value === undefined ? 'is not set' : 'is empty';
     throw this.problem(at, {

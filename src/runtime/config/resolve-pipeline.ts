@@ -6,15 +6,9 @@ import {nameProblem} from '../../pipeline/table-root.ts';
 import type {OptionValue} from '../../sdk/contract.ts';
 import type {PipelineText} from './bundle-shapes.ts';
 import type {Problem} from './config-node.ts';
-import {
-  COMMUNITY_OPTIONS,
-  type DefinitionText,
-  type ObjectText,
-  type OptionMap,
-  type SchemaText,
-  type TableConfigurationText,
-  type TableText,
-} from './spec-shapes.ts';
+import {COMMUNITY_OPTIONS, type OptionMap} from './option-shapes.ts';
+import type {DefinitionText, ObjectText, SchemaText, TableText} from './spec-shapes.ts';
+import type {TableConfigurationText} from './table-settings.ts';
 
 /** A pipeline as written, with everything that its plan needs beside. */
 export interface PipelineSource {
@@ -100,7 +94,9 @@ function mergedOptions(
   schemas: readonly SchemaText[],
   path: string,
 ): Readonly<Record<string, OptionValue>> {
-  return Object.assign({}, ...schemas.map((schema) => groupedOptions(source, schema.connector_options, path)));
+  return Object.fromEntries(
+    schemas.flatMap((schema) => Object.entries(groupedOptions(source, schema.connector_options, path))),
+  );
 }
 
 function ownOptions(source: PipelineSource, object: ObjectText, path: string): Readonly<Record<string, OptionValue>> {
@@ -158,7 +154,7 @@ function resolveConfiguration(levels: readonly TableConfigurationText[]): TableC
     excludeColumns: columns?.exclude_columns ?? null,
     rowFilter: last('row_filter') ?? null,
     clusteringColumns: last('clustering_columns') ?? [],
-    tableProperties: Object.assign({}, ...levels.map((level) => Object.fromEntries(level.table_properties ?? []))),
+    tableProperties: Object.fromEntries(levels.flatMap((level) => [...(level.table_properties ?? [])])),
     deletionVectors: last('deletion_vectors') ?? 'auto',
     cursorColumns: query('cursor_columns') ?? [],
     deletionCondition: query('deletion_condition') ?? null,
@@ -188,12 +184,12 @@ function checkNames(source: PipelineSource, object: ObjectSpec): void {
   }
 }
 
-const OWNED_PROPERTIES: Readonly<Record<string, string>> = {
-  'delta.enableDeletionVectors': 'Use the setting deletion_vectors.',
-  'delta.minReaderVersion': 'Sluice chooses the least protocol that the table needs.',
-  'delta.minWriterVersion': 'Sluice chooses the least protocol that the table needs.',
-  'delta.columnMapping.mode': 'Sluice chooses the least protocol that the table needs.',
-};
+const OWNED_PROPERTIES: ReadonlyMap<string, string> = new Map([
+  ['delta.enableDeletionVectors', 'Use the setting deletion_vectors.'],
+  ['delta.minReaderVersion', 'Sluice chooses the least protocol that the table needs.'],
+  ['delta.minWriterVersion', 'Sluice chooses the least protocol that the table needs.'],
+  ['delta.columnMapping.mode', 'Sluice chooses the least protocol that the table needs.'],
+]);
 
 function checkConfiguration(source: PipelineSource, object: ObjectSpec): void {
   const {configuration} = object;
@@ -201,7 +197,7 @@ function checkConfiguration(source: PipelineSource, object: ObjectSpec): void {
   for (const property of Object.keys(configuration.tableProperties)) {
     const fix = property.startsWith('sluice.')
       ? 'Properties of this name are written by Sluice itself.'
-      : OWNED_PROPERTIES[property];
+      : OWNED_PROPERTIES.get(property);
     if (fix !== undefined)
       source.report(`${path}.table_properties["${property}"]`, {
         code: 'INVALID_SPEC',
