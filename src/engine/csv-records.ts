@@ -1,5 +1,6 @@
 import {isUtf8} from 'node:buffer';
 import {createReadStream} from 'node:fs';
+import {stat} from 'node:fs/promises';
 import {createGunzip} from 'node:zlib';
 
 import {IngestError} from '../core/errors.ts';
@@ -19,6 +20,8 @@ export interface CsvRecord {
 const MAX_QUOTED_BYTES = 1 << 20;
 /** A file with longer records is no text of records. */
 const MAX_RECORD_BYTES = 1 << 26;
+
+const SMALLEST_LIMIT = 1 << 16;
 
 const LF = 10;
 const CR = 13;
@@ -45,6 +48,19 @@ export async function* textLines(path: string, signal?: AbortSignal): AsyncGener
   for await (const raw of splitRecords(path, null, signal)) {
     if (raw.length > 0) yield raw;
   }
+}
+
+/**
+ * The size in bytes that no record of the files exceeds, for the buffers of the engine's readers: that of the largest file, at
+ * most `limit`, which packed files always get.
+ */
+export async function recordLimit(paths: readonly string[], limit: number): Promise<number> {
+  let largest = SMALLEST_LIMIT;
+  for (const path of paths) {
+    if (path.toLowerCase().endsWith('.gz')) return limit;
+    largest = Math.max(largest, (await stat(path)).size + 1);
+  }
+  return Math.min(largest, limit);
 }
 
 /** The first bytes of a file, unpacked; fewer when it is shorter. */

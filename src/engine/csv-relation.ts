@@ -1,5 +1,5 @@
 import {IngestError} from '../core/errors.ts';
-import {csvRecords, firstBytes} from './csv-records.ts';
+import {csvRecords, firstBytes, recordLimit} from './csv-records.ts';
 import type {Engine} from './engine.ts';
 import {unreadableFile} from './file-errors.ts';
 import type {FileInput, FileSettings, SourceColumn, SourceRelation} from './file-source.ts';
@@ -29,11 +29,16 @@ export interface CsvGroup {
   readonly settings: FileSettings;
   /** Unique names. */
   readonly names: readonly string[];
+  /** No record is longer, in bytes; longer ones make a file irregular. */
+  readonly recordLimit: number;
 }
+
+/** Longest line that the engine's reader is asked to take; its buffers are as large. */
+export const MAX_LINE_BYTES: number = 1 << 24;
 
 /** Groups files by the names of their columns; empty files are in none. */
 export async function groupByColumns(files: readonly FileInput[], signal?: AbortSignal): Promise<readonly CsvGroup[]> {
-  const groups = new Map<string, CsvGroup & {files: FileInput[]}>();
+  const groups = new Map<string, Omit<CsvGroup, 'recordLimit'> & {files: FileInput[]}>();
   for (const file of files) {
     const names = await columnNames(file, signal);
     if (names === null) continue;
@@ -42,7 +47,12 @@ export async function groupByColumns(files: readonly FileInput[], signal?: Abort
     if (group === undefined) groups.set(key, {files: [file], settings: file.options, names});
     else group.files.push(file);
   }
-  return [...groups.values()];
+  const sized: CsvGroup[] = [];
+  for (const group of groups.values()) {
+    const paths = group.files.map((file) => file.localPath);
+    sized.push({...group, recordLimit: await recordLimit(paths, MAX_LINE_BYTES)});
+  }
+  return sized;
 }
 
 /** Columns whose texts are in `c0`, `c1`, .... */
@@ -147,8 +157,8 @@ function readCsv(group: CsvGroup): string {
     `escape = ${quote}`,
     `nullstr = ${nulls}`,
     'allow_quoted_nulls = false',
-    `max_line_size = ${1 << 24}`,
-    `buffer_size = ${1 << 25}`,
+    `max_line_size = ${group.recordLimit}`,
+    `buffer_size = ${group.recordLimit}`,
     'filename = true',
   ];
   return `read_csv(${quoteList(group.files.map((file) => file.localPath))}, ${options.join(', ')})`;

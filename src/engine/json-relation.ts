@@ -1,7 +1,8 @@
 import {IngestError} from '../core/errors.ts';
 import {isNested} from '../core/schema.ts';
 import type {DataType, StructField, StructType} from '../core/types.ts';
-import {firstBytes} from './csv-records.ts';
+import {firstBytes, recordLimit} from './csv-records.ts';
+import {MAX_LINE_BYTES} from './csv-relation.ts';
 import type {Engine} from './engine.ts';
 import {unreadableFile} from './file-errors.ts';
 import {CORRUPT_MEMBER, type FileInput, type SourceColumn, type SourceRelation} from './file-source.ts';
@@ -81,7 +82,7 @@ export async function jsonShape(file: FileInput): Promise<JsonShape | null> {
 
 const SHAPE_BYTES = 1 << 20;
 const SHAPE_LINES = 20;
-const MAX_RECORD_BYTES = 1 << 26;
+const MAX_OBJECT_BYTES = 1 << 26;
 
 function isJsonObject(text: string): boolean {
   if (!text.startsWith('{')) return false;
@@ -99,11 +100,12 @@ async function openLines(
   files: readonly FileInput[],
   signal?: AbortSignal,
 ): Promise<readonly JsonRecords[]> {
-  if (await canRead(engine, readLines(files), signal)) return [{from: readLines(files), isValid: false}];
+  const whole = await readLines(files);
+  if (await canRead(engine, whole, signal)) return [{from: whole, isValid: false}];
   const opened: JsonRecords[] = [];
   const regular: FileInput[] = [];
   for (const file of files) {
-    if (files.length > 1 && (await canRead(engine, readLines([file]), signal))) {
+    if (files.length > 1 && (await canRead(engine, await readLines([file]), signal))) {
       regular.push(file);
       continue;
     }
@@ -114,7 +116,7 @@ async function openLines(
       isValid: false,
     });
   }
-  if (regular.length > 0) opened.push({from: readLines(regular), isValid: false});
+  if (regular.length > 0) opened.push({from: await readLines(regular), isValid: false});
   return opened;
 }
 
@@ -124,10 +126,10 @@ async function openObjects(
   shape: 'array' | 'objects',
   signal?: AbortSignal,
 ): Promise<readonly JsonRecords[]> {
-  if (await canRead(engine, readObjects(files, shape), signal))
-    return [{from: readObjects(files, shape), isValid: true}];
+  const whole = await readObjects(files, shape);
+  if (await canRead(engine, whole, signal)) return [{from: whole, isValid: true}];
   for (const file of files) {
-    if (!(await canRead(engine, readObjects([file], shape), signal))) throw unreadableFile(file, undefined);
+    if (!(await canRead(engine, await readObjects([file], shape), signal))) throw unreadableFile(file, undefined);
   }
   throw new IngestError('ENGINE_FAILED', 'The engine refuses files together that it reads one by one.', {
     fix: 'Set "max_files_per_batch" to 1.',
@@ -146,16 +148,20 @@ async function canRead(engine: Engine, from: string, signal?: AbortSignal): Prom
 }
 
 /** Lines as text: DuckDB's JSON reader would drop those that are not well-formed, and change numbers. */
-function readLines(files: readonly FileInput[]): string {
-  const options = `columns = {record: 'VARCHAR'}, auto_detect = false, header = false, delim = '', quote = '', escape = '', nullstr = '', strict_mode = false`;
-  const from = `read_csv(${quoteList(files.map((file) => file.localPath))}, ${options}, max_line_size = ${1 << 24}, buffer_size = ${1 << 25}, filename = true)`;
+async function readLines(files: readonly FileInput[]): Promise<string> {
+  const paths = files.map((file) => file.localPath);
+  const limit = await recordLimit(paths, MAX_LINE_BYTES);
+  const format = `columns = {record: 'VARCHAR'}, auto_detect = false, header = false, delim = '', quote = '', escape = '', nullstr = ''`;
+  const limits = `strict_mode = false, max_line_size = ${limit}, buffer_size = ${limit}`;
+  const from = `read_csv(${quoteList(paths)}, ${format}, ${limits}, filename = true)`;
   return `(SELECT record, filename FROM ${from} WHERE record IS NOT NULL)`;
 }
 
-function readObjects(files: readonly FileInput[], shape: 'array' | 'objects'): string {
+async function readObjects(files: readonly FileInput[], shape: 'array' | 'objects'): Promise<string> {
+  const paths = files.map((file) => file.localPath);
   const format = shape === 'array' ? 'array' : 'unstructured';
-  const paths = quoteList(files.map((file) => file.localPath));
-  const from = `read_json_objects(${paths}, format = '${format}', maximum_object_size = ${MAX_RECORD_BYTES}, filename = true)`;
+  const limit = await recordLimit(paths, MAX_OBJECT_BYTES);
+  const from = `read_json_objects(${quoteList(paths)}, format = '${format}', maximum_object_size = ${limit}, filename = true)`;
   return `(SELECT CAST("json" AS VARCHAR) AS record, filename FROM ${from})`;
 }
 

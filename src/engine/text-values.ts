@@ -208,16 +208,27 @@ function checkedNested(type: NestedType, json: string, depth: number): TypedSql 
 }
 
 function structValue(type: StructType, json: string, depth: number): TypedSql {
-  const whole = `json_transform(${json}, ${quoteLiteral(structureOf(type))})`;
-  const parts = type.fields.map((field) => ({
+  const parts = `s${depth}`;
+  const bound = (body: string): string =>
+    bind(parts, `json_transform(${json}, ${quoteLiteral(structureOf(type))})`, body);
+  const typed = type.fields.map((field) => ({
     field,
-    typed: jsonValue(field, `struct_extract(${whole}, ${quoteLiteral(field.name)})`, depth),
+    sql: jsonValue(field, `struct_extract(${parts}, ${quoteLiteral(field.name)})`, depth),
   }));
   const isObject = hasJsonType(json, 'OBJECT');
-  const unknown = `NOT list_has_all(${quoteList(type.fields.map((field) => field.name))}, json_keys(${json}))`;
-  const value = `struct_pack(${parts.map(({field, typed}) => `${quoteIdentifier(field.name)} := ${typed.value}`).join(', ')})`;
-  const misfits = [unknown, ...parts.flatMap(({typed}) => misfitOf(typed))];
-  return {value: `CASE WHEN ${isObject} THEN ${value} END`, misfit: misfitUnless(json, isObject, misfits.join(' OR '))};
+  const known = quoteList(type.fields.map((field) => field.name));
+  const value = `struct_pack(${typed.map(({field, sql}) => `${quoteIdentifier(field.name)} := ${sql.value}`).join(', ')})`;
+  const misfits = typed.flatMap(({sql}) => misfitOf(sql));
+  const inFields = misfits.length === 0 ? '' : ` OR ${bound(misfits.join(' OR '))}`;
+  return {
+    value: `CASE WHEN ${isObject} THEN ${bound(value)} END`,
+    misfit: misfitUnless(json, isObject, `(NOT list_has_all(${known}, json_keys(${json}))${inFields})`),
+  };
+}
+
+/** Gives an expression a name within another, so that it is computed once. */
+function bind(name: string, expression: string, body: string): string {
+  return `list_transform([${expression}], lambda ${name}: ${body})[1]`;
 }
 
 function arrayValue(type: ArrayType, json: string, depth: number): TypedSql {
