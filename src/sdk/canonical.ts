@@ -76,10 +76,28 @@ export function hash60(text: string): bigint {
   return BigInt(`0x${createHash('sha256').update(text).digest('hex').slice(0, 15)}`);
 }
 
-/** The bucket of a key: its hash spread over `buckets` (a power of two, at most 4096) by its first bits. */
-export function bucketOf(keyHash: bigint, buckets: number): number {
-  return Number(keyHash >> BigInt(60 - Math.log2(buckets)));
+/** What decides the bucket of a row. */
+export type Bucketing =
+  /** The remainder of the one key column, a whole number: its absolute value. */
+  | 'remainder'
+  /** The first 12 bits of the hash of the key's text, modulo the number of buckets. */
+  | 'key-hash'
+  /** The same of the whole row's text, in tables without a key. */
+  | 'row-hash';
+
+/** How the rows of a table are spread over buckets: alike on both sides of a comparison. */
+export function bucketing(keyTypes: readonly DataType[]): Bucketing {
+  const [first] = keyTypes;
+  if (first === undefined) return 'row-hash';
+  return keyTypes.length === 1 && WHOLE_NUMBERS.has(first) ? 'remainder' : 'key-hash';
 }
+
+/** The bucket of a hash. */
+export function bucketOf(hash: bigint, buckets: number): number {
+  return Number(hash >> 48n) % buckets;
+}
+
+const WHOLE_NUMBERS: ReadonlySet<DataType> = new Set(['byte', 'short', 'integer', 'long']);
 
 /** NaN has many bit patterns and one canonical text. */
 function floatBits(value: number): string {

@@ -2,6 +2,7 @@ import type {Clock} from '../core/clock.ts';
 import type {ColumnBatch} from '../core/columns.ts';
 import type {JsonObject} from '../core/json-value.ts';
 import type {Offset, PlainJson} from '../core/offset.ts';
+import type {Predicate} from '../core/predicate.ts';
 import type {StructType} from '../core/types.ts';
 
 /** How a source table gives its data. */
@@ -260,8 +261,12 @@ export interface VerifyScope {
   readonly options: TableOptions;
   readonly columns: readonly VerifyColumn[];
   readonly keys: readonly string[];
-  /** Number of buckets; a key belongs to the bucket of its hash. */
+  /** Number of buckets, a power of two up to 4096; which rows are in which says `bucketing` of the SDK. */
   readonly buckets: number;
+  /** Only rows for which this is true belong to the table. */
+  readonly filter?: Predicate;
+  /** Rows for which this is true are deleted. */
+  readonly deleted?: Predicate;
 }
 
 /** A key and the hash of its row (60 bits). Keys are the canonical texts of the key columns. */
@@ -279,11 +284,15 @@ export interface VerifyPoint extends AsyncDisposable {
   sums(ctx: CallContext): Promise<readonly RangeSum[]>;
   /** Keys and row hashes of the given buckets. */
   keys(buckets: readonly number[], ctx: CallContext): AsyncIterable<readonly KeyHash[]>;
-  /** Hash per column of the given keys, in the order of `scope.columns`; absent keys are left out. */
+  /** Hash per column of the given keys, in the order of `scope.columns`, by the JSON text of the key; absent keys are left out. */
   columnHashes(
     keys: readonly (readonly (string | null)[])[],
     ctx: CallContext,
   ): Promise<ReadonlyMap<string, readonly (bigint | null)[]>>;
+  /** Values, by column, that the column's type cannot hold: they land as NULL and their text in `_rescued_data`. */
+  misfits?(ctx: CallContext): Promise<ReadonlyMap<string, bigint>>;
+  /** Keys of rows that changed after the flow's end, or may have: about those the comparison says nothing. */
+  touched?(buckets: readonly number[], ctx: CallContext): AsyncIterable<readonly (readonly (string | null)[])[]>;
 }
 
 /** Sources that can prove what landed. The canonical texts are those of `docs/verify.md`. */

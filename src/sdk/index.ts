@@ -56,8 +56,9 @@ export {dayOf, formatTimestamp, parseDate, parseTimestamp} from '../core/time-te
 export type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
 export {RESCUED_COLUMN} from '../core/types.ts';
 
-export type {CanonicalValue} from './canonical.ts';
+export type {Bucketing, CanonicalValue} from './canonical.ts';
 export {
+  bucketing,
   bucketOf,
   CANONICAL_VERSION,
   canonicalCell,

@@ -11,6 +11,8 @@ import type {
   StructType,
   TableMetadata,
   TableOptions,
+  VerifyPoint,
+  VerifyScope,
 } from '../../sdk/index.ts';
 import {qualifiedName} from '../../sdk/index.ts';
 import type {SourceColumn} from './catalog.ts';
@@ -25,6 +27,7 @@ import type {Doing} from './source-errors.ts';
 import {batchesOf, describeAgain, pageOf, readBatches, selectedColumns} from './table-pages.ts';
 import type {Horizon} from './upper-bound.ts';
 import {isTime, readHorizon, upperBound} from './upper-bound.ts';
+import {openPoint} from './verify.ts';
 
 /** Reads tables of one PostgreSQL database by queries: whole, or by a cursor column. */
 export class PostgresConnector implements Connector {
@@ -121,14 +124,17 @@ export class PostgresConnector implements Connector {
     try {
       const cursor = cursorOf(reader.source, options);
       const upper = cursor === null ? null : await this.#upper(reader, cursor, ctx);
-      const [row] = await reader.session.query('select pg_export_snapshot()', reader.doing);
+      const [row] = await reader.session.query(
+        'select pg_export_snapshot(), txid_current_snapshot()::text',
+        reader.doing,
+      );
       const condition = cursor === null ? null : firstLoadCondition(cursor, upper);
       const template = {snapshot: row?.[0] ?? '', shape: shapeOf(reader.columns), condition};
       const plan = await planParts(reader.session, reader.source, {template, doing: reader.doing});
       return {
         ...plan,
         volatile: true,
-        ...(cursor !== null && {end: cursorOffset(cursor, {value: upper, key: null})}),
+        end: cursor === null ? {snapshot: row?.[1] ?? ''} : cursorOffset(cursor, {value: upper, key: null}),
         [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -198,6 +204,18 @@ export class PostgresConnector implements Connector {
       .map((key) => reader.source.columns.find(({name}) => name === key))
       .filter((column) => column !== undefined);
     yield* batchesOf(readBatches(reader.session, {from: relationSql(reader.source), columns}, reader.doing));
+  }
+
+  async openVerify(scope: VerifyScope, end: Offset | null, ctx: CallContext): Promise<VerifyPoint> {
+    const doing = {what: `verify table "${scope.table}"`, table: scope.table};
+    const session = await Session.open(this.#options, ctx.signal);
+    try {
+      await session.beginSnapshotOf(tableSql(splitName(scope.table)), doing);
+      return await openPoint(session, await describeTable(session, scope.table), {scope, end});
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

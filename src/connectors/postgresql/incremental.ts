@@ -56,6 +56,15 @@ export async function* readIncrement(
   return cursorOffset(cursor, moves ? {value: upper, key: null} : start);
 }
 
+/** Rows that an offset has behind it, as an SQL condition that is never true for rows without a cursor. */
+export function upToSql(table: SourceTable, cursor: CursorColumn, {value, key}: CursorOffset): string {
+  if (value === null) return 'false';
+  const upper = valueSql(cursor.column, value);
+  if (key === null) return `${cursor.sql} <= ${upper}`;
+  const values = table.keys.map((name, index) => keySql(table, name, key[index] ?? ''));
+  return `(${[cursor.sql, ...table.keys.map(columnName)].join(', ')}) <= (${[upper, ...values].join(', ')})`;
+}
+
 /**
  * The rows of a first load, as an SQL condition; null for all. Rows behind the bound come again with the next increment:
  * where no key tells that they are the same they have to wait for it.
