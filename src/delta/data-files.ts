@@ -5,17 +5,9 @@ import type {StructType} from '../core/types.ts';
 import type {EngineRow, WrittenParquet} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
-import type {DeltaContext, TableSnapshot} from './delta-table.ts';
+import type {DeltaContext, NewDataFile, TableSnapshot} from './delta-table.ts';
 import {encodePath, partitionFolder} from './file-path.ts';
 import {DEFAULT_INDEXED_COLUMNS, statisticsJson} from './statistics.ts';
-
-/** A data file to be: nobody knows of it until a commit adds its `path`. */
-export interface NewDataFile {
-  /** Path as it goes into the log. */
-  readonly path: string;
-  readonly localPath: string;
-  seal(signal: AbortSignal): Promise<number>;
-}
 
 /** Rows to write: columns of the select are those of `schema`. */
 export interface WriteJob {

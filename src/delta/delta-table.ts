@@ -60,6 +60,16 @@ export interface ReadOptions {
   readonly positions?: boolean;
 }
 
+/** A data file to be: nobody knows of it until a commit adds its `path`. */
+export interface NewDataFile {
+  /** Path as it goes into the log. */
+  readonly path: string;
+  /** Absolute path at which nothing is yet, in a folder that exists. */
+  readonly localPath: string;
+  /** Makes the file durable, once it is written; resolves to its size in bytes. */
+  seal(signal: AbortSignal): Promise<number>;
+}
+
 /** A commit of the log as history shows it. */
 export interface CommitSummary {
   readonly version: number;
@@ -96,11 +106,7 @@ export interface DeltaTable {
     signal: AbortSignal,
   ): Promise<readonly AddFile[]>;
   /** Relative path and absolute local path for a data file that somebody else writes; `seal` makes it durable. */
-  newDataFile(): Promise<{
-    readonly path: string;
-    readonly localPath: string;
-    seal(signal: AbortSignal): Promise<number>;
-  }>;
+  newDataFile(): Promise<NewDataFile>;
   /**
    * Writes deletion vectors that take the given positions away in addition to those already gone, durable but in no
    * version yet. A file whose rows are all gone is removed whole. Needs the table feature `deletionVectors`.

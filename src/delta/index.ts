@@ -68,6 +68,7 @@ export type {
   Deletions,
   DeltaContext,
   DeltaTable,
+  NewDataFile,
   ReadOptions,
   TableSnapshot,
 } from './delta-table.ts';

@@ -3,7 +3,7 @@ import type {AddFile, RemoveFile} from './actions.ts';
 import {isCheckpointDue, writeCheckpoint} from './checkpoint-write.ts';
 import {commitVersion} from './commit.ts';
 import {commitFirstVersion} from './create-table.ts';
-import type {NewDataFile, WriteJob} from './data-files.ts';
+import type {WriteJob} from './data-files.ts';
 import {stageDataFile, writeDataFiles} from './data-files.ts';
 import type {
   CommitRequest,
@@ -12,6 +12,7 @@ import type {
   Deletions,
   DeltaContext,
   DeltaTable,
+  NewDataFile,
   ReadOptions,
   TableSnapshot,
 } from './delta-table.ts';

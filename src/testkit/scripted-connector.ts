@@ -19,7 +19,9 @@ export interface ScriptedTable {
   readonly primaryKeys?: readonly string[];
   readonly cursorField?: string;
   readonly metadata?: Partial<TableMetadata>;
+  /** Answers `readTable`. */
   read: (start: Offset | null, ctx: ReadContext) => ScriptedCall;
+  /** Answers `readTableDeletes`; without it there are none. */
   deletes?: (start: Offset | null, ctx: ReadContext) => ScriptedCall;
 }
 
@@ -27,6 +29,7 @@ export interface ScriptedTable {
 export interface ScriptedConnector {
   readonly definition: ConnectorDefinition;
   readonly connector: Connector;
+  /** How many generators have ended, by themselves or cut off. */
   readonly cleanups: () => number;
 }
 
