@@ -8,13 +8,14 @@ import type {AddFile} from '../delta/actions.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {ReadContext} from '../sdk/contract.ts';
+import {createLoopGuard} from '../sdk/loop-guard.ts';
 import {createDestination, evolveSchema, openDestination, type Destination, type Evolution} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
 import {deletesSelect, deletesShape, Landing, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
 import {openLedger, type OpenLedger} from './ledger.ts';
 import {discardOrphans, writeQuarantine} from './quarantine.ts';
-import {checkProgress, driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
+import {driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 
@@ -89,12 +90,12 @@ export class FlowRun {
   async #runIncremental(): Promise<void> {
     const refreshing = this.#isRefresh(this.#destination);
     let start = this.#request.fullRefresh ? NOWHERE : (this.#destination?.batch?.end ?? NOWHERE);
-    const seen = new Set<string>();
+    const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
       const {batch, landings} = await this.#read(start, isFirst);
       await using _ = landings;
       const moved = !sameOffset(start, batch.end);
-      checkProgress(seen, this.#flow.sourceTable, {start: textOf(start), end: textOf(batch.end)});
+      guard.check({...start}, {...batch.end});
       this.#checkAppend(batch, moved, start);
       if (batch.rows > 0 || moved) await this.#apply(refreshing ? 'hold' : this.#flow.target, batch, start);
       start = batch.end;
@@ -116,12 +117,12 @@ export class FlowRun {
   async #runSnapshot(): Promise<void> {
     const goesOn = this.#destination?.batch?.inSnapshot === true && !this.#request.fullRefresh;
     let start = goesOn ? (this.#destination?.batch?.end ?? NOWHERE) : NOWHERE;
-    const seen = new Set<string>();
+    const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
       const {batch, landings, whole} = await this.#read(start, isFirst);
       await using _ = landings;
       const last = whole || (!batch.cut && (batch.end.rows === null || offsetsEqual(batch.end.rows, start.rows)));
-      if (!last) checkProgress(seen, this.#flow.sourceTable, {start: textOf(start), end: textOf(batch.end)});
+      if (!last) guard.check({...start}, {...batch.end});
       await this.#apply(last ? 'replace' : 'hold', batch, start);
       if (last) return;
       start = batch.end;

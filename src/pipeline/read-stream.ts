@@ -1,4 +1,3 @@
-import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {checkOffset, type Offset} from '../core/offset.ts';
 import type {Page, ReadContext} from '../sdk/contract.ts';
@@ -61,17 +60,4 @@ function offsetOf(page: Page): Offset | undefined {
 function isFull(landing: Landing, budget: BatchBudget, ctx: ReadContext): boolean {
   const {rows, bytes} = landing.counts;
   return rows >= budget.maxRows || bytes >= budget.maxBytes || ctx.clock.nowMs() >= budget.deadlineMs;
-}
-
-/** @throws OFFSET_LOOP when `end` was an offset of this trigger before; remembers it. */
-export function checkProgress(seen: Set<string>, table: string, texts: {readonly start: string; readonly end: string}): void {
-  seen.add(texts.start);
-  if (texts.end === texts.start) return;
-  if (seen.has(texts.end)) {
-    throw new IngestError('OFFSET_LOOP', `The offset of table "${table}" went round in circles within one trigger.`, {
-      fix: 'The connector must return an offset that only moves forward.',
-      context: {table},
-    });
-  }
-  seen.add(texts.end);
 }

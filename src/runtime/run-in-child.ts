@@ -30,7 +30,7 @@ export function runUpdateInChild(spec: PipelineSpec, options: RunOptions): Promi
     const stop = (): void => send({kind: 'stop'});
     let outcome: (() => void) | null = null;
     child.on('message', (message: UpdateReplyMessage) => {
-      if (message.kind === 'update') onUpdate(message.update);
+      if (message.kind === 'updates') message.updates.forEach(onUpdate);
       else if (message.kind === 'result') outcome = () => resolve(message.result);
       else outcome = () => reject(fromPlainError(message.error));
     });

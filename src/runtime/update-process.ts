@@ -12,7 +12,7 @@ export type UpdateRequestMessage =
 
 /** From an update's process. */
 export type UpdateReplyMessage =
-  | {readonly kind: 'update'; readonly update: RunUpdate}
+  | {readonly kind: 'updates'; readonly updates: readonly RunUpdate[]}
   | {readonly kind: 'result'; readonly result: RunResult}
   | {readonly kind: 'failed'; readonly error: PlainError};
 
@@ -25,11 +25,30 @@ function send(message: UpdateReplyMessage): Promise<void> {
   });
 }
 
+const SEND_EVERY_MS = 40;
+let unsent: RunUpdate[] = [];
+let timer: NodeJS.Timeout | null = null;
+
+/** Updates go in bundles: a message of its own for each costs more than the flow of a table without news. */
+function tell(update: RunUpdate): void {
+  unsent.push(update);
+  timer ??= setTimeout(sendUpdates, SEND_EVERY_MS);
+}
+
+function sendUpdates(): void {
+  if (timer !== null) clearTimeout(timer);
+  timer = null;
+  if (unsent.length > 0) void send({kind: 'updates', updates: unsent});
+  unsent = [];
+}
+
 async function run(message: Extract<UpdateRequestMessage, {kind: 'run'}>): Promise<void> {
   try {
-    const onUpdate = (update: RunUpdate): void => void send({kind: 'update', update});
-    await send({kind: 'result', result: await runUpdateHere(message.spec, {...message.options, signal: stop.signal, onUpdate})});
+    const result = await runUpdateHere(message.spec, {...message.options, signal: stop.signal, onUpdate: tell});
+    sendUpdates();
+    await send({kind: 'result', result});
   } catch (error) {
+    sendUpdates();
     await send({kind: 'failed', error: toPlainError(error)});
   }
   if (process.connected) process.disconnect();

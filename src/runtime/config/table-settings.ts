@@ -1,7 +1,7 @@
 import type {ScdType, TableConfiguration} from '../../pipeline/spec.ts';
 import {list, record} from './collection-shapes.ts';
 import {number, scalar, text, word} from './scalar-shapes.ts';
-import {orReference, type Shape} from './shape.ts';
+import {orReference, warned, type Shape} from './shape.ts';
 import {optional, refused, struct, type Field, type Rule} from './struct-shape.ts';
 
 /** `query_based_connector_config` as written. */
@@ -58,7 +58,7 @@ export function settingFields(style: SettingStyle): SettingFields {
     include_columns: columns('Only these columns land; new columns of the source do not.'),
     exclude_columns: columns('All columns but these land, new ones too.'),
     row_filter: optional(text("A condition on source columns, for example `status = 'open' AND total >= 10`.")),
-    clustering_columns: columns('Columns by which Delta clusters the files.'),
+    clustering_columns: optional(clusteringShape(style.columns)),
     table_properties: optional(record(property, 'a mapping of property names to text', 'Delta table properties.')),
     query_based_connector_config: optional(queryBased(style)),
     deletion_vectors: optional(deletionVectors),
@@ -75,6 +75,11 @@ export function settingFields(style: SettingStyle): SettingFields {
     max_records_per_batch: count('Rows of a micro-batch.', 1),
     on_duplicate_key: optional(onDuplicateKey),
   };
+}
+
+/** `clustering_columns`, whose effect is on speed only. */
+export function clusteringShape(columns: SettingStyle['columns']): Shape<readonly string[]> {
+  return warned(columns('Columns by which to cluster the files; no effect yet.'), 'files are not clustered yet');
 }
 
 /** Settings of Lakeflow that Sluice knows and does not have. */
