@@ -4,6 +4,7 @@ import {optionValueShape, type OptionMap} from './option-shapes.ts';
 import {INVALID, isNothing, isReference, literal, orReference, wrong, type Shape} from './shape.ts';
 import {optional, struct} from './struct-shape.ts';
 import {
+  clusteringShape,
   columnList,
   eitherColumns,
   refusedSettings,
@@ -22,8 +23,8 @@ const DEFINITION = 'community_table_configuration';
 
 const fields = {
   ...settingFields({columns: (description) => columnTexts(description, false), numbersAsText: true}),
-  clustering_columns: optional(columnTexts('Columns by which Delta clusters the files.', true)),
-  cluster_by: optional(columnTexts('Columns by which Delta clusters the files.', true)),
+  clustering_columns: optional(clusteringShape((description) => columnTexts(description, true))),
+  cluster_by: optional(clusteringShape((description) => columnTexts(description, true))),
   ...refusedSettings,
 };
 

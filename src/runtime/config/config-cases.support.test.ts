@@ -344,6 +344,11 @@ const MEANING_ERRORS: readonly ConfigCase[] = [
     error: {code: 'INVALID_PREDICATE', message: `${IN_TABLE}.row_filter: `, at: '3:86'},
   },
   {
+    name: 'history',
+    text: table('scd_type: SCD_TYPE_2'),
+    error: {code: 'UNSUPPORTED', message: `${IN_TABLE}.scd_type: SCD_TYPE_2 is not available yet`, at: '3:84'},
+  },
+  {
     name: "a property that is not the user's",
     text: table('table_properties: {sluice.flowId: x}'),
     error: {

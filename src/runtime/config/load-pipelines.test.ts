@@ -256,6 +256,18 @@ describe('bundles', () => {
     ]);
   });
 
+  it('warns of settings that are kept and do nothing yet', async () => {
+    await write({
+      'f.yml':
+        'connection_name: c\nobjects: [{table: {source_table: t, table_configuration: {cluster_by: "a, b"}}}]\nconnections: {c: {connection_type: EXAMPLE}}\n',
+    });
+    const {warnings, pipelines} = await load({file: 'f.yml'});
+    expect(warnings).toEqual([
+      'f.yml: objects[0].table.table_configuration.cluster_by has no effect: files are not clustered yet',
+    ]);
+    expect(pipelines[0]?.objects[0]?.configuration.clusteringColumns).toEqual(['a', 'b']);
+  });
+
   it('detects references that go in a circle or cannot stand in a text', async () => {
     const bundle = (value: string): string =>
       `variables: {a: {default: "\${var.b}"}, b: {default: "\${var.a}"}, l: {default: [x]}}\nresources: {connections: {c: {connection_type: EXAMPLE}}, pipelines: {p: {name: "${value}", ingestion_definition: {connection_name: c, objects: [{table: {source_table: t}}]}}}}`;

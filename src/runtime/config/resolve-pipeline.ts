@@ -205,6 +205,12 @@ function checkConfiguration(source: PipelineSource, object: ObjectSpec): void {
         fix,
       });
   }
+  if (configuration.scdType === 'SCD_TYPE_2')
+    source.report(`${path}.scd_type`, {
+      code: 'UNSUPPORTED',
+      message: 'SCD_TYPE_2 is not available yet',
+      fix: 'Use SCD_TYPE_1 or APPEND_ONLY.',
+    });
   checkPredicate(source, configuration.rowFilter, `${path}.row_filter`);
   checkPredicate(source, configuration.deletionCondition, `${path}.query_based_connector_config.deletion_condition`);
 }
