@@ -47,6 +47,8 @@ resources:
         username: demo
         # Secrets come from the environment: password: \${env.DEMO_PASSWORD}
         password: demo
+        # Keeps the made-up data, so that the next run finds what changed and nothing else.
+        state_file: demo-shop.json
 
   pipelines:
     daily:
