@@ -76,7 +76,10 @@ async function read(
     expect(inputs.map((input) => input.path ?? input.localPath)).toContain(path);
     return rest;
   });
-  return {rows: all.map(({_rescued_data: _, ...row}) => row), rescued};
+  return {
+    rows: all.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => name !== '_rescued_data'))),
+    rescued,
+  };
 }
 
 const csv = (content: string | Uint8Array, options: Partial<FileSettings> = {}): Promise<FileInput> =>
