@@ -66,7 +66,7 @@ resources:
               table_configuration:
                 # SCD_TYPE_1 keeps the newest row of a key, APPEND_ONLY every row.
                 scd_type: SCD_TYPE_1
-                # exclude_columns: [comment]
+                # exclude_columns: [items]
                 # row_filter: status = 'open'
           - table:
               source_table: products
