@@ -280,6 +280,7 @@ describe('sluice verify', () => {
     missing: 0,
     extra: 0,
     changed: 0,
+    unproven: 0,
     samples: [],
     columnsCompared: 2,
     excluded: [],

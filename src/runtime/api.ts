@@ -98,6 +98,8 @@ export interface VerifyReport {
   readonly missing: number;
   readonly extra: number;
   readonly changed: number;
+  /** Differing keys that may have changed in the source since the flow read it: about them nothing is said. */
+  readonly unproven: number;
   /** At most 100 keys with the columns that differ; not for logs. */
   readonly samples: readonly {readonly key: string; readonly kind: 'missing' | 'extra' | 'changed'; readonly columns: readonly string[]}[];
   readonly columnsCompared: number;

@@ -34,14 +34,18 @@ export interface UpdateEventsScope {
 /** Opens the event log of a pipeline whose lease the caller holds. */
 export async function openUpdateEvents(scope: UpdateEventsScope): Promise<UpdateEvents> {
   const {spec, updateId, context} = scope;
-  const spoolFolder = join(context.store.root, '_sluice', 'pipelines', encodeURIComponent(spec.key), 'spool');
   const log = await createEventLog(context, {
     pipelineKey: spec.key,
     root: tableRoot(spec.catalog, spec.schema, spec.eventLogTable),
-    spoolFolder,
+    spoolFolder: spoolFolder(context.store.root, spec.key),
     instance: updateId,
   });
   return new RunEvents(scope, log);
+}
+
+/** Where the events of a pipeline wait for their commit. */
+export function spoolFolder(lake: string, pipelineKey: string): string {
+  return join(lake, '_sluice', 'pipelines', encodeURIComponent(pipelineKey), 'spool');
 }
 
 class RunEvents implements UpdateEvents {
