@@ -82,7 +82,9 @@ describe('a binary COPY', () => {
       );
     }
     const numeric = new CopyDecoder([numericColumn('a', 9, 2)], {checkUtf8: false});
-    expect(() => [...numeric.decode(rangeOf([message(HEADER), rowMessage([longField(1n << 48n)])]))]).toThrow(WidthError);
+    expect(() => [...numeric.decode(rangeOf([message(HEADER), rowMessage([longField(1n << 48n)])]))]).toThrow(
+      WidthError,
+    );
   });
 
   it('rescues texts that are no UTF-8 where the database does not vouch for them', () => {

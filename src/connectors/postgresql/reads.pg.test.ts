@@ -244,7 +244,7 @@ describe('increments', () => {
     let start: Offset | null = {column: 'at', value: '-1'};
     let calls = 0;
     for (; calls < 100; calls++) {
-      const cut = await run(start, options, {isFirstCall: calls === 0}, 1);
+      const cut = await run(start, options, {isFirstCall: calls === 0}, {cutAfter: 1});
       for (const id of ids(cut)) {
         expect(seen.has(id)).toBe(false);
         seen.add(id);
@@ -282,7 +282,7 @@ describe('increments', () => {
     expect([ids(second), second.end]).toEqual([[1], first.end]);
     expect(second.ctx.said[0]).toMatch(/^1 rows have no value in cursor column "at"/);
     expect(ids(await run(second.end, options, {isFirstCall: false}))).toEqual([]);
-    const bare = await run(first.end, options, {}, undefined, 'public.bare');
+    const bare = await run(first.end, options, {}, {table: 'public.bare'});
     expect(ids(bare)).toEqual([]);
     expect(bare.ctx.said[0]).toMatch(/only a full refresh/);
     const none = await run({column: 'at', value: null}, options);
@@ -423,8 +423,7 @@ async function run(
   start: Offset | null,
   options: TableOptions,
   over: Partial<ReadContext> = {},
-  cutAfter?: number,
-  table = 'public.t',
+  {cutAfter, table = 'public.t'}: {readonly cutAfter?: number; readonly table?: string} = {},
 ): Promise<Run> {
   const ctx = testContext(over);
   const pages = connector.readTable(table, start, options, ctx);

@@ -1,6 +1,6 @@
 import type {Duplex} from 'node:stream';
 
-import {connectionLost} from './network.ts';
+import {networkError} from './pg-error.ts';
 
 /** Unread bytes never fill the end of a buffer: a decoder may read a few bytes past a value. */
 const SLACK_BYTES = 64;
@@ -31,9 +31,9 @@ export class ByteStream implements AsyncDisposable {
 
   constructor(socket: Duplex) {
     this.#socket = socket;
-    socket.on('error', (error) => this.fail(connectionLost(error)));
-    socket.on('end', () => this.fail(connectionLost(null)));
-    socket.on('close', () => this.fail(connectionLost(null)));
+    socket.on('error', (error) => this.fail(networkError(error, '08006')));
+    socket.on('end', () => this.fail(networkError(null, '08006')));
+    socket.on('close', () => this.fail(networkError(null, '08006')));
   }
 
   /** False once the connection is gone or was given up. */
@@ -109,7 +109,7 @@ export class ByteStream implements AsyncDisposable {
   /** Sends what was written, then closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#failure !== null) return;
-    this.#failure = connectionLost(null);
+    this.#failure = networkError(null, '08006');
     await new Promise<void>((resolve) => {
       this.#socket.once('close', () => resolve());
       this.#socket.end(() => this.#socket.destroy());

@@ -6,7 +6,7 @@ import {connect as connectTls} from 'node:tls';
 
 import {ByteStream} from './byte-stream.ts';
 import {sslRequest} from './messages.ts';
-import {PgError} from './pg-error.ts';
+import {networkError, PgError} from './pg-error.ts';
 
 /** libpq's modes that say what TLS must prove; `allow` is left out because it prefers plain text. */
 export type SslMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
@@ -49,15 +49,10 @@ export async function openStream(address: PgAddress, signal: AbortSignal): Promi
     throw new PgError('tls', '08001', 'the server does not offer TLS');
   } catch (error) {
     raw.destroy();
-    throw error instanceof PgError ? error : lost(error as Error, '08001');
+    throw error instanceof PgError ? error : networkError(error as Error, '08001');
   } finally {
     signal.removeEventListener('abort', stop);
   }
-}
-
-/** The error for a connection that ended under us. */
-export function connectionLost(cause: Error | null): PgError {
-  return cause instanceof PgError ? cause : lost(cause, '08006');
 }
 
 /** Bytes that arrive before there is a stream, and the stream from then on. */
@@ -85,7 +80,7 @@ function openRaw(address: PgAddress, inbox: Inbox, signal: AbortSignal): Promise
     signal.addEventListener('abort', stop, {once: true});
     socket.once('error', (error) => {
       done();
-      reject(lost(error, '08001'));
+      reject(networkError(error, '08001'));
     });
     socket.once('connect', () => {
       done();
@@ -125,8 +120,8 @@ function attach(socket: Duplex, inbox: Inbox): ByteStream {
 
 function askForTls(raw: Duplex, inbox: Inbox): Promise<string> {
   return new Promise((resolve, reject) => {
-    raw.once('error', (error) => reject(lost(error, '08001')));
-    raw.once('close', () => reject(lost(null, '08001')));
+    raw.once('error', (error) => reject(networkError(error, '08001')));
+    raw.once('close', () => reject(networkError(null, '08001')));
     inbox.early = (bytes) => {
       inbox.early = null;
       // More than the one byte would be text that somebody put in before the encryption starts.
@@ -153,7 +148,7 @@ function secure(raw: Duplex, {host, tls}: PgAddress, signal: AbortSignal): Promi
   };
   return new Promise((resolve, reject) => {
     const refuse = (error: Error): void => {
-      const reason = signal.aborted ? lost(error, '08001') : tlsError(error);
+      const reason = signal.aborted ? networkError(error, '08001') : tlsError(error);
       reject(reason);
     };
     raw.on('error', refuse);
@@ -175,15 +170,4 @@ function secure(raw: Duplex, {host, tls}: PgAddress, signal: AbortSignal): Promi
 function tlsError(error: Error & {code?: string}): PgError {
   const what = error.code === undefined ? 'the server ended the TLS handshake' : `TLS failed: ${error.code}`;
   return new PgError('tls', '08001', what, {cause: error});
-}
-
-function lost(cause: (Error & {code?: string}) | null, sqlstate: string): PgError {
-  if (cause instanceof PgError) return cause;
-  const what = sqlstate === '08001' ? 'cannot connect to the server' : 'the connection to the server ended';
-  return new PgError(
-    'network',
-    sqlstate,
-    cause?.code === undefined ? what : `${what}: ${cause.code}`,
-    cause ?? undefined,
-  );
 }

@@ -18,6 +18,14 @@ export class PgError extends Error {
   }
 }
 
+/** The error for a connection that failed (`08001`: while it was made) or ended under us (`08006`). */
+export function networkError(cause: (Error & {readonly code?: string}) | null, sqlstate: '08001' | '08006'): PgError {
+  if (cause instanceof PgError) return cause;
+  const what = sqlstate === '08001' ? 'cannot connect to the server' : 'the connection to the server ended';
+  const message = cause?.code === undefined ? what : `${what}: ${cause.code}`;
+  return new PgError('network', sqlstate, message, cause === null ? {} : {cause});
+}
+
 /**
  * Reads the fields of an ErrorResponse. Detail, context and query are left out, and so is the message of those classes
  * whose messages quote values.

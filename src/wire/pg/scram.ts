@@ -62,7 +62,7 @@ function attributes(message: string): Record<string, string | undefined> {
 /** SASLprep: other spaces become spaces, invisible characters vanish, compatibility forms are folded. @see https://www.rfc-editor.org/rfc/rfc4013 */
 function prepared(password: string): string {
   const mapped = password
-    .replaceAll(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, ' ')
-    .replaceAll(/[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/g, '');
+    .replaceAll(/[\u{a0}\u{1680}\u{2000}-\u{200b}\u{202f}\u{205f}\u{3000}]/gu, ' ')
+    .replaceAll(/\u{ad}|\u{34f}|\u{1806}|[\u{180b}-\u{180d}]|\u{200c}|\u{200d}|\u{2060}|[\u{fe00}-\u{fe0f}]|\u{feff}/gu, '');
   return mapped.normalize('NFKC');
 }
