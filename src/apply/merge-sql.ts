@@ -181,14 +181,14 @@ export class MergeSql {
     return `SELECT ${this.#columns('t')} FROM (${live}) AS t ${this.#dialect.antiJoin} ${this.#quote(touched)} AS d ON t.${FILE} = d.${FILE} AND t.${POSITION} = d.${POSITION}`;
   }
 
-  /** Places in order: `file`, `pos`. */
-  places(touched: string): string {
-    return `SELECT ${FILE} AS file, ${POSITION} AS pos FROM ${this.#quote(touched)} ORDER BY ${FILE}, ${POSITION}`;
+  /** Files that have places, and how many: `file`, `n`, by file. */
+  touchedFiles(touched: string): string {
+    return `SELECT ${FILE} AS file, count(*) AS n FROM ${this.#quote(touched)} GROUP BY ${FILE} ORDER BY ${FILE}`;
   }
 
-  /** Files that have places. */
-  touchedFiles(touched: string): string {
-    return `SELECT DISTINCT ${FILE} AS file FROM ${this.#quote(touched)}`;
+  /** Positions by file and position: `pos`. Where a file ends {@link touchedFiles} tells, so that no row repeats its name. */
+  positions(touched: string): string {
+    return `SELECT CAST(${POSITION} AS INTEGER) AS pos FROM ${this.#quote(touched)} ORDER BY ${FILE}, ${POSITION}`;
   }
 
   /**

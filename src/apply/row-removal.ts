@@ -70,42 +70,32 @@ function liveFile(context: BatchContext, path: string): AddFile {
   return file;
 }
 
-/** Places by file, ascending. Four bytes per row: the only per-row memory outside of the engine. */
+/** Positions by file, ascending, each once. Four bytes per row: the only memory per row outside of the engine. */
 async function readPlaces(context: BatchContext, touched: string): Promise<Deletions> {
-  const places = new Map<string, Uint32Array>();
-  let file: string | null = null;
-  let growing = new GrowingPositions();
-  for await (const rows of context.delta.engine.stream(context.sql.places(touched), context.signal)) {
+  const files = (await context.work.query(context.sql.touchedFiles(touched))).map((row) => ({
+    path: String(row['file']),
+    count: Number(row['n']),
+  }));
+  const all = new Uint32Array(files.reduce((sum, file) => sum + file.count, 0));
+  let at = 0;
+  for await (const rows of context.delta.engine.stream(context.sql.positions(touched), context.signal)) {
     for (const row of rows) {
-      if (row['file'] !== file) {
-        if (file !== null) places.set(file, growing.taken());
-        file = String(row['file']);
-        growing = new GrowingPositions();
-      }
-      growing.add(Number(row['pos']));
+      all[at] = row['pos'] as number;
+      at += 1;
     }
   }
-  if (file !== null) places.set(file, growing.taken());
-  return places;
+  let start = 0;
+  return new Map(
+    files.map(({path, count}) => {
+      start += count;
+      return [path, withoutRepeats(all.subarray(start - count, start))];
+    }),
+  );
 }
 
-class GrowingPositions {
-  #values = new Uint32Array(1024);
-  #count = 0;
-
-  add(position: number): void {
-    // A row that two stored keys matched comes twice, side by side.
-    if (this.#count > 0 && this.#values[this.#count - 1] === position) return;
-    if (this.#count === this.#values.length) {
-      const larger = new Uint32Array(this.#count * 2);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.#count] = position;
-    this.#count += 1;
-  }
-
-  taken(): Uint32Array {
-    return this.#values.subarray(0, this.#count);
-  }
+/** A source that breaks its word on unique keys makes a row match several times: its position comes side by side. */
+function withoutRepeats(ascending: Uint32Array): Uint32Array {
+  return ascending.every((position, at) => at === 0 || position !== ascending[at - 1])
+    ? ascending
+    : ascending.filter((position, at) => at === 0 || position !== ascending[at - 1]);
 }
