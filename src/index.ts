@@ -6,6 +6,7 @@ export {ingest, type IngestOptions} from './runtime/ingest.ts';
 export {loadPipelines, type LoadRequest, type LoadedPipelines} from './runtime/config/load-pipelines.ts';
 export {IngestError, isIngestError, isRetryable, type ErrorClass, type IngestErrorInit} from './core/errors.ts';
 export type {ErrorCode} from './core/error-codes.ts';
+export type {Environment} from './runtime/config/environment.ts';
 export type {LakeOptions, RunOptions, RunResult} from './runtime/api.ts';
 export type {FlowProgress, FlowState, RunUpdate, UpdateState} from './pipeline/events.ts';
 export type {ConnectionSpec, ObjectSpec, PipelineSpec, ScdType, TableConfiguration} from './pipeline/spec.ts';

@@ -7,6 +7,7 @@ export class ExactNumber {
     this.text = text;
   }
 
+  /** The number's text. */
   toString(): string {
     return this.text;
   }

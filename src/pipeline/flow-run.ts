@@ -65,7 +65,7 @@ export class FlowRun {
     this.#request = options.request;
     this.#counter = options.counter;
     const {engine, store} = services.context;
-    this.#ledger = openLedger({engine, store, root: flow.root, files: () => this.#destination?.batch?.side.ledger ?? []});
+    this.#ledger = openLedger({engine, localPath: name => store.localPath(name), root: flow.root, files: () => this.#destination?.batch?.side.ledger ?? []});
   }
 
   /** Runs the trigger to its end. @throws what made it stop; everything committed before stays. */

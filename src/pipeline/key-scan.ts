@@ -7,6 +7,7 @@ import type {ReadContext} from '../sdk/contract.ts';
 import {openHints} from '../state/hints.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
+import {encodeName} from './table-root.ts';
 
 /** Keys of the destination that the source no longer has. Disposing drops the scanned keys. */
 export interface KeyScan extends AsyncDisposable {
@@ -80,5 +81,5 @@ function keySchema(flow: ResolvedFlow): StructType {
 }
 
 function hintsOf(services: FlowServices): ReturnType<typeof openHints> {
-  return openHints(services.context.store, `_sluice/pipelines/${encodeURIComponent(services.pipelineKey)}/hints`);
+  return openHints(services.context.store, `_sluice/pipelines/${encodeName(services.pipelineKey)}/hints`);
 }

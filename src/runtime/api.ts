@@ -22,6 +22,7 @@ export interface RunOptions extends LakeOptions {
   readonly tables: readonly string[];
   /** All selected tables, or the named ones, are read anew. */
   readonly fullRefresh: boolean | readonly string[];
+  /** What the run says while it goes on; called in order. */
   readonly onUpdate: (update: RunUpdate) => void;
   /** Flows at a time; default 4. */
   readonly maxParallelFlows?: number;

@@ -6,6 +6,7 @@ import {quoteIdentifier} from '../engine/sql-types.ts';
 import {FLOW_ID_PROPERTY, PIPELINE_PROPERTY} from '../pipeline/destination.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {quarantineRoot} from '../pipeline/quarantine.ts';
+import {decodeName} from '../pipeline/table-root.ts';
 import {openHints} from '../state/hints.ts';
 import type {LakeOptions, RuntimeApi, TableResult, TableStatus} from './api.ts';
 import {pipelinePrefix} from './update.ts';
@@ -28,12 +29,22 @@ export async function listLakeTables(context: DeltaContext): Promise<readonly La
       for (const table of await context.store.prefixes(`${catalog}/${schema}/`)) {
         const root = `${catalog}/${schema}/${table}`;
         if ((await context.store.prefixes(`${root}/`)).includes('_delta_log')) {
-          found.push({catalog: decodeURIComponent(catalog), schema: decodeURIComponent(schema), table: decodeURIComponent(table), root});
+          found.push({catalog: shownName(catalog), schema: shownName(schema), table: shownName(table), root});
         }
       }
     }
   }
   return found;
+}
+
+/** Folders that others made need not follow our escapes. */
+function shownName(part: string): string {
+  try {
+    return decodeName(part);
+  } catch {
+    // No escape of ours: the folder's own name.
+    return part;
+  }
 }
 
 /**
@@ -90,8 +101,12 @@ async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: 
 /** Takes reserved catalogs off the names of the lake's tables; strings and comments stay as they are. */
 function withoutReservedCatalogs(sql: string, tables: readonly LakeTable[]): string {
   const schemas = new Set(tables.filter(entry => RESERVED_CATALOGS.has(entry.catalog.toLowerCase())).map(entry => entry.schema.toLowerCase()));
-  const token = /'(?:[^']|'')*'|--[^\n]*|\/\*[\s\S]*?\*\/|("?)(main|temp|system|memory)\1\s*\.\s*("?)(\w+)\3(?=\s*\.)/gi;
-  return sql.replace(token, (whole: string, _quote: string, catalog: string | undefined, quote: string, schema: string) => (catalog !== undefined && schemas.has(schema.toLowerCase()) ? `${quote}${schema}${quote}` : whole));
+  const token = /'(?:[^']|'')*'|--[^\n]*|\/\*[\s\S]*?\*\/|(?<catalog>"(?:main|temp|system|memory)"|\b(?:main|temp|system|memory))\s*\.\s*(?<schema>"\w+"|\w+)(?=\s*\.)/gi;
+  return sql.replace(token, (whole: string, ...rest: unknown[]) => {
+    const {catalog, schema} = rest.at(-1) as Record<string, string | undefined>;
+    const isOurs = catalog !== undefined && schema !== undefined && schemas.has(schema.replaceAll('"', '').toLowerCase());
+    return isOurs ? schema : whole;
+  });
 }
 
 /** What every table of the pipelines looks like now. */

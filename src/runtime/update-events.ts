@@ -8,7 +8,7 @@ import {createUpdateEvent, flowDefinitionEvent, flowProgressEvent, noteEvent, up
 import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
 import type {FlowNote} from '../pipeline/services.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
-import {tableRoot} from '../pipeline/table-root.ts';
+import {encodeName, tableRoot} from '../pipeline/table-root.ts';
 import type {RunOptions} from './api.ts';
 
 /** Tells one update's story twice: to who watches, at once, and to the event log. Disposing stops the timer. */
@@ -45,7 +45,7 @@ export async function openUpdateEvents(scope: UpdateEventsScope): Promise<Update
 
 /** Where the events of a pipeline wait for their commit. */
 export function spoolFolder(lake: string, pipelineKey: string): string {
-  return join(lake, '_sluice', 'pipelines', encodeURIComponent(pipelineKey), 'spool');
+  return join(lake, '_sluice', 'pipelines', encodeName(pipelineKey), 'spool');
 }
 
 class RunEvents implements UpdateEvents {

@@ -7,6 +7,7 @@ import type {FlowProgress} from '../pipeline/events.ts';
 import {runUpdate, selectForUpdate} from '../pipeline/run-update.ts';
 import type {FlowServices} from '../pipeline/services.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
+import {encodeName} from '../pipeline/table-root.ts';
 import type {ConnectorLog} from '../sdk/contract.ts';
 import {acquireLease} from '../state/lease.ts';
 import type {RunOptions, RunResult} from './api.ts';
@@ -22,7 +23,7 @@ const DEFAULT_PARALLEL_FLOWS = 4;
 
 /** Name prefix of what a lake remembers of a pipeline. */
 export function pipelinePrefix(key: string): string {
-  return `_sluice/pipelines/${encodeURIComponent(key)}`;
+  return `_sluice/pipelines/${encodeName(key)}`;
 }
 
 /**

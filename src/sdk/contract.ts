@@ -37,8 +37,11 @@ export interface ReadLimits {
 
 /** Structured log of a connector: messages without secrets or row values. */
 export interface ConnectorLog {
+  /** What only a developer of the connector wants to know. */
   debug(message: string, context?: Readonly<Record<string, PlainJson>>): void;
+  /** What happened, once in a while. */
   info(message: string, context?: Readonly<Record<string, PlainJson>>): void;
+  /** What a user should look at. */
   warn(message: string, context?: Readonly<Record<string, PlainJson>>): void;
 }
 
@@ -189,6 +192,7 @@ export interface SupportsPartitionedStream {
   isPartitioned(table: string, start: Offset | null, options: TableOptions): boolean;
   /** Where a read that starts now would end; equal to `start` when nothing is new. Cheap: metadata only. */
   latestOffset(table: string, start: Offset | null, options: TableOptions, ctx: ReadContext): Promise<Offset | null>;
+  /** The parts of (start, end]. */
   getPartitions(
     table: string,
     range: {readonly start: Offset | null; readonly end: Offset | null},
@@ -220,6 +224,7 @@ export interface SupportsAcknowledge {
 
 /** Sources that can tell the size of a table. */
 export interface SupportsEstimate {
+  /** About how many rows and bytes the table has; cheap. */
   estimate(
     table: string,
     options: TableOptions,
@@ -281,6 +286,7 @@ export interface VerifyPoint extends AsyncDisposable {
   readonly token: string;
   /** Columns that cannot be compared, with the reason. */
   readonly excluded: readonly {readonly name: string; readonly reason: string}[];
+  /** Count and sum of row hashes of every bucket that has rows. */
   sums(ctx: CallContext): Promise<readonly RangeSum[]>;
   /** Keys and row hashes of the given buckets. */
   keys(buckets: readonly number[], ctx: CallContext): AsyncIterable<readonly KeyHash[]>;
