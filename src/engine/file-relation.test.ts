@@ -275,6 +275,22 @@ describe('JSON', () => {
     ]);
   });
 
+  it('changes nothing else in records whose numbers need care', async () => {
+    const schema = struct({d: decimal(38, 2), s: string(), t: string(), n: struct({s: string(), t: string()})});
+    const text =
+      '{"d":12345678901234567.89,"s":{"o":1.5,"p":"\\u0001x"},"t":"a \\" 1.5, b","n":{"s":{"o":1.5},"t":"2.50"}}';
+    const {rows, rescued} = await read([await json(text)], schema);
+    expect(rescued).toEqual([null]);
+    expect(rows).toEqual([
+      {
+        d: '12345678901234567.89',
+        s: '{"o":1.5,"p":"\\u0001x"}',
+        t: 'a " 1.5, b',
+        n: {s: '{"o":1.5}', t: '2.50'},
+      },
+    ]);
+  });
+
   it('rescues misfits and unknown fields with their exact JSON', async () => {
     const schema = struct({a: long(), n: struct({x: long()}), l: array(long()), m: map(string(), long())});
     const {rows, rescued} = await read(

@@ -9,7 +9,7 @@ import {CORRUPT_MEMBER, type FileInput, type SourceColumn, type SourceRelation} 
 import {irregularLinesTable} from './irregular-files.ts';
 import {MARK, markJson, unmarkJson} from './marked-json.ts';
 import {quoteList, quoteLiteral} from './sql-types.ts';
-import {jsonStructure, jsonValue, structureOf} from './text-values.ts';
+import {jsonValue, structureOf} from './text-values.ts';
 
 /** How the records of a JSON file follow each other; `objects`: one after the other, over any number of lines. */
 export type JsonShape = 'lines' | 'array' | 'objects';
@@ -205,9 +205,11 @@ function recordColumn(field: StructField): SourceColumn {
   const name = quoteLiteral(field.name);
   const plain = `struct_extract(f, ${name})`;
   const marked = `struct_extract(m, ${name})`;
-  const keepsMarks = jsonStructure(field.type) === 'JSON';
-  const exact = keepsMarks ? marked : `ltrim(${marked}, ${MARK})`;
-  const text = needsExact(field) === null ? plain : `CASE WHEN exact THEN ${exact} ELSE ${plain} END`;
+  const exactNeeded = needsExact(field);
+  // A text is taken from the marked record only if it is a number there; all other types understand marks.
+  const exact =
+    field.type === 'string' ? `CASE WHEN ${exactNeeded} THEN ltrim(${marked}, ${MARK}) ELSE ${plain} END` : marked;
+  const text = exactNeeded === null ? plain : `CASE WHEN exact THEN ${exact} ELSE ${plain} END`;
   return {
     name: field.name,
     typed: (wanted) => jsonValue(wanted, text),

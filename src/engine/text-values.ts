@@ -24,8 +24,7 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
   if (isNested(field.type)) return nestedValue(field.type, json, depth);
   if (field.type === 'variant') return {value: unmarkJson(json), misfit: null};
   const quoted = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
-  const mayBeMarked = depth > 0 || typeof field.type === 'object';
-  const text = !mayBeMarked ? quoted : `ltrim(${quoted}, ${MARK})`;
+  const text = depth > 0 || typeof field.type === 'object' ? unmarkText(quoted, field.type === 'string') : quoted;
   if (field.type !== 'timestamp' && field.type !== 'timestamp_ntz') return textValue(field, text);
   return checked(
     `coalesce(${timestampSql(field.type, text)}, ${epochSql(field.type, field.metadata[EPOCH_UNIT], text)})`,
@@ -128,7 +127,7 @@ function isDay(text: string): string {
 function timestampSql(type: 'timestamp' | 'timestamp_ntz', text: string): string {
   const zone =
     type === 'timestamp' ? '(?: ?(?:Z|z|UTC|[+-]\\d{2}(?::?\\d{2})?))?' : '(?: ?(?:Z|z|UTC|[+-]00(?::?00)?))?';
-  const pattern = `\\s*\\d{4}-\\d{2}-\\d{2}(?:[Tt ]\\d{2}:\\d{2}(?::\\d{2}(?:\\.\\d{1,9})?)?${zone})?\\s*`;
+  const pattern = `\\s*\\d{4}-\\d{2}-\\d{2}(?:[Tt ](?:[01]\\d|2[0-3]):\\d{2}(?::\\d{2}(?:\\.\\d{1,9})?)?${zone})?\\s*`;
   const cast = `TRY_CAST(${text} AS ${sqlType(type)})`;
   // The engine knows fewer forms: the others are brought into its own, which costs more.
   const rewritten = `TRY_CAST(${rewrittenTime(text)} AS ${sqlType(type)})`;
@@ -224,6 +223,12 @@ function structValue(type: StructType, json: string, depth: number): TypedSql {
     value: `CASE WHEN ${isObject} THEN ${bound(value)} END`,
     misfit: misfitUnless(json, isObject, `(NOT list_has_all(${known}, json_keys(${json}))${inFields})`),
   };
+}
+
+/** A text that may be a marked number, or in a column of texts, JSON with marked numbers in it. */
+function unmarkText(text: string, mayBeJson: boolean): string {
+  if (!mayBeJson) return `ltrim(${text}, ${MARK})`;
+  return `CASE WHEN starts_with(${text}, ${MARK}) THEN ltrim(${text}, ${MARK}) WHEN contains(${text}, '\\u0001') THEN ${unmarkJson(text)} ELSE ${text} END`;
 }
 
 /** Gives an expression a name within another, so that it is computed once. */
