@@ -7,28 +7,25 @@ import {logPrefix} from './log-names.ts';
 import type {CheckpointRef} from './log-segment.ts';
 import {parseActions, parseAdd} from './parse-action.ts';
 
-/** Kinds of actions that make up a snapshot. */
-export const SNAPSHOT_KINDS = ['protocol', 'metaData', 'txn', 'domainMetadata', 'add'] as const;
-/** What tells files that left the table a while ago. */
-export const TOMBSTONE_KINDS = ['remove'] as const;
+/** Kinds of actions that make up a snapshot, and where version 2 has put some of them. */
+const SNAPSHOT_KINDS: readonly string[] = ['protocol', 'metaData', 'txn', 'domainMetadata', 'add', 'sidecar'];
 
 /**
- * Reads the actions of the given kinds out of a checkpoint: classic, of several parts, or version 2 with sidecars.
+ * Reads the actions that make up a snapshot out of a checkpoint: classic, of several parts, or version 2 with sidecars.
  * @throws CORRUPT_LOG naming the checkpoint when it cannot be read.
  */
 export async function readCheckpoint(
   context: DeltaContext,
   table: {readonly root: string; readonly checkpoint: CheckpointRef},
-  kinds: readonly string[],
 ): Promise<readonly Action[]> {
   const {root, checkpoint} = table;
   try {
     const found: ReadRows = {actions: [], sidecars: []};
-    if (checkpoint.format === 'json') await readJsonRows(context, checkpoint, {kinds, found});
-    else await readParquetRows(context, checkpoint.names, {kinds: [...kinds, 'sidecar'], found});
+    if (checkpoint.format === 'json') await readJsonRows(context, checkpoint, found);
+    else await readParquetRows(context, checkpoint.names, found);
     const sidecars = found.sidecars.map((path) => (path.includes('/') ? path : `${logPrefix(root)}_sidecars/${path}`));
-    if (sidecars.length > 0) await readParquetRows(context, sidecars, {kinds, found});
-    checkWhole(found.actions, kinds);
+    if (sidecars.length > 0) await readParquetRows(context, sidecars, found);
+    checkWhole(found.actions);
     return found.actions;
   } catch (error) {
     if (isIngestError(error) && error.code !== 'ENGINE_FAILED') throw error;
@@ -50,21 +47,16 @@ interface ReadRows {
   readonly sidecars: string[];
 }
 
-interface Reading {
-  readonly kinds: readonly string[];
-  readonly found: ReadRows;
-}
-
-async function readParquetRows(context: DeltaContext, names: readonly string[], reading: Reading): Promise<void> {
+async function readParquetRows(context: DeltaContext, names: readonly string[], found: ReadRows): Promise<void> {
   const paths = await Promise.all(names.map((name) => context.store.localPath(name)));
   const source = `read_parquet(${quoteList(paths)}, union_by_name = true, hive_partitioning = false)`;
-  if (reading.kinds.includes('add') && (await readByColumns(context, source, reading.found))) return;
+  if (await readByColumns(context, source, found)) return;
   // A writer leaves out the columns of actions that it does not have.
-  const wanted = `SELECT COLUMNS(kind -> list_contains(${quoteList(reading.kinds)}, kind)) FROM ${source}`;
+  const wanted = `SELECT COLUMNS(kind -> list_contains(${quoteList(SNAPSHOT_KINDS)}, kind)) FROM ${source}`;
   for await (const rows of context.engine.stream(
     `SELECT to_json(action)::VARCHAR AS line FROM (${wanted}) AS action`,
   )) {
-    for (const row of rows) collect(JSON.parse(String(row['line'])), reading.found);
+    for (const row of rows) collect(JSON.parse(String(row['line'])), found);
   }
 }
 
@@ -137,19 +129,19 @@ function addOf(row: EngineRow): AddFile {
 
 const NO_PARTITION: AddFile['partitionValues'] = {};
 
-async function readJsonRows(context: DeltaContext, checkpoint: CheckpointRef, reading: Reading): Promise<void> {
+async function readJsonRows(context: DeltaContext, checkpoint: CheckpointRef, found: ReadRows): Promise<void> {
   const bytes = await context.store.get(checkpoint.names[0] ?? '');
   for (const line of new TextDecoder().decode(bytes ?? new Uint8Array(0)).split('\n')) {
     if (line.trim() === '') continue;
     const action = JSON.parse(line) as Readonly<Record<string, unknown>>;
-    const wanted = Object.entries(action).filter(([kind]) => kind === 'sidecar' || reading.kinds.includes(kind));
-    collect(Object.fromEntries(wanted), reading.found);
+    const wanted = Object.entries(action).filter(([kind]) => SNAPSHOT_KINDS.includes(kind));
+    collect(Object.fromEntries(wanted), found);
   }
 }
 
-function checkWhole(actions: readonly Action[], kinds: readonly string[]): void {
+function checkWhole(actions: readonly Action[]): void {
   const isWhole = actions.some((action) => 'protocol' in action) && actions.some((action) => 'metaData' in action);
-  if (kinds.includes('protocol') && !isWhole) throw new TypeError('it has no protocol or no metadata');
+  if (!isWhole) throw new TypeError('it has no protocol or no metadata');
 }
 
 function collect(line: unknown, found: ReadRows): void {

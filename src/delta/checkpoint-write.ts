@@ -2,9 +2,8 @@ import {randomUUID} from 'node:crypto';
 import {readFile, rm, writeFile} from 'node:fs/promises';
 
 import {failpoint} from '../core/failpoint.ts';
-import {quoteLiteral} from '../engine/sql-types.ts';
+import {quoteList, quoteLiteral} from '../engine/sql-types.ts';
 import type {Action, RemoveFile} from './actions.ts';
-import {TOMBSTONE_KINDS, readCheckpoint} from './checkpoint-read.ts';
 import {readCommit} from './commit-file.ts';
 import type {DeltaContext, TableSnapshot} from './delta-table.ts';
 import {hasFeature} from './features.ts';
@@ -16,13 +15,29 @@ import {vectorId} from './replay.ts';
 const DEFAULT_INTERVAL = 10;
 const DEFAULT_RETENTION_MS = 7 * 24 * 3_600_000;
 const LINES_PER_WRITE = 2000;
+/** A checkpoint may take so long every time. */
+const CHEAP_MS = 500;
+/** One that takes longer must be worth it: this much of it per commit since the one before. */
+const WORTH_MS_PER_COMMIT = 25;
 
-/** True when the table's properties ask for a checkpoint at this version. */
-export function isCheckpointDue({version, metadata, protocol}: TableSnapshot): boolean {
+/** The checkpoint before, and how long it took to write when this process did so. */
+export interface CheckpointState {
+  readonly newest: CheckpointRef | null;
+  readonly writtenInMs: number;
+}
+
+/**
+ * True when a checkpoint should be written at this version: as often as the table's properties ask, or else every 10
+ * commits, and more rarely where the table is so large that its commits would wait for little else.
+ */
+export function isCheckpointDue({version, metadata, protocol}: TableSnapshot, state: CheckpointState): boolean {
   // Such tables want checkpoints in a form that we read but do not write.
-  if (hasFeature(protocol, 'v2Checkpoint')) return false;
-  const interval = Number(metadata.configuration['delta.checkpointInterval'] ?? DEFAULT_INTERVAL);
-  return version > 0 && version % (Number.isInteger(interval) && interval > 0 ? interval : DEFAULT_INTERVAL) === 0;
+  if (version === 0 || hasFeature(protocol, 'v2Checkpoint')) return false;
+  const wanted = Number(metadata.configuration['delta.checkpointInterval'] ?? Number.NaN);
+  if (Number.isInteger(wanted) && wanted > 0) return version % wanted === 0;
+  const commitCount = version - (state.newest?.version ?? 0);
+  const isWorthIt = state.writtenInMs <= Math.max(CHEAP_MS, commitCount * WORTH_MS_PER_COMMIT);
+  return version % DEFAULT_INTERVAL === 0 && isWorthIt;
 }
 
 /**
@@ -31,14 +46,13 @@ export function isCheckpointDue({version, metadata, protocol}: TableSnapshot): b
  */
 export async function writeCheckpoint(context: DeltaContext, root: string, log: LoadedLog): Promise<CheckpointRef> {
   const {snapshot} = log;
-  const actions = [...snapshotActions(snapshot), ...(await tombstones(context, root, log)).map((remove) => ({remove}))];
-  const bytes = await parquetOf(context, root, actions);
+  const {bytes, rowCount} = await checkpointBytes(context, root, log);
   const name = checkpointName(root, snapshot.version);
   await context.store.put(name, bytes);
   failpoint('delta.checkpoint-written');
   const hint = {
     version: snapshot.version,
-    size: actions.length,
+    size: rowCount,
     sizeInBytes: bytes.length,
     numOfAddFiles: snapshot.files.size,
   };
@@ -57,25 +71,36 @@ function snapshotActions(snapshot: TableSnapshot): readonly Action[] {
   ];
 }
 
-/** Files that left the table so recently that readers of older versions may still need them; VACUUM goes by these. */
-async function tombstones(context: DeltaContext, root: string, log: LoadedLog): Promise<readonly RemoveFile[]> {
+/** What became of files since the checkpoint before: kept as long as readers of older versions may need the files. */
+interface Tombstones {
+  readonly removes: readonly RemoveFile[];
+  /** Logical files that were added since, and thus are no tombstones any more. */
+  readonly added: ReadonlySet<string>;
+  readonly oldestMs: number;
+}
+
+async function tombstonesSince(context: DeltaContext, root: string, log: LoadedLog): Promise<Tombstones> {
   const {snapshot, checkpoint} = log;
-  const found = new Map<string, RemoveFile>();
-  const key = (file: Pick<RemoveFile, 'path' | 'deletionVector'>): string =>
-    `${file.path}\n${vectorId(file.deletionVector)}`;
-  const apply = (action: Action): void => {
-    if ('remove' in action) found.set(key(action.remove), action.remove);
-    else if ('add' in action) found.delete(key(action.add));
-  };
-  if (checkpoint !== null) (await readCheckpoint(context, {root, checkpoint}, TOMBSTONE_KINDS)).forEach(apply);
+  const oldestMs = context.clock.nowMs() - retentionMs(snapshot);
+  const removes = new Map<string, RemoveFile>();
+  const added = new Set<string>();
   for (let version = (checkpoint?.version ?? -1) + 1; version <= snapshot.version; version++) {
     const commit = await readCommit({store: context.store, clock: context.clock, root}, version);
-    for (const action of commit?.actions ?? []) apply(action);
+    if (commit === null)
+      throw new RangeError(`Version ${version} of ${root} was cleaned up since the checkpoint before.`);
+    for (const action of commit.actions) {
+      if ('remove' in action) removes.set(logicalFile(action.remove), {...action.remove, dataChange: false});
+      if (!('add' in action)) continue;
+      removes.delete(logicalFile(action.add));
+      added.add(logicalFile(action.add));
+    }
   }
-  const oldestMs = context.clock.nowMs() - retentionMs(snapshot);
-  return [...found.values()]
-    .filter((remove) => (remove.deletionTimestamp ?? 0) >= oldestMs)
-    .map((remove) => ({...remove, dataChange: false}));
+  const kept = [...removes.values()].filter((remove) => (remove.deletionTimestamp ?? 0) >= oldestMs);
+  return {removes: kept, added, oldestMs};
+}
+
+function logicalFile(file: Pick<RemoveFile, 'path' | 'deletionVector'>): string {
+  return `${file.path}\n${vectorId(file.deletionVector)}`;
 }
 
 function retentionMs({metadata}: TableSnapshot): number {
@@ -93,22 +118,45 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   week: 604_800_000,
 };
 
-/** The engine knows Parquet, and JSON is how actions get into it. Both files are temporary: they start with a dot. */
-async function parquetOf(context: DeltaContext, root: string, actions: readonly Action[]): Promise<Uint8Array> {
+/**
+ * The engine knows Parquet, and JSON is how actions get into it; older tombstones, which may be many, go from Parquet to
+ * Parquet. Both local files are temporary: they start with a dot.
+ */
+async function checkpointBytes(
+  context: DeltaContext,
+  root: string,
+  log: LoadedLog,
+): Promise<{readonly bytes: Uint8Array; readonly rowCount: number}> {
   const id = randomUUID();
   const lines = await context.store.stage(`${logPrefix(root)}.checkpoint-${id}.json`);
   const parquet = await context.store.stage(`${logPrefix(root)}.checkpoint-${id}.parquet`);
   try {
+    const since = await tombstonesSince(context, root, log);
+    const actions = [...snapshotActions(log.snapshot), ...since.removes.map((remove) => ({remove}))];
     await writeFile(lines.localPath, jsonChunks(actions));
-    const source = `read_json(${quoteLiteral(lines.localPath)}, format = 'newline_delimited', columns = {${COLUMNS}})`;
-    await context.engine.run(
-      `COPY (FROM ${source}) TO ${quoteLiteral(parquet.localPath)} (FORMAT parquet, COMPRESSION snappy)`,
+    const columns = Object.entries(COLUMNS).map(([name, type]) => `${name}: ${quoteLiteral(type)}`);
+    const source = `FROM read_json(${quoteLiteral(lines.localPath)}, format = 'newline_delimited', columns = {${columns.join(', ')}})`;
+    const older = log.checkpoint === null ? null : await olderTombstones(context, log.checkpoint, since);
+    const select = older === null ? source : `${source} UNION ALL BY NAME ${older}`;
+    const [row] = await context.engine.query(
+      `COPY (${select}) TO ${quoteLiteral(parquet.localPath)} (FORMAT parquet, COMPRESSION snappy)`,
     );
-    return await readFile(parquet.localPath);
+    return {bytes: await readFile(parquet.localPath), rowCount: Number(row?.['Count'])};
   } finally {
     await rm(lines.localPath, {force: true});
     await rm(parquet.localPath, {force: true});
   }
+}
+
+/** Tombstones of the checkpoint before that are young enough and not live again. */
+async function olderTombstones(context: DeltaContext, checkpoint: CheckpointRef, since: Tombstones): Promise<string> {
+  const paths = await Promise.all(checkpoint.names.map((name) => context.store.localPath(name)));
+  const vector = 'remove.deletionVector';
+  const id = `coalesce(${vector}.storageType || ${vector}.pathOrInlineDv || coalesce('@' || ${vector}."offset", ''), '')`;
+  const revived =
+    since.added.size === 0 ? '' : ` AND NOT list_contains(${quoteList([...since.added])}, concat(path, chr(10), id))`;
+  const rows = `SELECT CAST(remove AS ${COLUMNS.remove}) AS remove, remove.path AS path, ${id} AS id FROM read_parquet(${quoteList(paths)}, union_by_name = true, hive_partitioning = false) WHERE remove.deletionTimestamp >= ${since.oldestMs}`;
+  return `SELECT remove FROM (${rows}) WHERE true${revived}`;
 }
 
 function* jsonChunks(actions: readonly Action[]): Generator<string> {
@@ -125,7 +173,7 @@ const VECTOR =
   'STRUCT(storageType VARCHAR, pathOrInlineDv VARCHAR, "offset" INTEGER, sizeInBytes INTEGER, cardinality BIGINT)';
 
 /** @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#checkpoint-schema */
-const COLUMNS = Object.entries({
+const COLUMNS = {
   txn: 'STRUCT(appId VARCHAR, "version" BIGINT, lastUpdated BIGINT)',
   add: `STRUCT(path VARCHAR, partitionValues ${TEXTS}, size BIGINT, modificationTime BIGINT, dataChange BOOLEAN, tags ${TEXTS}, deletionVector ${VECTOR}, baseRowId BIGINT, defaultRowCommitVersion BIGINT, clusteringProvider VARCHAR, stats VARCHAR)`,
   remove: `STRUCT(path VARCHAR, deletionTimestamp BIGINT, dataChange BOOLEAN, extendedFileMetadata BOOLEAN, partitionValues ${TEXTS}, size BIGINT, deletionVector ${VECTOR})`,
@@ -133,6 +181,4 @@ const COLUMNS = Object.entries({
   protocol:
     'STRUCT(minReaderVersion INTEGER, minWriterVersion INTEGER, readerFeatures VARCHAR[], writerFeatures VARCHAR[])',
   domainMetadata: 'STRUCT("domain" VARCHAR, configuration VARCHAR, removed BOOLEAN)',
-})
-  .map(([name, type]) => `${name}: '${type}'`)
-  .join(', ');
+};

@@ -6,6 +6,7 @@ import type {EngineRow, WrittenParquet} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
 import type {DeltaContext, NewDataFile, TableSnapshot} from './delta-table.ts';
+import {columnTypesOf, rememberColumns} from './file-columns.ts';
 import {encodePath, partitionFolder} from './file-path.ts';
 import {DEFAULT_INDEXED_COLUMNS, statisticsJson} from './statistics.ts';
 
@@ -64,6 +65,7 @@ async function writeOne(
   );
   if (written === null) return null;
   refuseNulls(root, job.schema, written);
+  rememberColumns(context.engine, file.localPath, await columnTypesOf(context.engine, job.schema));
   return {
     path: file.path,
     partitionValues: partition.values,

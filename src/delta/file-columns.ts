@@ -1,3 +1,4 @@
+import {schemaToJson} from '../core/schema-json.ts';
 import type {StructType} from '../core/types.ts';
 import type {Engine} from '../engine/engine.ts';
 import {quoteIdentifier, quoteList, quoteLiteral, sqlType} from '../engine/sql-types.ts';
@@ -10,20 +11,25 @@ interface Known {
   readonly files: Map<string, ColumnTypes>;
   /** By text, so that equal sets are one object. */
   readonly sets: Map<string, ColumnTypes>;
+  /** By JSON text of the schema. */
+  readonly schemas: Map<string, ColumnTypes>;
 }
 
 const KNOWN = new WeakMap<Engine, Known>();
-const SCHEMAS = new WeakMap<StructType, ColumnTypes>();
 /** Above this the memory of files is emptied: it costs a few hundred bytes each, and a look at their footers again. */
 const MAX_KNOWN_FILES = 200_000;
+const MAX_KNOWN_SCHEMAS = 10_000;
 
 /** The types that columns of a schema have when the engine writes and reads them. */
 export async function columnTypesOf(engine: Engine, schema: StructType): Promise<ColumnTypes> {
-  const known = SCHEMAS.get(schema);
+  const {schemas} = knownOf(engine);
+  const key = schemaToJson(schema);
+  const known = schemas.get(key);
   if (known !== undefined) return known;
   const nulls = schema.fields.map((field) => `CAST(NULL AS ${sqlType(field.type)}) AS ${quoteIdentifier(field.name)}`);
   const types = await described(engine, `SELECT ${nulls.join(', ')}`);
-  SCHEMAS.set(schema, types);
+  if (schemas.size >= MAX_KNOWN_SCHEMAS) schemas.clear();
+  schemas.set(key, types);
   return types;
 }
 
@@ -73,7 +79,7 @@ async function described(engine: Engine, select: string): Promise<ColumnTypes> {
 }
 
 function knownOf(engine: Engine): Known {
-  const known = KNOWN.get(engine) ?? {files: new Map<string, ColumnTypes>(), sets: new Map<string, ColumnTypes>()};
+  const known: Known = KNOWN.get(engine) ?? {files: new Map(), sets: new Map(), schemas: new Map()};
   KNOWN.set(engine, known);
   return known;
 }

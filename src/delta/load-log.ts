@@ -1,5 +1,5 @@
 import {IngestError, isIngestError} from '../core/errors.ts';
-import {SNAPSHOT_KINDS, readCheckpoint} from './checkpoint-read.ts';
+import {readCheckpoint} from './checkpoint-read.ts';
 import type {Commit} from './commit-file.ts';
 import {readCommit} from './commit-file.ts';
 import type {DeltaContext, TableSnapshot} from './delta-table.ts';
@@ -93,7 +93,7 @@ async function newestReadable(context: DeltaContext, wanted: Wanted, failures: u
   for (const checkpoint of segment.checkpoints) {
     if (version !== null && checkpoint.version > version) continue;
     try {
-      const actions = await readCheckpoint(context, {root, checkpoint}, SNAPSHOT_KINDS);
+      const actions = await readCheckpoint(context, {root, checkpoint});
       const replay = new Replay(null);
       replay.apply(checkpoint.version, actions, segment.commits.get(checkpoint.version) ?? checkpoint.modifiedAtMs);
       return {replay, from: checkpoint.version + 1, checkpoint};

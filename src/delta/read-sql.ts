@@ -128,9 +128,10 @@ async function groupSelect(reading: Reading, files: readonly ReadableFile[]): Pr
   const list = columns.length === 0 ? '1' : columns.join(', ');
   if (!needsMap) return `SELECT ${list} FROM ${source}`;
   const map = quoteIdentifier(await mapFiles(reading.context.engine, reading.root, await mappedFiles(reading, files)));
-  const gone = hasVectors ? `(SELECT * REPLACE (gone::BIT AS gone) FROM ${map})` : map;
+  // The type of file_index: else every row of the files would be cast for the join.
+  const casts = hasVectors ? 'f::UBIGINT AS f, gone::BIT AS gone' : 'f::UBIGINT AS f';
   const where = hasVectors ? ' WHERE get_bit(__m.gone, __t.file_row_number::INTEGER) = 0' : '';
-  return `SELECT ${list} FROM ${source} JOIN ${gone} AS __m ON __m.f = __t.file_index${where}`;
+  return `SELECT ${list} FROM ${source} JOIN (SELECT * REPLACE (${casts}) FROM ${map}) AS __m ON __m.f = __t.file_index${where}`;
 }
 
 function columnExpression(reading: Reading, field: StructField, fileTypes: ColumnTypes): string {

@@ -1,5 +1,6 @@
 import {IngestError} from '../core/errors.ts';
 import type {AddFile, RemoveFile} from './actions.ts';
+import type {CheckpointState} from './checkpoint-write.ts';
 import {isCheckpointDue, writeCheckpoint} from './checkpoint-write.ts';
 import {commitVersion} from './commit.ts';
 import {commitFirstVersion} from './create-table.ts';
@@ -21,7 +22,7 @@ import {filesInRange} from './file-pruning.ts';
 import {readHistory} from './history.ts';
 import type {LoadedLog} from './load-log.ts';
 import {advance, loadLog} from './load-log.ts';
-import type {CheckpointRef} from './log-segment.ts';
+import {listLog} from './log-segment.ts';
 import {readSql} from './read-sql.ts';
 import type {DeletionActions} from './row-deletions.ts';
 import {removeOf, writeRowDeletions} from './row-deletions.ts';
@@ -53,13 +54,13 @@ class LogTable implements DeltaTable {
   readonly root: string;
   readonly #context: DeltaContext;
   #snapshot: TableSnapshot;
-  #checkpoint: CheckpointRef | null;
+  #checkpoint: CheckpointState;
 
   constructor(context: DeltaContext, root: string, log: LoadedLog) {
     this.root = root;
     this.#context = context;
     this.#snapshot = log.snapshot;
-    this.#checkpoint = log.checkpoint;
+    this.#checkpoint = {newest: log.checkpoint, writtenInMs: 0};
   }
 
   get snapshot(): TableSnapshot {
@@ -113,7 +114,7 @@ class LogTable implements DeltaTable {
 
   async commit(request: CommitRequest): Promise<TableSnapshot> {
     this.#snapshot = await commitVersion(this.#context, this.root, {request, known: this.#snapshot});
-    if (isCheckpointDue(this.#snapshot)) await this.#writeCheckpoint();
+    if (isCheckpointDue(this.#snapshot, this.#checkpoint)) await this.#writeCheckpoint();
     return this.#snapshot;
   }
 
@@ -123,11 +124,25 @@ class LogTable implements DeltaTable {
   }
 
   async #writeCheckpoint(): Promise<void> {
+    const {clock} = this.#context;
+    const startedAtMs = clock.nowMs();
     try {
-      const log = {snapshot: this.#snapshot, checkpoint: this.#checkpoint};
-      this.#checkpoint = await writeCheckpoint(this.#context, this.root, log);
+      const log = {snapshot: this.#snapshot, checkpoint: this.#checkpoint.newest};
+      const newest = await writeCheckpoint(this.#context, this.root, log);
+      this.#checkpoint = {newest, writtenInMs: clock.nowMs() - startedAtMs};
     } catch {
       // The commit stands, and a checkpoint only saves time: the next one that is due makes up for it.
+      await this.#forgetCheckpoint();
+    }
+  }
+
+  /** The checkpoint that we know may be what could not be read: another writer may have replaced it. */
+  async #forgetCheckpoint(): Promise<void> {
+    try {
+      const log = await listLog(this.#context.store, this.root, {fromStart: false});
+      this.#checkpoint = {newest: log?.checkpoints[0] ?? null, writtenInMs: 0};
+    } catch {
+      // As above; the next attempt asks again.
     }
   }
 }
