@@ -141,14 +141,17 @@ describe('a run says what is wrong and writes nothing wrong', () => {
   test('when another run of the pipeline is under way', async () => {
     const file = await bundle({configuration: {scd_type: 'APPEND_ONLY', max_records_per_batch: 100}});
     expect((await run(file)).code).toBe(0);
-    await sql(`INSERT INTO items SELECT g, 'item ' || g, clock_timestamp() FROM generate_series(1001, 300000) g`);
+    await sql(`INSERT INTO items SELECT g, 'item ' || g, clock_timestamp() FROM generate_series(1001, 30000) g`);
     const first = startCli(['run', file, '--lake', lake, '--json']);
     await first.printed(/"RUNNING"/);
+    // Held still, so that it is under way for as long as the other one needs to see it.
+    first.kill('SIGSTOP');
     const second = await run(file);
+    first.kill('SIGCONT');
     expect(second.code).toBe(3);
     expect(second.stdout + second.stderr).toContain('CONCURRENT_RUN');
     expect((await first.ended).code).toBe(0);
-    expect(await landed()).toEqual(wanted(300000));
+    expect(await landed()).toEqual(wanted(30000));
   });
 });
 
