@@ -15,16 +15,19 @@ export async function eventSources(context: BatchContext): Promise<readonly Even
   return sources;
 }
 
-/** One input with the names of its columns. */
+/** One input with the names of its columns. Deletes are kept, because what finds them may be costly and they are read often. */
 export async function eventSource(context: BatchContext, input: ApplyInput, isDelete: boolean): Promise<EventSource> {
-  const select =
-    input.kind === 'relation'
-      ? input.select
-      : await parquetSelect(
-          context,
-          input.files.map((file) => storedNameOf(context.delta.store, context.table.root, file.path)),
-        );
-  return described(context, select, isDelete);
+  if (input.kind === 'relation')
+    return described(
+      context,
+      isDelete ? `SELECT * FROM ${await context.work.keep(input.select)}` : input.select,
+      isDelete,
+    );
+  return parquetSource(
+    context,
+    input.files.map((file) => storedNameOf(context.delta.store, context.table.root, file.path)),
+    isDelete,
+  );
 }
 
 /** Parquet files under the store, in order, as a source: arrival is their order and that of their rows. */

@@ -22,18 +22,17 @@ export async function keyedBatch(context: BatchContext): Promise<TableChange> {
   const matched = await context.work.keep(
     context.sql.matched(changes, await candidates(context, changes), job.deletesWinTies),
   );
-  const stale = await context.work.keep(await staleSql(context, changes, matched));
-  return merged(context, {changes, matched, stale});
+  return merged(context, {changes, matched, stale: await staleKeys(context, changes, matched)});
 }
 
-/** The work tables of one merge. */
+/** The relations of one merge. */
 interface Merge {
   /** The newest event of each key. */
   readonly changes: string;
   /** Live rows of these keys. */
   readonly matched: string;
-  /** Keys whose event changes nothing. */
-  readonly stale: string;
+  /** Keys whose event changes nothing; null when there are none. */
+  readonly stale: string | null;
 }
 
 /** True when the order of a batch's events cannot matter, because no key occurs twice. */
@@ -41,13 +40,13 @@ export function eachKeyOnce(context: BatchContext, sources: readonly EventSource
   return context.job.keysUnique && sources.every((source) => !source.isDelete);
 }
 
-/** Keeps the newest event of each key in a work table of the form of `MergeSql.newest`. */
+/** The newest event of each key, as a relation of the form of `MergeSql.newest`. */
 export async function newestChanges(context: BatchContext, sources: readonly EventSource[]): Promise<string> {
   const {sql, work, job} = context;
   const events = sql.events(sources);
-  // To count keys costs a tenth of choosing among their rows, and most batches hold each key once.
+  // To count keys costs a tenth of choosing among their rows, and most batches hold each key once: they are not copied.
   const once = eachKeyOnce(context, sources) || (await work.count(sql.repeats(events, job.keys), 'repeated')) === 0;
-  return work.keep(once ? sql.unique(events) : sql.newest(events));
+  return once ? sql.inline(sql.unique(events)) : work.keep(sql.newest(events));
 }
 
 /** Nothing is there that rows could meet, and they do not meet each other. */
@@ -91,16 +90,16 @@ async function candidates(context: BatchContext, changes: string): Promise<strin
   return liveRows(context, {columns: context.sql.deleteSchema, files: [...files]});
 }
 
-async function staleSql(context: BatchContext, changes: string, matched: string): Promise<string> {
+async function staleKeys(context: BatchContext, changes: string, matched: string): Promise<string | null> {
   const {sql, work, job, before} = context;
-  const parts = [sql.keptKeys(matched)];
   const verdicts = await work.query(sql.verdicts(matched));
+  const parts = verdicts.some((row) => row['verdict'] === 'keep') ? [sql.keptKeys(matched)] : [];
   const files = verdicts.filter((row) => row['verdict'] === 'compare').map((row) => String(row['file']));
   if (files.length > 0) parts.push(sql.equalKeys(changes, matched, await liveRows(context, {files})));
   if (job.sequence.length > 0 && before.tombstones.length > 0) {
     parts.push(sql.buriedKeys(changes, await context.side.read(before.tombstones), job.deletesWinTies));
   }
-  return parts.join(' UNION ALL ');
+  return parts.length === 0 ? null : work.keep(parts.join(' UNION ALL '));
 }
 
 async function merged(context: BatchContext, merge: Merge): Promise<TableChange> {
@@ -108,7 +107,7 @@ async function merged(context: BatchContext, merge: Merge): Promise<TableChange>
   const [summary] = await work.query(sql.summary(merge.changes, merge.matched, merge.stale));
   const count = (name: string): number => Number(summary?.[name] ?? 0);
   const [events, upserts, updated, deleted] = [count('events'), count('upserts'), count('updated'), count('deleted')];
-  const touched = await work.keep(sql.touched(merge.matched, merge.stale));
+  const touched = merge.stale === null ? merge.matched : await work.keep(sql.touched(merge.matched, merge.stale));
   const staged = stagedFiles(job.inputs);
   // Where every row of the staged files wins, they need not be written again.
   const asTheyAre =

@@ -1,4 +1,4 @@
-import {typesEqual} from '../core/schema.ts';
+import {isNested, typesEqual} from '../core/schema.ts';
 import type {StructField, StructType} from '../core/types.ts';
 import type {SqlDialect} from './sql-dialect.ts';
 
@@ -32,7 +32,8 @@ const FILE = '__file';
 const POSITION = '__pos';
 
 /**
- * The SQL of merges: every method returns one SELECT, built of SELECTs and names of work tables, and runs nothing. The
+ * The SQL of merges: every method returns one SELECT and runs nothing. It is built of SELECTs, and of what may stand after
+ * FROM: a work table, or a SELECT in parentheses (`changes`, `matched`, `stale`, `touched`, `difference`). The
  * semantics of `apply` are here: which of two events of a key is newer, what a stored row stands against.
  */
 export class MergeSql {
@@ -100,7 +101,7 @@ export class MergeSql {
       `min(${this.#quote(name)}) AS min_${at}`,
       `max(${this.#quote(name)}) AS max_${at}`,
     ]);
-    return `SELECT ${bounds.join(', ')} FROM ${this.#quote(changes)}`;
+    return `SELECT ${bounds.join(', ')} FROM ${changes}`;
   }
 
   /**
@@ -114,36 +115,41 @@ export class MergeSql {
     const tiedDelete = !hasSequence || deletesWinTies ? 'apply' : 'keep';
     const verdict = `CASE WHEN ${newer} THEN 'apply' WHEN ${older} THEN 'keep' WHEN c.${DELETE} THEN '${tiedDelete}' ELSE 'compare' END`;
     return `SELECT ${this.#keyColumns('c')}, c.${DELETE}, t.${FILE}, t.${POSITION}, ${verdict} AS ${VERDICT}
-      FROM (${live}) AS t JOIN ${this.#quote(changes)} AS c ON ${this.#sameKey('t', 'c')}`;
+      FROM (${live}) AS t JOIN ${changes} AS c ON ${this.#sameKey('t', 'c')}`;
   }
 
   /** Counts of verdicts, and the files where rows must be compared: `verdict`, `file`, `n`. */
   verdicts(matched: string): string {
-    return `SELECT ${VERDICT} AS verdict, ${FILE} AS file, count(*) AS n FROM ${this.#quote(matched)} GROUP BY 1, 2`;
+    return `SELECT ${VERDICT} AS verdict, ${FILE} AS file, count(*) AS n FROM ${matched} GROUP BY 1, 2`;
+  }
+
+  /** A SELECT as what may stand after FROM. */
+  inline(select: string): string {
+    return `(${select})`;
   }
 
   /** Keys whose change must not be applied because the stored row is newer. */
   keptKeys(matched: string): string {
-    return `SELECT ${this.#keyColumns('m')} FROM ${this.#quote(matched)} AS m WHERE m.${VERDICT} = 'keep'`;
+    return `SELECT ${this.#keyColumns('m')} FROM ${matched} AS m WHERE m.${VERDICT} = 'keep'`;
   }
 
   /** Keys whose stored row is the change already. `live` has all columns of the schema. */
   equalKeys(changes: string, matched: string, live: string): string {
-    const compared = `SELECT ${this.#keyColumns('m')} FROM ${this.#quote(matched)} AS m WHERE m.${VERDICT} = 'compare'`;
+    const compared = `SELECT ${this.#keyColumns('m')} FROM ${matched} AS m WHERE m.${VERDICT} = 'compare'`;
     return `SELECT ${this.#keyColumns('c')} FROM (${live}) AS t
-      JOIN (SELECT c.* FROM ${this.#quote(changes)} AS c ${this.#dialect.semiJoin} (${compared}) AS m ON ${this.#sameKey('c', 'm')}) AS c
+      JOIN (SELECT c.* FROM ${changes} AS c ${this.#dialect.semiJoin} (${compared}) AS m ON ${this.#sameKey('c', 'm')}) AS c
       ON ${this.#sameKey('t', 'c')} WHERE ${this.#sameRow('t', 'c')}`;
   }
 
   /** Keys whose change is older than a tombstone; at equal sequences an upsert is not, and a delete is what we know already. */
   buriedKeys(changes: string, tombstones: string, deletesWinTies: boolean): string {
     const known = deletesWinTies ? '' : ` OR (c.${DELETE} AND NOT ${this.#newer('c', 'd')})`;
-    return `SELECT ${this.#keyColumns('c')} FROM ${this.#quote(changes)} AS c ${this.#dialect.semiJoin} (${tombstones}) AS d
+    return `SELECT ${this.#keyColumns('c')} FROM ${changes} AS c ${this.#dialect.semiJoin} (${tombstones}) AS d
       ON ${this.#sameKey('c', 'd')} AND (${this.#newer('d', 'c')}${known})`;
   }
 
   /** Deletes that became effective and are not known yet: new tombstones. */
-  newTombstones(changes: string, stale: string, tombstones: string | null): string {
+  newTombstones(changes: string, stale: string | null, tombstones: string | null): string {
     const effective = this.#effective(changes, stale, this.#named(this.deleteSchema.fields, 'c'), `c.${DELETE}`);
     if (tombstones === null) return effective;
     return `SELECT c.* FROM (${effective}) AS c ${this.#dialect.antiJoin} (${tombstones}) AS d ON ${this.#sameKey('c', 'd')} AND NOT ${this.#newer('c', 'd')}`;
@@ -158,19 +164,19 @@ export class MergeSql {
   }
 
   /** Rows that the batch adds. */
-  upserts(changes: string, stale: string): string {
+  upserts(changes: string, stale: string | null): string {
     return this.#effective(changes, stale, this.#columns('c'), `NOT c.${DELETE}`);
   }
 
   /** Places of stored rows that the batch takes away. */
-  touched(matched: string, stale: string): string {
-    return `SELECT m.${FILE}, m.${POSITION} FROM ${this.#quote(matched)} AS m ${this.#dialect.antiJoin} ${this.#quote(stale)} AS s ON ${this.#sameKey('m', 's')}`;
+  touched(matched: string, stale: string | null): string {
+    return `SELECT m.${FILE}, m.${POSITION} FROM ${this.#without(matched, 'm', stale)}`;
   }
 
   /** What the batch does: `events`, `upserts` (rows to add), `updated`, `deleted` (keys). */
-  summary(changes: string, matched: string, stale: string): string {
-    const removed = `SELECT DISTINCT ${this.#keyColumns('m')}, m.${DELETE} FROM ${this.#quote(matched)} AS m ${this.#dialect.antiJoin} ${this.#quote(stale)} AS s ON ${this.#sameKey('m', 's')}`;
-    return `SELECT (SELECT sum(${EVENTS}) FROM ${this.#quote(changes)}) AS events,
+  summary(changes: string, matched: string, stale: string | null): string {
+    const removed = `SELECT DISTINCT ${this.#keyColumns('m')}, m.${DELETE} FROM ${this.#without(matched, 'm', stale)}`;
+    return `SELECT (SELECT sum(${EVENTS}) FROM ${changes}) AS events,
       (SELECT count(*) FROM (${this.upserts(changes, stale)}) AS u) AS upserts,
       (SELECT count(*) FROM (${removed}) AS r WHERE NOT ${DELETE}) AS updated,
       (SELECT count(*) FROM (${removed}) AS r WHERE ${DELETE}) AS deleted`;
@@ -178,17 +184,17 @@ export class MergeSql {
 
   /** Rows of files without those at the places of `touched`. `live` has all columns and places. */
   survivors(live: string, touched: string): string {
-    return `SELECT ${this.#columns('t')} FROM (${live}) AS t ${this.#dialect.antiJoin} ${this.#quote(touched)} AS d ON t.${FILE} = d.${FILE} AND t.${POSITION} = d.${POSITION}`;
+    return `SELECT ${this.#columns('t')} FROM (${live}) AS t ${this.#dialect.antiJoin} ${touched} AS d ON t.${FILE} = d.${FILE} AND t.${POSITION} = d.${POSITION}`;
   }
 
   /** Files that have places, and how many: `file`, `n`, by file. */
   touchedFiles(touched: string): string {
-    return `SELECT ${FILE} AS file, count(*) AS n FROM ${this.#quote(touched)} GROUP BY ${FILE} ORDER BY ${FILE}`;
+    return `SELECT ${FILE} AS file, count(*) AS n FROM ${touched} GROUP BY ${FILE} ORDER BY ${FILE}`;
   }
 
   /** Positions by file and position: `pos`. Where a file ends {@link touchedFiles} tells, so that no row repeats its name. */
   positions(touched: string): string {
-    return `SELECT CAST(${POSITION} AS INTEGER) AS pos FROM ${this.#quote(touched)} ORDER BY ${FILE}, ${POSITION}`;
+    return `SELECT CAST(${POSITION} AS INTEGER) AS pos FROM ${touched} ORDER BY ${FILE}, ${POSITION}`;
   }
 
   /**
@@ -196,7 +202,7 @@ export class MergeSql {
    * and the place of the stored row. Rows are compared by a 64-bit hash of all columns.
    */
   difference(rows: string, live: string): string {
-    const hash = this.#dialect.hash(this.#shape.schema.fields.map((field) => this.#quote(field.name)));
+    const hash = this.#rowHash();
     const keys = this.#shape.keys.map((name) => this.#quote(name));
     const on = keys.map((key) => `n.${key} IS NOT DISTINCT FROM t.${key}`).join(' AND ');
     const kind = `CASE WHEN t.${HASH} IS NULL THEN 'insert' WHEN n.${HASH} IS NULL THEN 'delete' ELSE 'update' END`;
@@ -208,7 +214,7 @@ export class MergeSql {
 
   /** `kind` and `n` of a difference. */
   differenceCounts(difference: string): string {
-    return `SELECT ${KIND} AS kind, count(*) AS n FROM ${this.#quote(difference)} GROUP BY 1`;
+    return `SELECT ${KIND} AS kind, count(*) AS n FROM ${difference} GROUP BY 1`;
   }
 
   /** Rows that a difference adds or rewrites. */
@@ -216,28 +222,28 @@ export class MergeSql {
     const on = this.#shape.keys
       .map((key) => `r.${this.#quote(key)} IS NOT DISTINCT FROM d.${this.#quote(key)}`)
       .join(' AND ');
-    return `SELECT ${this.#columns('r')} FROM (${rows}) AS r ${this.#dialect.semiJoin} (SELECT * FROM ${this.#quote(difference)} WHERE ${KIND} <> 'delete') AS d ON ${on}`;
+    return `SELECT ${this.#columns('r')} FROM (${rows}) AS r ${this.#dialect.semiJoin} (SELECT * FROM ${difference} WHERE ${KIND} <> 'delete') AS d ON ${on}`;
   }
 
   /** Places of stored rows that a difference takes away. */
   differentPlaces(difference: string): string {
-    return `SELECT ${FILE}, ${POSITION} FROM ${this.#quote(difference)} WHERE ${KIND} <> 'insert'`;
+    return `SELECT ${FILE}, ${POSITION} FROM ${difference} WHERE ${KIND} <> 'insert'`;
   }
 
   /** A count and fingerprint of rows whatever their order: equal when the rows are. `n`, `fingerprint`. */
   fingerprint(rows: string): string {
-    const hash = this.#dialect.hash(this.#shape.schema.fields.map((field) => this.#quote(field.name)));
+    const hash = this.#rowHash();
     return `SELECT count(*) AS n, ${this.#dialect.fingerprint(hash)} AS fingerprint FROM (${rows}) AS r`;
   }
 
   /** Rows that are upserts or deletes of a work table of {@link newest}'s or {@link first}'s form. */
   upsertRows(changes: string): string {
-    return `SELECT ${this.#columns('c')} FROM ${this.#quote(changes)} AS c WHERE NOT c.${DELETE}`;
+    return `SELECT ${this.#columns('c')} FROM ${changes} AS c WHERE NOT c.${DELETE}`;
   }
 
   /** See {@link upsertRows}: keys and sequence. */
   deleteRows(changes: string): string {
-    return `SELECT ${this.#named(this.deleteSchema.fields, 'c')} FROM ${this.#quote(changes)} AS c WHERE c.${DELETE}`;
+    return `SELECT ${this.#named(this.deleteSchema.fields, 'c')} FROM ${changes} AS c WHERE c.${DELETE}`;
   }
 
   /** Rows of an append-only batch without those known at the last cursor. `tail` has `columns`. */
@@ -288,8 +294,14 @@ export class MergeSql {
       count(*) OVER (${partition}) AS ${EVENTS} FROM (${events}) AS e) AS r WHERE ${RANK} = 1`;
   }
 
-  #effective(changes: string, stale: string, columns: string, condition: string): string {
-    return `SELECT ${columns} FROM ${this.#quote(changes)} AS c ${this.#dialect.antiJoin} ${this.#quote(stale)} AS s ON ${this.#sameKey('c', 's')} WHERE ${condition}`;
+  #effective(changes: string, stale: string | null, columns: string, condition: string): string {
+    return `SELECT ${columns} FROM ${this.#without(changes, 'c', stale)} WHERE ${condition}`;
+  }
+
+  /** A relation without the rows whose key is stale. */
+  #without(relation: string, alias: string, stale: string | null): string {
+    if (stale === null) return `${relation} AS ${alias}`;
+    return `${relation} AS ${alias} ${this.#dialect.antiJoin} ${stale} AS s ON ${this.#sameKey(alias, 's')}`;
   }
 
   /** True when the sequence of `left` is higher than that of `right`: column by column, NULL lowest. Never NULL. */
@@ -317,6 +329,15 @@ export class MergeSql {
 
   #keyColumns(alias: string): string {
     return this.#shape.keys.map((name) => `${alias}.${this.#quote(name)}`).join(', ');
+  }
+
+  #rowHash(): string {
+    const values = this.#shape.schema.fields.flatMap((field) => {
+      const name = this.#quote(field.name);
+      // The engine's hash of an empty list is that of NULL, and that of a struct of NULLs, too; their texts differ.
+      return isNested(field.type) ? [name, `CAST(${name} AS VARCHAR)`] : [name];
+    });
+    return this.#dialect.hash(values);
   }
 
   #columns(alias?: string): string {

@@ -19,29 +19,38 @@ export function hasVectors(context: BatchContext): boolean {
 }
 
 /**
- * Takes the rows at the places of a work table away and adds those of `upserts` (null: none): by deletion vectors where
+ * Takes the rows at the places of `touched` away and adds those of `upserts` (null: none): by deletion vectors where
  * the table has them, else by writing the touched files anew, together with the rows to add.
  */
 export async function replaceRows(context: BatchContext, touched: string, upserts: string | null): Promise<FileChange> {
-  if (hasVectors(context)) {
-    const places = await readPlaces(context, touched);
-    const gone =
-      places.size === 0 ? {adds: [], removes: []} : await context.table.writeDeletions(places, context.signal);
-    return {
-      adds: [...gone.adds, ...(upserts === null ? [] : await writeRows(context, upserts))],
-      removes: gone.removes,
-    };
-  }
-  const files = (await context.work.query(context.sql.touchedFiles(touched))).map((row) => String(row['file']));
+  if (!hasVectors(context)) return rewriteFiles(context, touched, upserts);
+  // Side by side: one is our work, the other the engine's. Both end before either's error is told.
+  const [gone, written] = await Promise.allSettled([
+    deleteRows(context, touched),
+    upserts === null ? [] : writeRows(context, upserts),
+  ]);
+  if (gone.status === 'rejected') throw gone.reason;
+  if (written.status === 'rejected') throw written.reason;
+  return {adds: [...gone.value.adds, ...written.value], removes: gone.value.removes};
+}
+
+async function deleteRows(context: BatchContext, touched: string): Promise<FileChange> {
+  const places = await readPlaces(context, touched);
+  return places.size === 0 ? {adds: [], removes: []} : context.table.writeDeletions(places, context.signal);
+}
+
+async function rewriteFiles(context: BatchContext, touched: string, upserts: string | null): Promise<FileChange> {
+  const files = (await context.work.query(context.sql.touchedFiles(touched))).map((row) =>
+    liveFile(context, String(row['file'])),
+  );
   if (files.length === 0) return {adds: upserts === null ? [] : await writeRows(context, upserts), removes: []};
   const adds: AddFile[] = [];
-  for (const [at, group] of groups(files.map((path) => liveFile(context, path))).entries()) {
+  for (const [at, group] of groups(files).entries()) {
     const survivors = context.sql.survivors(await liveRows(context, {files: group.map((file) => file.path)}), touched);
-    adds.push(
-      ...(await writeRows(context, upserts === null || at > 0 ? survivors : `${survivors} UNION ALL ${upserts}`)),
-    );
+    const select = upserts === null || at > 0 ? survivors : `${survivors} UNION ALL ${upserts}`;
+    adds.push(...(await writeRows(context, select)));
   }
-  return {adds, removes: files.map((file) => context.table.removeOf(liveFile(context, file)))};
+  return {adds, removes: files.map((file) => context.table.removeOf(file))};
 }
 
 /** Files that are written anew as one: small ones grow together, large ones stay apart so that later batches touch less. */

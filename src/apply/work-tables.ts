@@ -12,12 +12,12 @@ export class WorkTables implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  /** Keeps the rows of a SELECT; returns the table's name. */
+  /** Keeps the rows of a SELECT; returns the table as it stands in SQL. */
   async keep(select: string): Promise<string> {
     const name = this.#engine.uniqueName('apply');
     this.#names.push(name);
     await this.#engine.run(duckDbDialect.createTable(name, select), this.#signal);
-    return name;
+    return duckDbDialect.quote(name);
   }
 
   /** All rows of a small result. */
