@@ -62,10 +62,10 @@ function planned(flow: ResolvedFlow, destination: Destination | null, estimate: 
   };
 }
 
-/** Who reads tables with deletion vectors: as known in 2026; the interop tests read with Spark and delta-rs. */
+/** Who reads tables with deletion vectors: Spark and delta-rs as the interop tests run them, the others by their own documentation. */
 const WITH_VECTORS: PlannedTable['readers'] = {
-  can: ['Spark + Delta 3 and later', 'Databricks', 'delta-rs 1.1 and later', 'DuckDB delta extension', 'Sluice'],
-  cannot: ['pandas and Polars with an older deltalake', 'readers of Delta protocol 1 and 2'],
+  can: ['Sluice', 'Spark with Delta 3 or later', 'Databricks', 'delta-rs 1 (its SQL reader)', 'DuckDB delta'],
+  cannot: ['delta-rs to_pyarrow and what builds on it (pandas, older Polars)', 'readers of Delta protocol 1 and 2'],
 };
 const WITHOUT_VECTORS: PlannedTable['readers'] = {can: ['every reader of Delta protocol 1 and later'], cannot: []};
 
