@@ -49,7 +49,8 @@ export interface ApplyJob {
   readonly schema: StructType;
   /**
    * Rows. Relations have the columns of `schema` by name (missing ones are NULL) and may have `__ord` (BIGINT, order of
-   * arrival; later wins ties) and `__op` (VARCHAR 'upsert' | 'delete'; without it all are upserts).
+   * arrival within the input; later wins ties) and `__op` (VARCHAR 'upsert' | 'delete'; without it all are upserts). Inputs
+   * arrived in the order of the list, deletes after them.
    */
   readonly inputs: readonly ApplyInput[];
   /** Deletes: relations with the key columns, the sequence columns and maybe `__ord`. */
