@@ -23,7 +23,9 @@ export type QuarantineReason =
   /** The value of a required column does not fit its type. */
   | 'MISFIT_REQUIRED'
   /** A value does not fit its type, and the table has no column for rescued data. */
-  | 'NOT_RESCUED';
+  | 'NOT_RESCUED'
+  /** A snapshot brought the row's key before, and the flow takes the first. */
+  | 'DUPLICATE_KEY';
 
 /** A row that cannot land. */
 export interface QuarantinedRow {

@@ -2,13 +2,14 @@ import {randomUUID} from 'node:crypto';
 
 import type {QuarantinedRow} from '../core/coerce.ts';
 import {createCoercer} from '../core/coerce.ts';
+import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import type {StructType} from '../core/types.ts';
 import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {createTable, openTable} from '../delta/table.ts';
-import {quoteIdentifier} from '../engine/sql-types.ts';
+import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import type {Destination} from './destination.ts';
-import {FLOW_ID_PROPERTY} from './destination.ts';
+import {FLOW_ID_PROPERTY, PIPELINE_PROPERTY} from './destination.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** Rows that could not land, beside their table: `<table>__quarantine`. */
@@ -32,12 +33,20 @@ export function quarantineRoot(root: string): string {
   return `${root}${QUARANTINE_SUFFIX}`;
 }
 
-/** Writes rows that cannot land, before the batch that they came with. */
+/**
+ * Writes rows that cannot land, before the batch that they came with. May be called several times for one batch.
+ * @throws TABLE_NOT_OURS when a table of the source has the name.
+ */
 export async function writeQuarantine(context: DeltaContext, flow: ResolvedFlow, options: {readonly destination: Destination; readonly rows: readonly QuarantinedRow[]}): Promise<void> {
   const {destination, rows} = options;
   const root = quarantineRoot(flow.root);
   const table = (await openTable(context, root)) ?? (await createTable(context, root, {schema: SCHEMA, configuration: {[FLOW_ID_PROPERTY]: destination.flowId}}));
-  await discardOrphansOf(table, destination);
+  if (!isQuarantine(table)) {
+    throw new IngestError('TABLE_NOT_OURS', `${rows.length} rows of ${flow.name} cannot land, and ${flow.name}${QUARANTINE_SUFFIX}, where they belong, is a table of its own.`, {
+      fix: 'Give that table another destination_table.',
+      context: {table: flow.name},
+    });
+  }
   const attempt = randomUUID();
   const coercer = createCoercer(SCHEMA, {keys: [], rescue: false, ignoredFields: []});
   for (const row of rows) {
@@ -65,18 +74,28 @@ export async function writeQuarantine(context: DeltaContext, flow: ResolvedFlow,
   failpoint('quarantine.committed');
 }
 
-/** Takes away rows of attempts whose batch was never committed. */
+/** Takes away the rows that attempts of the flow left after its last committed batch: theirs never was. */
 export async function discardOrphans(context: DeltaContext, flow: ResolvedFlow, destination: Destination): Promise<void> {
   const table = await openTable(context, quarantineRoot(flow.root));
-  if (table !== null) await discardOrphansOf(table, destination);
+  if (table === null || !isQuarantine(table)) return;
+  const at = BigInt(standsAt(destination));
+  const ofFlow = new Set(table.filesInRange('flow_id', destination.flowId, destination.flowId).map(file => file.path));
+  const files = table.filesInRange('after_batch_id', at, at).filter(file => ofFlow.has(file.path));
+  if (files.length === 0) return;
+  const rows = await table.readSql({files: files.map(file => file.path)});
+  const isOrphan = `coalesce(flow_id = ${quoteLiteral(destination.flowId)} AND after_batch_id = ${at}, false)`;
+  const [found] = await context.engine.query(`SELECT count(*) AS orphans FROM (${rows}) AS q WHERE ${isOrphan}`);
+  if (Number(found?.['orphans'] ?? 0) === 0) return;
+  // A file holds one attempt, unless somebody compacted the table.
+  const adds = await table.writeFiles({select: `SELECT * FROM (${rows}) AS q WHERE NOT ${isOrphan}`, schema: table.snapshot.schema}, NEVER);
+  const removes = files.map(file => table.removeOf(file));
+  await table.commit({base: table.snapshot, operation: 'DELETE', operationParameters: {predicate: `flow_id = '${destination.flowId}' AND after_batch_id = ${at}`}, removes, adds, blindAppend: false});
 }
 
-/** Every attempt writes files of its own, and those of an attempt after the last committed batch are orphans. */
-async function discardOrphansOf(table: DeltaTable, destination: Destination): Promise<void> {
-  const at = BigInt(standsAt(destination));
-  const orphans = table.filesInRange('after_batch_id', at, at);
-  if (orphans.length === 0) return;
-  await table.commit({base: table.snapshot, operation: 'DELETE', operationParameters: {predicate: `after_batch_id = ${at}`}, removes: orphans.map(file => table.removeOf(file)), blindAppend: false});
+/** False for a table of a flow that happens to have the name. */
+function isQuarantine(table: DeltaTable): boolean {
+  const names = new Set(table.snapshot.schema.fields.map(field => field.name));
+  return !(PIPELINE_PROPERTY in table.snapshot.metadata.configuration) && SCHEMA.fields.every(field => names.has(field.name));
 }
 
 function standsAt(destination: Destination): number {
