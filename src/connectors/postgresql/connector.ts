@@ -15,18 +15,18 @@ import type {
   VerifyScope,
 } from '../../sdk/index.ts';
 import {qualifiedName} from '../../sdk/index.ts';
-import type {SourceColumn} from './catalog.ts';
+import type {SourceColumn, SourceTable} from './catalog.ts';
 import {describeTable, listSchemas, listTables, relationSql, shapeOf, splitName, tableSql} from './catalog.ts';
 import type {CursorColumn} from './cursor.ts';
 import {cursorOf, cursorOffset, parseOffset} from './cursor.ts';
-import {firstLoadCondition, lookbackOf, readIncrement} from './incremental.ts';
+import {compareToStart, firstLoadCondition, lookbackOf, readIncrement} from './incremental.ts';
 import {estimateTable, partSql, planParts, toPart} from './partitions.ts';
 import type {ConnectionOptions} from './session.ts';
 import {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
 import {batchesOf, describeAgain, pageOf, readBatches, selectedColumns} from './table-pages.ts';
-import type {Horizon} from './upper-bound.ts';
-import {isTime, readHorizon, upperBound} from './upper-bound.ts';
+import type {Bound} from './upper-bound.ts';
+import {settledBound} from './upper-bound.ts';
 import {openPoint} from './verify.ts';
 
 /** Reads tables of one PostgreSQL database by queries: whole, or by a cursor column. */
@@ -35,7 +35,7 @@ export class PostgresConnector implements Connector {
   /** Columns as getTableSchema last told them, by table: a read that finds others stops. */
   readonly #known = new Map<string, readonly SourceColumn[]>();
   /** Upper bounds by table and cursor, each good for one trigger: so a trigger ends although rows keep coming. */
-  readonly #bounds = new Map<string, {readonly triggerStartedAt: bigint; readonly upper: string | null}>();
+  readonly #bounds = new Map<string, {readonly triggerStartedAt: bigint; readonly bound: Bound}>();
   #catalog: Session | null = null;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -108,10 +108,17 @@ export class PostgresConnector implements Connector {
     ctx: ReadContext,
   ): Promise<Offset | null> {
     await using reader = await this.#openReader(table, options, ctx);
-    const cursor = cursorOf(reader.source, options);
+    const {session, cursor, bound, doing} = reader;
     if (cursor === null) return start;
-    const value = await this.#upper(reader, cursor, ctx);
-    return value === null && start !== null ? start : cursorOffset(cursor, {value, key: null});
+    const end = cursorOffset(cursor, {value: bound.upper, key: null});
+    if (start === null) return end;
+    const place = await compareToStart(session, {
+      cursor,
+      start: parseOffset(start, cursor, table),
+      upper: bound.upper,
+      doing,
+    });
+    return place === 'after' ? end : start;
   }
 
   async getPartitions(
@@ -122,19 +129,18 @@ export class PostgresConnector implements Connector {
   ): Promise<PartitionPlan> {
     const reader = await this.#openReader(table, options, ctx);
     try {
-      const cursor = cursorOf(reader.source, options);
-      const upper = cursor === null ? null : await this.#upper(reader, cursor, ctx);
+      const {cursor, bound} = reader;
       const [row] = await reader.session.query(
         'select pg_export_snapshot(), txid_current_snapshot()::text',
         reader.doing,
       );
-      const condition = cursor === null ? null : firstLoadCondition(cursor, upper);
+      const condition = cursor === null ? null : firstLoadCondition(cursor, bound);
       const template = {snapshot: row?.[0] ?? '', shape: shapeOf(reader.columns), condition};
       const plan = await planParts(reader.session, reader.source, {template, doing: reader.doing});
       return {
         ...plan,
         volatile: true,
-        end: cursor === null ? {snapshot: row?.[1] ?? ''} : cursorOffset(cursor, {value: upper, key: null}),
+        end: cursor === null ? {snapshot: row?.[1] ?? ''} : cursorOffset(cursor, {value: bound.upper, key: null}),
         [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -165,20 +171,18 @@ export class PostgresConnector implements Connector {
   ): AsyncGenerator<Page, Offset | null> {
     if (start !== null && this.#isAtBound(table, start, ctx)) return start;
     await using reader = await this.#openReader(table, options, ctx);
-    const {session, source, columns, doing} = reader;
-    const cursor = cursorOf(source, options);
+    const {session, source, columns, cursor, bound, doing} = reader;
     if (cursor === null) {
       // A snapshot is read whole, by one call.
       if (start !== null) return start;
       for await (const batch of readBatches(session, {from: relationSql(source), columns}, doing)) yield pageOf(batch);
       return null;
     }
-    const upper = await this.#upper(reader, cursor, ctx);
     if (start === null) {
-      const condition = firstLoadCondition(cursor, upper);
+      const condition = firstLoadCondition(cursor, bound);
       const from = `${relationSql(source)}${condition === null ? '' : ` where ${condition}`}`;
       for await (const batch of readBatches(session, {from, columns}, doing)) yield pageOf(batch);
-      return cursorOffset(cursor, {value: upper, key: null});
+      return cursorOffset(cursor, {value: bound.upper, key: null});
     }
     const lookbackSeconds = lookbackOf(options, cursor, doing);
     const increment = {
@@ -186,7 +190,7 @@ export class PostgresConnector implements Connector {
       columns,
       cursor,
       start: parseOffset(start, cursor, table),
-      upper,
+      upper: bound.upper,
       lookbackSeconds,
       doing,
     };
@@ -229,40 +233,36 @@ export class PostgresConnector implements Connector {
     const doing = reading(table);
     const session = await Session.open(this.#options, ctx.signal);
     try {
-      // Before the snapshot: see readHorizon.
-      const horizon = typeof options['cursor_column'] === 'string' ? await readHorizon(session, doing) : null;
+      const bound = await this.#bound(session, {table, options, doing}, ctx);
       await session.beginSnapshotOf(tableSql(splitName(table)), doing);
       const known = this.#known.get(table);
       const shape = known === undefined ? undefined : shapeOf(selectedColumns(known, options, doing));
       const described = await describeAgain(session, {table, options, shape}, doing);
-      return {
-        ...described,
-        table,
-        session,
-        horizon,
-        doing,
-        [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
-      };
+      const cursor = cursorOf(described.source, options);
+      return {...described, session, cursor, bound, doing, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]()};
     } catch (error) {
       await session[Symbol.asyncDispose]();
       throw error;
     }
   }
 
-  /** The upper bound of this trigger: read once, then kept. */
-  async #upper(
-    {session, source, horizon, doing, table}: Reader,
-    cursor: CursorColumn,
+  /** The upper bound of this trigger: found once, before the first snapshot, then kept. */
+  async #bound(
+    session: Session,
+    {table, options, doing}: {readonly table: string; readonly options: TableOptions; readonly doing: Doing},
     ctx: ReadContext,
-  ): Promise<string | null> {
-    const key = boundKey(table, cursor.column.name);
+  ): Promise<Bound> {
+    const {cursor_column: name} = options;
+    if (typeof name !== 'string') return NO_BOUND;
+    const key = boundKey(table, name);
     const known = this.#bounds.get(key);
-    if (known !== undefined && known.triggerStartedAt === ctx.triggerStartedAt) return known.upper;
-    const times = isTime(cursor) ? horizon : null;
-    if (times !== null) tellHorizon(times, {table, ctx});
-    const upper = await upperBound(session, {table: source, cursor, horizon: times}, doing);
-    this.#bounds.set(key, {triggerStartedAt: ctx.triggerStartedAt, upper});
-    return upper;
+    if (known !== undefined && known.triggerStartedAt === ctx.triggerStartedAt) return known.bound;
+    const source = await describeTable(session, table);
+    const cursor = cursorOf(source, options);
+    if (cursor === null) return NO_BOUND;
+    const bound = await settledBound(session, {table: source, cursor, doing}, ctx);
+    this.#bounds.set(key, {triggerStartedAt: ctx.triggerStartedAt, bound});
+    return bound;
   }
 
   /** True when this trigger has already read up to its bound: there is nothing to ask the server for. */
@@ -271,7 +271,7 @@ export class PostgresConnector implements Connector {
     return (
       !ctx.isFirstCall &&
       known?.triggerStartedAt === ctx.triggerStartedAt &&
-      known.upper === start['value'] &&
+      known.bound.upper === start['value'] &&
       !('key' in start)
     );
   }
@@ -289,13 +289,13 @@ export class PostgresConnector implements Connector {
   }
 }
 
-/** A session at a snapshot, with the table's description. */
+/** A session at a snapshot, with the table's description and how far to read it. */
 interface Reader extends AsyncDisposable {
   readonly session: Session;
-  readonly table: string;
-  readonly source: Awaited<ReturnType<typeof describeAgain>>['source'];
-  readonly columns: Awaited<ReturnType<typeof describeAgain>>['columns'];
-  readonly horizon: Horizon | null;
+  readonly source: SourceTable;
+  readonly columns: readonly SourceColumn[];
+  readonly cursor: CursorColumn | null;
+  readonly bound: Bound;
   readonly doing: Doing;
 }
 
@@ -303,24 +303,8 @@ function reading(table: string): Doing {
   return {what: `read table "${table}"`, table};
 }
 
+const NO_BOUND: Bound = {upper: null, future: null};
+
 function boundKey(table: string, column: PlainJson | undefined): string {
   return JSON.stringify([table, column ?? null]);
 }
-
-/** Says what delays rows, or may lose them: people wonder about both. */
-function tellHorizon(
-  {hidden, ageSeconds}: Horizon,
-  {table, ctx}: {readonly table: string; readonly ctx: ReadContext},
-): void {
-  if (ageSeconds >= LONG_TRANSACTION_SECONDS) {
-    ctx.progress({note: `rows newer than a transaction that has been running for ${ageSeconds} s wait for its end`});
-  }
-  if (hidden > 0) {
-    ctx.log.info(
-      'Transactions of other users are hidden: rows that they commit late may be missed unless lookback_seconds covers them. Grant pg_read_all_stats to see them.',
-      {table, sessions: hidden},
-    );
-  }
-}
-
-const LONG_TRANSACTION_SECONDS = 60;

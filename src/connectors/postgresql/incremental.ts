@@ -8,6 +8,7 @@ import {cursorOffset} from './cursor.ts';
 import type {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
 import {pageOf, readBatches} from './table-pages.ts';
+import type {Bound} from './upper-bound.ts';
 import {isTime} from './upper-bound.ts';
 
 /** One increment of a table: rows after `start` up to `upper`. */
@@ -66,13 +67,15 @@ export function upToSql(table: SourceTable, cursor: CursorColumn, {value, key}: 
 }
 
 /**
- * The rows of a first load, as an SQL condition; null for all. Rows behind the bound come again with the next increment:
- * where no key tells that they are the same they have to wait for it.
+ * The rows of a first load, as an SQL condition; null for all. Rows behind the bound come with the next increment: they have
+ * to wait for it where a running transaction may still give them an older time, or where no key tells that they are the same.
  */
-export function firstLoadCondition(cursor: CursorColumn, upper: string | null): string | null {
-  if (cursor.keyed) return null;
-  const without = `${cursor.sql} is null`;
-  return upper === null ? without : `${cursor.sql} <= ${valueSql(cursor.column, upper)} or ${without}`;
+export function firstLoadCondition(cursor: CursorColumn, {upper, future}: Bound): string | null {
+  if (cursor.keyed && future === null) return null;
+  const conditions = [`${cursor.sql} is null`];
+  if (upper !== null) conditions.push(`${cursor.sql} <= ${valueSql(cursor.column, upper)}`);
+  if (cursor.keyed && future !== null) conditions.push(future);
+  return `(${conditions.join(' or ')})`;
 }
 
 /** The option `lookback_seconds`. @throws INVALID_OPTION where it cannot work. */
@@ -116,9 +119,10 @@ async function* readWithoutCursor(
     ctx.log.warn(`Rows without a cursor value in a table without a key: ${what}.`, {table: table.name, rows});
 }
 
-async function compareToStart(
+/** Where the bound is, seen from the offset; the source compares. */
+export async function compareToStart(
   session: Session,
-  {cursor, start, upper, doing}: Increment,
+  {cursor, start, upper, doing}: Pick<Increment, 'cursor' | 'start' | 'upper' | 'doing'>,
 ): Promise<'after' | 'equal' | 'before'> {
   if (upper === null) return 'before';
   if (start.value === null) return 'after';

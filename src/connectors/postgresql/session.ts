@@ -21,6 +21,8 @@ export interface ServerFacts {
   /** Zone that the server gives sessions that ask for none: the best guess for times without zone. */
   readonly timeZone: string;
   readonly blockBytes: number;
+  /** Transactions of the primary are at work behind what this server shows. */
+  readonly isStandby: boolean;
 }
 
 /** A session whose texts do not depend on the server's settings. Errors are those of the framework. */
@@ -201,7 +203,7 @@ const SETTINGS = `set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; se
 async function settle(connection: PgConnection, signal: AbortSignal): Promise<ServerFacts> {
   try {
     const facts = `select current_setting('server_version_num'), current_setting('timezone'), current_setting('block_size'),
-      pg_encoding_to_char(encoding) from pg_database where datname = current_database()`;
+      pg_encoding_to_char(encoding), pg_is_in_recovery()::text from pg_database where datname = current_database()`;
     const [row] = (await connection.query(facts, signal)).rows;
     const versionNumber = Number(row?.[0] ?? 0);
     const later = versionNumber >= 170_000 ? '; set transaction_timeout = 0' : '';
@@ -211,6 +213,7 @@ async function settle(connection: PgConnection, signal: AbortSignal): Promise<Se
       timeZone: row?.[1] ?? 'UTC',
       blockBytes: Number(row?.[2] ?? 8192),
       checkUtf8: row?.[3] === 'SQL_ASCII',
+      isStandby: row?.[4] === 'true',
     };
   } catch (error) {
     await connection[Symbol.asyncDispose]();
