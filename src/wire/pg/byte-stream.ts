@@ -8,6 +8,9 @@ const CAPACITY_BYTES = 2 << 20;
 /** Reading from the network pauses while this much is unread and nobody waits for more. */
 const HIGH_WATER_BYTES = 1536 << 10;
 
+/** A peer that does not close its side is left. */
+const CLOSE_MS = 1000;
+
 /** Bytes of a buffer; valid until its owner asks for the next. */
 export interface ByteRange {
   readonly buffer: Buffer;
@@ -106,13 +109,18 @@ export class ByteStream implements AsyncDisposable {
     this.#socket.destroy();
   }
 
-  /** Sends what was written, then closes. */
+  /** Sends what was written and waits until the peer has closed: what the session held there is free then. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#failure !== null) return;
     this.#failure = networkError(null, '08006');
     await new Promise<void>((resolve) => {
-      this.#socket.once('close', () => resolve());
-      this.#socket.end(() => this.#socket.destroy());
+      const patience = setTimeout(() => this.#socket.destroy(), CLOSE_MS);
+      this.#socket.once('close', () => {
+        clearTimeout(patience);
+        resolve();
+      });
+      this.#socket.end();
+      this.#socket.resume();
     });
   }
 
