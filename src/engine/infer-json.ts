@@ -4,7 +4,7 @@ import type {Engine} from './engine.ts';
 import type {FileInput} from './file-source.ts';
 import {inferTextTypes} from './infer-text-type.ts';
 import {openRecords, type JsonRecords} from './json-relation.ts';
-import {MARK, markJson} from './marked-json.ts';
+import {markJson, unmarkText} from './marked-json.ts';
 import type {InferredSchema} from './merge-types.ts';
 import {quoteLiteral} from './sql-types.ts';
 
@@ -93,7 +93,7 @@ function leafText({pointer, kind}: Leaf): string {
   const text = `json_extract_string(record, ${quoteLiteral(pointer)})`;
   if (kind !== 'DOUBLE') return text;
   // The engine would print the double; only a long number in the record can be more than that.
-  return `CASE WHEN regexp_matches(record, '[0-9.]{19}') THEN ltrim(json_extract_string(${markJson('record')}, ${quoteLiteral(pointer)}), ${MARK}) ELSE ${text} END`;
+  return `CASE WHEN regexp_matches(record, '[0-9.]{19}') THEN ${unmarkText(`json_extract_string(${markJson('record')}, ${quoteLiteral(pointer)})`)} ELSE ${text} END`;
 }
 
 function typeOf(structure: Structure, pointer: string, refined: ReadonlyMap<string, DataType | null>): DataType | null {

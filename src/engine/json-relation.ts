@@ -7,7 +7,7 @@ import type {Engine} from './engine.ts';
 import {unreadableFile} from './file-errors.ts';
 import {CORRUPT_MEMBER, type FileInput, type SourceColumn, type SourceRelation} from './file-source.ts';
 import {irregularLinesTable} from './irregular-files.ts';
-import {MARK, markJson, unmarkJson} from './marked-json.ts';
+import {markJson, unmarkJson, unmarkText} from './marked-json.ts';
 import {quoteList, quoteLiteral} from './sql-types.ts';
 import {jsonValue, structureOf} from './text-values.ts';
 
@@ -208,7 +208,7 @@ function recordColumn(field: StructField): SourceColumn {
   const exactNeeded = needsExact(field);
   // A text is taken from the marked record only if it is a number there; all other types understand marks.
   const exact =
-    field.type === 'string' ? `CASE WHEN ${exactNeeded} THEN ltrim(${marked}, ${MARK}) ELSE ${plain} END` : marked;
+    field.type === 'string' ? `CASE WHEN ${exactNeeded} THEN ${unmarkText(marked)} ELSE ${plain} END` : marked;
   const text = exactNeeded === null ? plain : `CASE WHEN exact THEN ${exact} ELSE ${plain} END`;
   return {
     name: field.name,

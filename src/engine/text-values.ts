@@ -1,7 +1,7 @@
 import {BINARY_ENCODING, EPOCH_UNIT, isNested} from '../core/schema.ts';
 import type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
 import type {FieldType, TypedSql} from './file-source.ts';
-import {MARK, unmarkJson} from './marked-json.ts';
+import {unmarkJson, unmarkText, unmarkTextOrJson} from './marked-json.ts';
 import {quoteIdentifier, quoteList, quoteLiteral, sqlType} from './sql-types.ts';
 
 /**
@@ -24,12 +24,19 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
   if (isNested(field.type)) return nestedValue(field.type, json, depth);
   if (field.type === 'variant') return {value: unmarkJson(json), misfit: null};
   const quoted = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
-  const text = depth > 0 || typeof field.type === 'object' ? unmarkText(quoted, field.type === 'string') : quoted;
+  const mayBeMarked = depth > 0 || typeof field.type === 'object';
+  const unmarked = field.type === 'string' ? unmarkTextOrJson : unmarkText;
+  const text = mayBeMarked ? unmarked(quoted) : quoted;
+  const isString = `starts_with(${json}, '"')`;
+  if (field.type === 'binary') {
+    return checked(`CASE WHEN ${isString} THEN ${binarySql(field.metadata[BINARY_ENCODING], text)} END`, text);
+  }
   if (field.type !== 'timestamp' && field.type !== 'timestamp_ntz') return textValue(field, text);
-  return checked(
-    `coalesce(${timestampSql(field.type, text)}, ${epochSql(field.type, field.metadata[EPOCH_UNIT], text)})`,
-    text,
-  );
+  // Digits in quotes may be anything, unless their unit is declared.
+  const unit = field.metadata[EPOCH_UNIT];
+  const epoch = epochSql(field.type, unit, text);
+  const sinceEpoch = unit === undefined ? `CASE WHEN NOT ${isString} THEN ${epoch} END` : epoch;
+  return checked(`coalesce(${timestampSql(field.type, text)}, ${sinceEpoch})`, text);
 }
 
 /**
@@ -37,10 +44,23 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
  * as the text that it means.
  */
 export function jsonStructure(type: DataType): 'JSON' | 'VARCHAR' {
-  // DuckDB prints some doubles wrong (2^81 as 2^82), its JSON text of them is right; a decimal that is written as a string is exact.
-  const isExactText = type === 'double' || type === 'float' || (typeof type === 'object' && type.type === 'decimal');
-  return type === 'variant' || isExactText || isNested(type) ? 'JSON' : 'VARCHAR';
+  return isNested(type) || (typeof type === 'object' ? type.type === 'decimal' : KEEP_JSON.has(type))
+    ? 'JSON'
+    : 'VARCHAR';
 }
+
+/**
+ * Doubles: DuckDB prints some wrong (2^81 as 2^82), its JSON text of them is right. Decimals: one that is written as a string
+ * is exact. Times and bytes: strings and numbers mean different things.
+ */
+const KEEP_JSON: ReadonlySet<PrimitiveType> = new Set([
+  'variant',
+  'double',
+  'float',
+  'timestamp',
+  'timestamp_ntz',
+  'binary',
+]);
 
 type NestedType = StructType | ArrayType | MapType;
 
@@ -82,10 +102,6 @@ function checked(value: string, text: string): TypedSql {
   return {value, misfit: (result) => `(${text} IS NOT NULL AND ${result} IS NULL)`};
 }
 
-function matched(text: string, pattern: string, value: string): string {
-  return `CASE WHEN regexp_full_match(${text}, ${quoteLiteral(`\\s*(?:${pattern})\\s*`)}) THEN ${value} END`;
-}
-
 function integerSql(type: string, text: string): string {
   const cast = `TRY_CAST(${text} AS ${type})`;
   // The first branch is the fast one. A fraction of zeros is exact only below 2^53, where JSON numbers may have come from.
@@ -99,7 +115,13 @@ function floatSql(type: string, text: string): string {
 }
 
 function decimalSql(type: DecimalType, text: string): string {
-  return matched(text, `[+-]?\\d*(\\.\\d{0,${type.scale}}0*)?`, `TRY_CAST(${text} AS ${sqlType(type)})`);
+  const cast = `TRY_CAST(${text} AS ${sqlType(type)})`;
+  const digits = `regexp_full_match(${text}, '\\s*[+-]?\\d*(\\.\\d{0,${type.scale}}0*)?\\s*')`;
+  // With an exponent the cast may round: it is exact if the number it gives is still the same.
+  const power = `regexp_full_match(${text}, '\\s*[+-]?(\\d+\\.?\\d*|\\.\\d+)[eE][+-]?\\d+\\s*')`;
+  const isZero = `NOT regexp_matches(${text}, '[1-9].*[eE]')`;
+  const isSame = `CAST(${cast} AS DOUBLE) = TRY_CAST(${text} AS DOUBLE) AND (${cast} <> 0 OR ${isZero})`;
+  return `CASE WHEN ${digits} THEN ${cast} WHEN ${power} AND ${isSame} THEN ${cast} END`;
 }
 
 function booleanSql(text: string): string {
@@ -223,12 +245,6 @@ function structValue(type: StructType, json: string, depth: number): TypedSql {
     value: `CASE WHEN ${isObject} THEN ${bound(value)} END`,
     misfit: misfitUnless(json, isObject, `(NOT list_has_all(${known}, json_keys(${json}))${inFields})`),
   };
-}
-
-/** A text that may be a marked number, or in a column of texts, JSON with marked numbers in it. */
-function unmarkText(text: string, mayBeJson: boolean): string {
-  if (!mayBeJson) return `ltrim(${text}, ${MARK})`;
-  return `CASE WHEN starts_with(${text}, ${MARK}) THEN ltrim(${text}, ${MARK}) WHEN contains(${text}, '\\u0001') THEN ${unmarkJson(text)} ELSE ${text} END`;
 }
 
 /** Gives an expression a name within another, so that it is computed once. */

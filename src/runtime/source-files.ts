@@ -6,6 +6,7 @@ import type {StructType} from '../core/types.ts';
 import type {Engine} from '../engine/engine.ts';
 import {inferFileSchema} from '../engine/infer-schema.ts';
 import type {FileReadOptions, SourceFile, SourceFiles} from '../sdk/contract.ts';
+import {openFilesByEngine} from './verify-files.ts';
 
 /** A schema is inferred from at most so many files and bytes, in the order given. */
 const SAMPLE_FILES = 1000;
@@ -25,6 +26,7 @@ export function createSourceFiles(engine: Engine, allowedFolders: readonly strin
       });
       return files.sort((left, right) => (left.path < right.path ? -1 : 1));
     },
+    openVerify: (files, scope) => openFilesByEngine(engine, files, scope),
     inferSchema: (files: readonly SourceFile[], options: FileReadOptions): Promise<StructType> =>
       inferFileSchema(
         engine,

@@ -108,6 +108,8 @@ export interface SourceFiles {
   list(folder: string, glob: string): Promise<readonly SourceFile[]>;
   /** A schema that holds the sampled files. Columns are nullable; types are the narrowest that fit all sampled values. */
   inferSchema(files: readonly SourceFile[], options: FileReadOptions): Promise<StructType>;
+  /** Rows of files as the engine reads them, for verification where nothing else reads the format: its reader is the one that loaded them. */
+  openVerify?(files: readonly FileRef[], scope: VerifyScope): Promise<VerifyPoint>;
 }
 
 /** A reference to a file of a page. */

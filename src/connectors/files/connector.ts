@@ -14,6 +14,7 @@ import {
 import {fileSchema} from './file-schema.ts';
 import {listFileTables, listTableFiles, type TableFile} from './file-tables.ts';
 import {fileTableOptions, type FileTableOptions} from './options.ts';
+import {filesUntil, openFilesVerify} from './verify.ts';
 
 /** Reads tables that are files, folders of files or globs below one folder. */
 export function createFilesConnector(context: CreateContext): Connector {
@@ -35,6 +36,10 @@ export function createFilesConnector(context: CreateContext): Connector {
       const files = await listTableFiles(base, table, fileTableOptions(options), ctx);
       return {bytes: files.reduce((sum, {file}) => sum + file.sizeBytes, 0)};
     },
+    async openVerify(scope, end, ctx) {
+      const files = await listTableFiles(base, scope.table, fileTableOptions(scope.options), ctx);
+      return openFilesVerify(filesUntil(files, end), scope, ctx);
+    },
     readTable(table, start, options, ctx) {
       const resolved = fileTableOptions(options);
       if (resolved.mode === 'snapshot') return readSnapshot({base, table, options: resolved}, start, ctx);
@@ -55,6 +60,8 @@ interface Listing {
   /** Where the read stands that the files are left for. */
   readonly offset: string;
   readonly pending: readonly TableFile[];
+  /** Files changed later, in milliseconds since 1970, may be missing. */
+  readonly listedAt: number;
 }
 
 function baseFolder({options, connectionName}: CreateContext): string {
@@ -100,16 +107,18 @@ async function* readNewFiles(
     known.triggerStartedAt === ctx.triggerStartedAt &&
     known.offset === offsetText(start) &&
     !ctx.isFirstCall;
+  const listedAt = isCurrent ? known.listedAt : ctx.clock.nowMs() - options.minAgeSeconds * 1000;
   const pending = isCurrent ? known.pending : await findPending(source, start === null ? null : epoch, ctx);
   const taken = takeFiles(pending, options, ctx);
   if (taken.length === 0) return start;
   const count = typeof start?.['files'] === 'number' ? start['files'] : 0;
-  const offset: Offset = {epoch, files: count + taken.length};
+  const offset: Offset = {epoch, files: count + taken.length, listed_at: listedAt};
   for (const file of taken) ctx.ledger.put(file.key, stateOf(file, epoch));
   listings.set(table, {
     triggerStartedAt: ctx.triggerStartedAt,
     offset: offsetText(offset),
     pending: pending.slice(taken.length),
+    listedAt,
   });
   ctx.progress({note: `${pending.length - taken.length} files remain`});
   yield {kind: 'files', files: taken.map(refOf), offset};
