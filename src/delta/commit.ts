@@ -57,6 +57,7 @@ async function put(context: DeltaContext, root: string, commit: Commit, txnId: s
   const name = commitName(root, commit.version);
   let failure: unknown = null;
   try {
+    // Invariant 5: a version is put if absent.
     if (await context.store.putIfAbsent(name, encodeCommit(commit.actions))) return commit;
   } catch (error) {
     failure = error;

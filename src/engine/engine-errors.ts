@@ -40,6 +40,7 @@ function maskedFirstLine(text: string): string {
 /** Kinds whose double quotes hold names of columns, tables and files, not values. */
 const KEEPS_NAMES = /^(Binder|Catalog|Parser|IO|Permission|Not implemented) Error/u;
 
+/** Invariant 11: what may be a value is masked. */
 function masked(line: string): string {
   return line
     .replaceAll(/'[^']*'?/gu, "'...'")

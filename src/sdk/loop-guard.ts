@@ -25,6 +25,7 @@ export function createLoopGuard(
       if (from === to || (options.isSnapshot && end === null)) return true;
       starts.add(from);
       if (!starts.has(to)) return false;
+      // Invariant 7: a trigger ends.
       throw new IngestError(
         'OFFSET_LOOP',
         `The offsets of table "${table}" went round in circles: a call ended where an earlier call of the same trigger had started.`,
