@@ -7,11 +7,17 @@ interface Bench {
   run(): Promise<readonly BenchResult[]>;
 }
 
-const own = new Set(["main", "result", "process-tree", "raw-copy", "postgres-ingest-child"]);
+/** Files of this folder that measure nothing themselves. */
+const parts = new Set(['main', 'result', 'process-tree', 'raw-copy', 'postgres-ingest-child']);
 
 function benchNames(): string[] {
-  const files = readdirSync(new URL('.', import.meta.url)).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
-  return files.map((file) => file.slice(0, -'.ts'.length)).filter((name) => !own.has(name)).sort();
+  const files = readdirSync(new URL('.', import.meta.url)).filter(
+    (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'),
+  );
+  return files
+    .map((file) => file.slice(0, -'.ts'.length))
+    .filter((name) => !parts.has(name))
+    .sort();
 }
 
 /** A bench that throws is a result that is not ok, so that the others still run. */
@@ -21,7 +27,9 @@ async function measure(name: string): Promise<readonly BenchResult[]> {
     return await bench.run();
   } catch (error) {
     console.error(error);
-    return [{name, measured: `failed: ${error instanceof Error ? error.message : String(error)}`, limit: '', ok: false}];
+    return [
+      {name, measured: `failed: ${error instanceof Error ? error.message : String(error)}`, limit: '', ok: false},
+    ];
   }
 }
 
@@ -30,7 +38,12 @@ function printTable(results: readonly BenchResult[]): void {
   const lines = [['bench', 'measured', 'limit', ''], ...rows];
   const widths = [0, 1, 2].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   for (const line of lines) {
-    console.log(line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+    console.log(
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    );
   }
 }
 
