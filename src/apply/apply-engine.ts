@@ -80,6 +80,15 @@ export interface ApplyResult {
   readonly milliseconds: number;
 }
 
+/** Where rows go that a batch leaves out of the table. */
+export interface LeftOut {
+  /**
+   * Rows of a snapshot whose key came before, as JSON texts; asked for when the job says `quarantine`. Called, maybe more
+   * than once, before anything of the batch is committed.
+   */
+  duplicates(records: readonly string[]): Promise<void>;
+}
+
 /**
  * Where merges run. One call is one Delta commit: data files, deletion vectors or rewritten files, side files, batch file
  * and txn become visible together or not at all. A call that lost its answer is told by its batch id in the log and not
@@ -88,5 +97,5 @@ export interface ApplyResult {
 export interface ApplyEngine {
   readonly kind: 'duckdb';
   /** @throws COMMIT_CONFLICT when another writer won (nothing visible; reload and retry); DUPLICATE_KEY; the signal's reason. */
-  apply(job: ApplyJob, signal: AbortSignal): Promise<ApplyResult>;
+  apply(job: ApplyJob, signal: AbortSignal, leftOut?: LeftOut): Promise<ApplyResult>;
 }

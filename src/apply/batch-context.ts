@@ -3,7 +3,7 @@ import type {AddFile, RemoveFile} from '../delta/actions.ts';
 import type {SideFiles} from '../delta/batch-file.ts';
 import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {recordCount} from '../delta/statistics.ts';
-import type {ApplyJob} from './apply-engine.ts';
+import type {ApplyJob, LeftOut} from './apply-engine.ts';
 import type {MergeSql} from './merge-sql.ts';
 import type {SideFileStore} from './side-files.ts';
 import type {WorkTables} from './work-tables.ts';
@@ -19,6 +19,8 @@ export interface BatchContext {
   readonly side: SideFileStore;
   /** Side files that the batch before made current. */
   readonly before: SideFiles;
+  /** Null: rows that are left out are only counted. */
+  readonly leftOut: LeftOut | null;
 }
 
 /** Rows of a batch by what became of them. */

@@ -11,7 +11,7 @@ import {currentBatch, writeBatchFile} from '../delta/batch-files.ts';
 import type {CommitRequest, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {openTable} from '../delta/table.ts';
 import {appendBatch} from './append-batch.ts';
-import type {ApplyEngine, ApplyInput, ApplyJob, ApplyMode, ApplyResult} from './apply-engine.ts';
+import type {ApplyEngine, ApplyInput, ApplyJob, ApplyMode, ApplyResult, LeftOut} from './apply-engine.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {duckDbDialect} from './duckdb-dialect.ts';
 import {keyedBatch} from './keyed-batch.ts';
@@ -52,12 +52,12 @@ class DuckDbApply implements ApplyEngine {
     this.#context = context;
   }
 
-  async apply(given: ApplyJob, signal: AbortSignal): Promise<ApplyResult> {
+  async apply(given: ApplyJob, signal: AbortSignal, leftOut: LeftOut | null = null): Promise<ApplyResult> {
     const job: ApplyJob = {...given, inputs: given.inputs.filter(hasFiles), deletes: given.deletes.filter(hasFiles)};
     const startedAtMs = this.#context.clock.nowMs();
     try {
       const table = await this.#open(job.tableRoot);
-      return this.#answered(job, table) ?? (await this.#run(job, {table, signal, startedAtMs}));
+      return this.#answered(job, table) ?? (await this.#run(job, {table, signal, startedAtMs, leftOut}));
     } catch (error) {
       // What the log holds now is not known: the next job reads it.
       this.#tables.delete(job.tableRoot);
@@ -100,13 +100,18 @@ class DuckDbApply implements ApplyEngine {
 
   async #run(
     job: ApplyJob,
-    run: {readonly table: DeltaTable; readonly signal: AbortSignal; readonly startedAtMs: number},
+    run: {
+      readonly table: DeltaTable;
+      readonly signal: AbortSignal;
+      readonly startedAtMs: number;
+      readonly leftOut: LeftOut | null;
+    },
   ): Promise<ApplyResult> {
     const {table, signal} = run;
     const previous = await currentBatch(this.#context.store, table, job.flowId);
     const metadata = changedMetadata(job, table);
     await using work = new WorkTables(this.#context.engine, signal);
-    const context = this.#batchContext(job, {table, signal, work, previous});
+    const context = this.#batchContext(job, {table, signal, work, previous, leftOut: run.leftOut});
     const change = await MODES[job.mode](context);
     failpoint('apply.data-written');
     const side = await this.#sideFiles(context, change);
@@ -145,9 +150,10 @@ class DuckDbApply implements ApplyEngine {
       readonly signal: AbortSignal;
       readonly work: WorkTables;
       readonly previous: BatchFile | null;
+      readonly leftOut: LeftOut | null;
     },
   ): BatchContext {
-    const {table, signal, work, previous} = run;
+    const {table, signal, work, previous, leftOut} = run;
     const goesOn = previous?.inSnapshot === true && !sameOffsets(job.start, NOWHERE);
     const before = previous?.side ?? NO_SIDE_FILES;
     return {
@@ -158,8 +164,8 @@ class DuckDbApply implements ApplyEngine {
       sql: new MergeSql(duckDbDialect, job),
       work,
       side: new SideFileStore(this.#context, {root: table.root, flowId: job.flowId}, signal),
-      // A snapshot that begins anew drops what was held of the one before.
-      before: goesOn ? before : {...before, pending: []},
+      before: goesOn ? before : {...before, pending: [], ...(isWhole(job) ? {ledger: []} : {})},
+      leftOut,
     };
   }
 
@@ -205,6 +211,11 @@ class DuckDbApply implements ApplyEngine {
       throw error;
     }
   }
+}
+
+/** True for a read of the whole table: one that begins anew drops what was held, and what the ledger knew, of the one before. */
+function isWhole({mode}: ApplyJob): boolean {
+  return mode === 'hold' || mode === 'replace';
 }
 
 /** False for staged inputs without a file: there is nothing to read. */

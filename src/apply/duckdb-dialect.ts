@@ -10,5 +10,6 @@ export const duckDbDialect: SqlDialect = {
   hash: (expressions) => `hash(${expressions.join(', ')})`,
   // A sum tells rows that occur twice from rows that occur never, which an exclusive or does not.
   fingerprint: (hash) => `concat_ws(' ', sum(${hash})::VARCHAR, sum(hash(${hash}))::VARCHAR)`,
+  json: (names) => `CAST(to_json(struct_pack(${names.map((name) => `${name} := ${name}`).join(', ')})) AS VARCHAR)`,
   createTable: (name, select) => `CREATE OR REPLACE TABLE ${quoteIdentifier(name)} AS ${select}`,
 };

@@ -88,6 +88,14 @@ export class MergeSql {
     return this.#ranked(events, columns, [`${SOURCE} ASC`, `${ORDER} ASC NULLS FIRST`]);
   }
 
+  /** The events that {@link first} leaves out: their columns as JSON text, `record`. */
+  afterFirst(events: string, columns: readonly string[]): string {
+    const order = `${SOURCE} ASC, ${ORDER} ASC NULLS FIRST`;
+    const names = this.#shape.schema.fields.map((field) => this.#quote(field.name));
+    return `SELECT ${this.#dialect.json(names)} AS record FROM (SELECT *, row_number() OVER (PARTITION BY ${this.#list(columns)} ORDER BY ${order}) AS ${RANK}
+      FROM (${events}) AS e) AS r WHERE ${RANK} > 1`;
+  }
+
   /** How many combinations of `columns` occur more than once (`repeated`), with how many rows too many (`extra`), and all rows (`n`). */
   repeats(events: string, columns: readonly string[]): string {
     const names = this.#list(columns);

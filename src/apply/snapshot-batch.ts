@@ -135,11 +135,25 @@ async function finalRows(context: BatchContext, sources: readonly EventSource[])
       job.target === 'append' ? sql.first(sql.events(sources), columns) : sql.newest(sql.events(sources)),
     );
   const quarantined = checkDuplicates(context, repeated);
-  const chosen = await chosenRows(
-    context,
-    hasDeletes ? sql.newest(sql.events(sources)) : sql.first(sql.events(sources), columns),
-  );
-  return {...chosen, quarantined};
+  const events = sql.events(sources);
+  if (hasDeletes) return {...(await chosenRows(context, sql.newest(events))), quarantined};
+  await tellDuplicates(context, sql.afterFirst(events, columns));
+  return {...(await chosenRows(context, sql.first(events, columns))), quarantined};
+}
+
+/** Duplicates are handed over this many at a time. */
+const TOLD_AT_ONCE = 10_000;
+
+async function tellDuplicates({leftOut, delta, signal}: BatchContext, select: string): Promise<void> {
+  if (leftOut === null) return;
+  let records: string[] = [];
+  for await (const rows of delta.engine.stream(select, signal)) {
+    for (const row of rows) records.push(String(row['record']));
+    if (records.length < TOLD_AT_ONCE) continue;
+    await leftOut.duplicates(records);
+    records = [];
+  }
+  if (records.length > 0) await leftOut.duplicates(records);
 }
 
 async function chosenRows(context: BatchContext, select: string): Promise<FinalRows> {

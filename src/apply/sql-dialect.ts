@@ -13,6 +13,8 @@ export interface SqlDialect {
   hash(expressions: readonly string[]): string;
   /** An order-independent fingerprint of the rows of a group, from a 64-bit hash of each: sums must not overflow. */
   fingerprint(hash: string): string;
+  /** Columns, quoted, as one JSON object in a text. */
+  json(names: readonly string[]): string;
   /** A statement that keeps the rows of a SELECT in a work table. */
   createTable(name: string, select: string): string;
 }

@@ -4,8 +4,9 @@ import type {AddFile} from '../delta/actions.ts';
 import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import type {Connector, Partition, ReadContext} from '../sdk/contract.ts';
 import type {ExtractDone} from './extract-runner.ts';
-import {Landing, rowsSelect, rowsShape} from './landing.ts';
+import {Landing, rowsShape} from './landing.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
+import {stageRows, writeRows} from './stage-rows.ts';
 
 /** What reading partitions needs, in whatever thread or process it happens. */
 export interface ExtractScope {
@@ -57,11 +58,11 @@ export async function* extractPartitions(scope: ExtractScope, next: () => Promis
 async function writeLanding(scope: ExtractScope, landing: Landing): Promise<ExtractDone> {
   await using owned = landing;
   const landed = await owned.finish();
-  const {rows, bytes, rescuedValues, quarantined} = owned.counts;
+  const job = {table: scope.table, flow: scope.flow, schema: scope.schema, signal: scope.read.signal};
   const files: AddFile[] = [];
-  for (const select of [...(landed.table === null ? [] : [landed.table]), ...landed.files]) {
-    files.push(...(await scope.table.writeFiles({select: rowsSelect(scope.flow, select, {dropFiltered: true, ordered: false}), schema: scope.schema}, scope.read.signal)));
-  }
+  if (landed.table !== null) files.push(...(await writeRows(job, landed.table)));
+  for (const select of landed.files) files.push(...(await stageRows(job, owned, select)));
   failpoint('extract.partition-written');
+  const {rows, bytes, rescuedValues, quarantined} = owned.counts;
   return {files, rows, bytes, rescuedValues, quarantined};
 }

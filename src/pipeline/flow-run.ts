@@ -1,8 +1,8 @@
-import type {ApplyInput, ApplyJob} from '../apply/apply-engine.ts';
+import type {ApplyInput, ApplyJob, LeftOut} from '../apply/apply-engine.ts';
 import type {QuarantinedRow} from '../core/coerce.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
-import {offsetsEqual, offsetText} from '../core/offset.ts';
+import {type Offset, offsetsEqual, offsetText} from '../core/offset.ts';
 import type {StructType} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
@@ -12,12 +12,14 @@ import {createLoopGuard} from '../sdk/loop-guard.ts';
 import {createDestination, evolveSchema, openDestination, type Destination, type Evolution} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
-import {deletesSelect, deletesShape, Landing, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
+import {deletesSelect, deletesShape, Landing, makesDeletes, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
 import {openLedger, type OpenLedger} from './ledger.ts';
 import {discardOrphans, writeQuarantine} from './quarantine.ts';
+import {appendCursorOf, checkToldApart, isChosenOtherwise, isReadAlike, notesOf} from './read-notes.ts';
 import {driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
+import {stageRows} from './stage-rows.ts';
 
 /** What is asked of one trigger of a flow. */
 export interface TriggerRequest {
@@ -58,6 +60,8 @@ export class FlowRun {
   readonly #ledger: OpenLedger;
   #destination: Destination | null = null;
   #evolution: Evolution | null = null;
+  /** The table is read from the beginning: what the ledger knows of the reading before does not count. */
+  #isAnew = false;
 
   constructor(services: FlowServices, flow: ResolvedFlow, options: {readonly request: TriggerRequest; readonly counter: FlowCounter}) {
     this.#services = services;
@@ -65,7 +69,7 @@ export class FlowRun {
     this.#request = options.request;
     this.#counter = options.counter;
     const {engine, store} = services.context;
-    this.#ledger = openLedger({engine, localPath: name => store.localPath(name), root: flow.root, files: () => this.#destination?.batch?.side.ledger ?? []});
+    this.#ledger = openLedger({engine, localPath: name => store.localPath(name), root: flow.root, files: () => (this.#isAnew ? [] : (this.#destination?.batch?.side.ledger ?? []))});
   }
 
   /** Runs the trigger to its end. @throws what made it stop; everything committed before stays. */
@@ -85,11 +89,21 @@ export class FlowRun {
       this.#note('WARN', 'FOREIGN_WRITE', `Version ${commit.version} (${commit.info.operation ?? 'unknown operation'}) was written by ${commit.info.engineInfo ?? 'another writer'}.`);
     }
     await discardOrphans(this.#services.context, this.#flow, destination);
+    const {batch} = destination;
+    if (batch === null || batch.inSnapshot) return;
+    // Invariant 3: whoever died between commit and acknowledgement left this to us.
+    if (batch.end.rows !== null) await this.#acknowledge(batch.end.rows);
+    if (this.#flow.ingestionType === 'snapshot' || this.#isRefresh(destination)) return;
+    checkToldApart(this.#flow, batch.notes);
+    if (isChosenOtherwise(this.#flow, batch.notes)) {
+      this.#note('WARN', 'FILTER_CHANGED', `row_filter or deletion_condition is new: rows that ${this.#flow.name} has or lacks by the old one stay so until a full refresh.`);
+    }
   }
 
   async #runIncremental(): Promise<void> {
     const refreshing = this.#isRefresh(this.#destination);
-    let start = this.#request.fullRefresh ? NOWHERE : (this.#destination?.batch?.end ?? NOWHERE);
+    let start = this.#beginning();
+    this.#isAnew = refreshing && sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
       const {batch, landings} = await this.#read(start, isFirst);
@@ -97,12 +111,12 @@ export class FlowRun {
       const moved = !sameOffset(start, batch.end);
       guard.check({...start}, {...batch.end});
       this.#checkAppend(batch, moved, start);
-      if (batch.rows > 0 || moved) await this.#apply(refreshing ? 'hold' : this.#flow.target, batch, start);
+      const last = !moved || (!batch.cut && batch.maxCursor !== null && batch.maxCursor >= this.#request.triggerStartedAt);
+      if (refreshing) await this.#apply(last ? 'replace' : 'hold', batch, start);
+      else if (batch.rows > 0 || moved) await this.#apply(this.#flow.target, batch, start);
       start = batch.end;
-      if (!moved) break;
-      if (!batch.cut && batch.maxCursor !== null && batch.maxCursor >= this.#request.triggerStartedAt) break;
+      if (last) break;
     }
-    if (refreshing) await this.#apply('replace', emptyBatch(start), start);
     await this.#ensureTable(0);
     if (!refreshing) await this.#scanKeys();
   }
@@ -114,9 +128,19 @@ export class FlowRun {
     return this.#request.fullRefresh || destination.batch?.inSnapshot === true || isUnknown;
   }
 
+  /** Where the trigger begins. Rows that are held aside are gone on with only as they were read. */
+  #beginning(): FlowOffset {
+    const batch = this.#destination?.batch ?? null;
+    if (batch === null || this.#request.fullRefresh) return NOWHERE;
+    if (!batch.inSnapshot) return this.#flow.ingestionType === 'snapshot' ? NOWHERE : batch.end;
+    if (isReadAlike(this.#flow, batch.notes)) return batch.end;
+    this.#note('WARN', 'SNAPSHOT_RESTARTED', 'The interrupted read of the whole table begins anew, because its columns or configuration changed.');
+    return NOWHERE;
+  }
+
   async #runSnapshot(): Promise<void> {
-    const goesOn = this.#destination?.batch?.inSnapshot === true && !this.#request.fullRefresh;
-    let start = goesOn ? (this.#destination?.batch?.end ?? NOWHERE) : NOWHERE;
+    let start = this.#beginning();
+    this.#isAnew = sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
       const {batch, landings, whole} = await this.#read(start, isFirst);
@@ -133,9 +157,9 @@ export class FlowRun {
   async #read(start: FlowOffset, isFirst: boolean): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
     const {connector} = this.#services.open;
     const ctx = this.#readContext(isFirst);
-    // Partitions become data files at once; where predicates turn rows into deletes of older ones, only a first read can.
-    const isPlain = start.rows === null || (this.#flow.rowFilter === null && this.#flow.deletionCondition === null);
-    const canPartition = isPlain && this.#flow.ingestionType !== 'cdc_with_deletes' && connector.readPartition !== undefined;
+    // Partitions become data files at once: where a row may turn into the delete of an older one, it must be looked at first.
+    const isFirstOfItsKey = start.rows === null && this.#flow.keysEnforced;
+    const canPartition = (isFirstOfItsKey || !makesDeletes(this.#flow)) && this.#flow.ingestionType !== 'cdc_with_deletes' && connector.readPartition !== undefined;
     if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true) return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
     return {...(await this.#readCall(start, ctx)), whole: false};
   }
@@ -220,28 +244,27 @@ export class FlowRun {
   }
 
   async #rowInputs(landing: Landing): Promise<{readonly inputs: readonly ApplyInput[]; readonly fileRows: number; readonly fileRescued: number; readonly maxCursor: bigint | null}> {
-    const landed = await landing.finish();
+    const landed = await landing.finish({filesToo: makesDeletes(this.#flow)});
     const inputs: ApplyInput[] = [];
     let maxCursor: bigint | null = null;
     if (landed.table !== null) {
-      inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true, dropFiltered: false})});
+      inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true})});
       const sql = maxCursorSql(this.#flow, landed.table);
       const value = sql === null ? null : (await this.#services.context.engine.query(sql, this.#request.signal))[0]?.['m'];
       if (typeof value === 'bigint') maxCursor = value;
     }
     if (landed.files.length === 0) return {inputs, fileRows: 0, fileRescued: 0, maxCursor};
-    const staged = await this.#stageFiles(landed.files, landing.counts.bytes);
+    const staged = await this.#stageFiles(landing, landed.files);
     inputs.push({kind: 'staged', files: staged});
     return {inputs, ...countStaged(staged), maxCursor};
   }
 
   /** Rows of files go straight into data files: apply adds them as they are where the mode allows it. */
-  async #stageFiles(selects: readonly string[], bytes: number): Promise<readonly AddFile[]> {
-    const {table} = await this.#ensureTable(bytes);
+  async #stageFiles(landing: Landing, selects: readonly string[]): Promise<readonly AddFile[]> {
+    const {table} = await this.#ensureTable(landing.counts.bytes);
     const files: AddFile[] = [];
-    for (const select of selects) {
-      files.push(...(await table.writeFiles({select: rowsSelect(this.#flow, select, {ordered: false, dropFiltered: true}), schema: this.#flow.tableSchema}, this.#request.signal)));
-    }
+    const job = {table, flow: this.#flow, schema: this.#flow.tableSchema, signal: this.#request.signal};
+    for (const select of selects) files.push(...(await stageRows(job, landing, select)));
     return files;
   }
 
@@ -254,17 +277,11 @@ export class FlowRun {
 
   /** An append-only flow cannot tell a re-delivered row unless it knows keys or the offset moves. */
   #checkAppend(batch: ReadBatch, moved: boolean, start: FlowOffset): void {
-    if (this.#flow.target !== 'append' || moved || batch.rows === 0 || this.#appendCursor() !== null) return;
+    if (this.#flow.target !== 'append' || moved || batch.rows === 0 || appendCursorOf(this.#flow) !== null) return;
     throw new IngestError('CONTRACT_VIOLATION', `Table "${this.#flow.sourceTable}" gave ${batch.rows} rows without moving its offset ${textOf(start)}; appending them could repeat them.`, {
       fix: 'Set table_configuration.primary_keys, so that repeated rows are known, or correct the connector.',
       context: {table: this.#flow.sourceTable},
     });
-  }
-
-  #appendCursor(): string | null {
-    const {cursorField, keys, tableSchema, target} = this.#flow;
-    if (target !== 'append' || keys.length === 0 || cursorField === null) return null;
-    return tableSchema.fields.some(field => field.name === cursorField) ? cursorField : null;
   }
 
   async #apply(mode: ApplyJob['mode'], batch: ReadBatch, start: FlowOffset, extra: Partial<ApplyJob> = {}): Promise<void> {
@@ -284,7 +301,7 @@ export class FlowRun {
       onDuplicateKey: this.#flow.configuration.onDuplicateKey,
       keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
       deletesWinTies: false,
-      appendCursor: this.#appendCursor(),
+      appendCursor: appendCursorOf(this.#flow),
       schema: this.#schema(),
       inputs: batch.inputs,
       deletes: batch.deletes,
@@ -292,17 +309,34 @@ export class FlowRun {
       end: batch.end,
       ledger: this.#ledger.take(),
       counts: {read: batch.rows, rescuedValues: batch.rescuedValues, quarantinedRows: batch.quarantined.length},
-      notes: destination.batch?.notes ?? {},
+      notes: notesOf(this.#flow, mode === 'hold'),
       ...extra,
-    }, signal);
+    }, signal, this.#leftOut(batch));
     failpoint('pipeline.committed');
     this.#counter.applied(result);
     const added = this.#evolution?.added ?? [];
     if (result.version !== null && added.length > 0) this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${added.join(', ')}.`);
     if (result.version !== null) await this.#reload(destination, result.batchId);
-    const {connector} = this.#services.open;
-    if (batch.end.rows !== null && mode !== 'hold') await connector.acknowledge?.(this.#flow.sourceTable, batch.end.rows, this.#readContext(false));
+    if (batch.end.rows !== null && mode !== 'hold') await this.#acknowledge(batch.end.rows);
     failpoint('pipeline.acknowledged');
+  }
+
+  async #acknowledge(offset: Offset): Promise<void> {
+    await this.#services.open.connector.acknowledge?.(this.#flow.sourceTable, offset, this.#readContext(false));
+  }
+
+  /** Rows of a snapshot whose key came before are written down before the snapshot is seen without them. */
+  #leftOut({rescuedValues, quarantined}: ReadBatch): LeftOut {
+    let count = quarantined.length;
+    return {
+      duplicates: async (records): Promise<void> => {
+        count += records.length;
+        this.#counter.checkLimits(rescuedValues, count, this.#flow);
+        const path = this.#flow.keys.join(', ');
+        const rows = records.map((record): QuarantinedRow => ({reason: 'DUPLICATE_KEY', path, record}));
+        await writeQuarantine(this.#services.context, this.#flow, {destination: await this.#ensureTable(0), rows});
+      },
+    };
   }
 
   async #reload(destination: Destination, batchId: number | null): Promise<void> {
@@ -310,6 +344,7 @@ export class FlowRun {
     const batch = batchId === null ? destination.batch : await readBatchFile(this.#services.context.store, this.#flow.root, destination.flowId, batchId);
     this.#destination = {...destination, batch};
     this.#evolution = null;
+    this.#isAnew = false;
   }
 
   #schema(): StructType {
@@ -319,7 +354,7 @@ export class FlowRun {
   }
 
   #evolve(destination: Destination): Evolution {
-    const rewrite = this.#request.fullRefresh || this.#flow.ingestionType === 'snapshot' || destination.table.snapshot.files.size === 0;
+    const rewrite = this.#isRefresh(destination) || this.#flow.ingestionType === 'snapshot' || destination.table.snapshot.files.size === 0;
     return evolveSchema(this.#flow, destination.table.snapshot.schema, rewrite);
   }
 

@@ -3,11 +3,12 @@ import type {ColumnBatch, ColumnVector} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
 import {renderPredicate} from '../core/predicate.ts';
 import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
-import type {Appender, Engine} from '../engine/engine.ts';
+import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import type {FileRef, Page, RescuedCell} from '../sdk/contract.ts';
 import {batchBytes, rescuedVector} from './batch-vectors.ts';
+import {columnOf, pathSql} from './column-path.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** What a landing table takes and how its rows are shown to apply. */
@@ -48,6 +49,8 @@ export class Landing implements AsyncDisposable {
   #bytes = 0;
   #rescued = 0;
   #quarantined: QuarantinedRow[] = [];
+  /** Rows came by other ways than the coercer, which refuses those without a key. */
+  #isUnchecked = false;
   readonly #unknown = new Map<string, number>();
 
   constructor(engine: Engine, shape: LandingShape) {
@@ -77,13 +80,28 @@ export class Landing implements AsyncDisposable {
     }
   }
 
-  /** Makes everything visible and returns SELECTs over it; no `add` after this. */
-  async finish(): Promise<LandedSelects> {
+  /**
+   * Makes everything visible and returns SELECTs over it; no `add` after this. Rows of the table that lack a required
+   * column are quarantined; those of files are not looked at, see {@link withoutRefused}.
+   * @param filesToo rows of files go into the table as well, after all others.
+   */
+  async finish(options: {readonly filesToo?: boolean} = {}): Promise<LandedSelects> {
     await this.#flush();
     this.#appender?.close();
     this.#appender = null;
-    const table = this.#landedRows === 0 || this.#table === null ? null : `SELECT *, rowid AS __ord FROM ${quoteIdentifier(this.#table)}`;
-    return {table, files: this.#files.map(file => file.select)};
+    if (options.filesToo === true) await this.#landFiles();
+    if (this.#landedRows === 0 || this.#table === null) return {table: null, files: this.#files.map(file => file.select)};
+    const isNamedRowid = this.#shape.schema.fields.some(field => field.name.toLowerCase() === 'rowid');
+    const rows = `SELECT *, ${isNamedRowid ? 'row_number() OVER ()' : 'rowid'} AS __ord FROM ${quoteIdentifier(this.#table)}`;
+    return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files: this.#files.map(file => file.select)};
+  }
+
+  /** Counts and quarantines the rows of a SELECT of files that lack a required column; resolves to a SELECT of the others. */
+  async withoutRefused(select: string): Promise<string> {
+    const before = this.#quarantined.length;
+    const kept = await this.#refuse(select);
+    this.#rows += this.#quarantined.length - before;
+    return kept;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,21 +130,62 @@ export class Landing implements AsyncDisposable {
   }
 
   async #addColumns(batch: ColumnBatch, rescued: readonly RescuedCell[]): Promise<void> {
+    // Records that came before are rows before.
+    if (this.#coercer.rowCount > 0) await this.#flush();
     await this.#append({
       schema: this.#tableSchema,
       rowCount: batch.rowCount,
-      columns: [...this.#shape.schema.fields.map(field => columnOf(batch, field)), rescuedVector(batch.rowCount, rescued)],
+      columns: [...this.#shape.schema.fields.map(field => vectorOf(batch, field)), rescuedVector(batch.rowCount, rescued)],
     });
     this.#rows += batch.rowCount;
     this.#rescued += rescued.length;
+    this.#isUnchecked ||= this.#shape.required.some(path => mayLack(batch, columnOf(this.#shape.schema, path)));
+  }
+
+  /** Quarantines the rows of a SELECT that lack a required column; resolves to a SELECT of the others. */
+  async #refuse(select: string): Promise<string> {
+    const {schema, required} = this.#shape;
+    const paths = required.map(path => ({path, sql: pathSql(schema, path)}));
+    if (paths.length === 0) return select;
+    const lacks = paths.map(({sql}) => `${sql} IS NULL`).join(' OR ');
+    const columns = schema.fields.map(field => quoteIdentifier(field.name));
+    const rescued = quoteIdentifier(RESCUED_COLUMN);
+    const found = this.#engine.stream(
+      `SELECT CASE ${paths.map(({sql}, at) => `WHEN ${sql} IS NULL THEN ${at}`).join(' ')} END AS lacking, ${rescued} AS rescued,
+        CASE WHEN ${rescued} IS NULL THEN ${recordSql(columns)} ELSE ${recordSql([...columns, rescued])} END AS record
+        FROM (${select}) AS landed WHERE ${lacks}`,
+    );
+    const before = this.#quarantined.length;
+    for await (const rows of found) for (const row of rows) this.#quarantined.push(refusedRow(row, required));
+    return this.#quarantined.length === before ? select : `SELECT * FROM (${select}) AS landed WHERE NOT (${lacks})`;
+  }
+
+  async #landFiles(): Promise<void> {
+    for (const file of this.#files) {
+      const table = await this.#openTable();
+      await this.#engine.run(`INSERT INTO ${table} ${file.select}`);
+    }
+    if (this.#files.length === 0) return;
+    const [found] = await this.#engine.query(`SELECT count(*) AS n, count(${quoteIdentifier(RESCUED_COLUMN)}) AS rescued FROM ${await this.#openTable()}`);
+    this.#rows += Number(found?.['n'] ?? 0) - this.#landedRows;
+    this.#rescued += Number(found?.['rescued'] ?? 0);
+    this.#landedRows = Number(found?.['n'] ?? 0);
+    this.#isUnchecked = true;
+    for (const file of this.#files.splice(0)) await file[Symbol.asyncDispose]();
+  }
+
+  /** The table as it stands in SQL; made when it is first needed. */
+  async #openTable(): Promise<string> {
+    if (this.#table === null) {
+      this.#table = this.#engine.uniqueName('landing');
+      await this.#engine.createTable(this.#table, this.#tableSchema);
+    }
+    return quoteIdentifier(this.#table);
   }
 
   async #append(batch: ColumnBatch): Promise<void> {
-    if (this.#appender === null) {
-      this.#table = this.#engine.uniqueName('landing');
-      await this.#engine.createTable(this.#table, this.#tableSchema);
-      this.#appender = await this.#engine.appender(this.#table, this.#tableSchema);
-    }
+    await this.#openTable();
+    this.#appender ??= await this.#engine.appender(this.#table ?? '', this.#tableSchema);
     this.#appender.append(batch);
     this.#landedRows += batch.rowCount;
     this.#bytes += batchBytes(batch);
@@ -148,28 +207,36 @@ export interface LandedSelects {
 
 /** What the rows of a flow land as. */
 export function rowsShape(flow: ResolvedFlow): LandingShape {
-  const required = [...flow.keys, ...(flow.sequenceRequired && flow.hiddenSequence === null ? flow.sequence : [])];
+  const required = [...flow.keys, ...(flow.sequenceRequired ? sequenceSources(flow) : [])];
   return {schema: flow.landingSchema, required, ignored: flow.ignoredColumns};
 }
 
 /** What the deletes of a flow land as: keys and sequence. */
 export function deletesShape(flow: ResolvedFlow): LandingShape {
-  const wanted = new Set([...flow.keys, ...sequenceSources(flow).map(path => path.split('.', 1)[0])]);
+  const wanted = new Set([...flow.keys, ...sequenceSources(flow).map(path => columnOf(flow.landingSchema, path))]);
   const fields = flow.landingSchema.fields.filter(field => wanted.has(field.name));
   const ignored = [...flow.ignoredColumns, ...flow.landingSchema.fields.filter(field => !wanted.has(field.name)).map(field => field.name)];
   return {schema: {type: 'struct', fields}, required: fields.map(field => field.name), ignored};
 }
 
 /** Landed rows as apply wants them: the destination's columns, `__ord`, and `__op` where predicates make deletes of rows. */
-export function rowsSelect(flow: ResolvedFlow, select: string, options: {readonly dropFiltered: boolean; readonly ordered: boolean}): string {
+export function rowsSelect(flow: ResolvedFlow, select: string, options: {readonly dropFiltered?: boolean; readonly ordered: boolean}): string {
   const columns = flow.tableSchema.fields.map(field => columnSql(flow, field));
   const keep = keepSql(flow);
   const from = `FROM (${select}) AS landed`;
   const ord = options.ordered ? ['__ord'] : [];
   if (keep === null) return `SELECT ${[...columns, ...ord].join(', ')} ${from}`;
-  if (options.dropFiltered || flow.target === 'append') return `SELECT ${[...columns, ...ord].join(', ')} ${from} WHERE ${keep}`;
+  if (options.dropFiltered === true || !makesDeletes(flow)) return `SELECT ${[...columns, ...ord].join(', ')} ${from} WHERE ${keep}`;
   const op = `CASE WHEN ${keep} THEN 'upsert' ELSE 'delete' END AS __op`;
   return `SELECT ${[...columns, ...ord, op].join(', ')} ${from}`;
+}
+
+/**
+ * True when a row that the predicates turn away must be told to apply, because it may be newer than one that they took.
+ * A snapshot without a sequence brings each row once: those turned away are not there.
+ */
+export function makesDeletes(flow: ResolvedFlow): boolean {
+  return keepSql(flow) !== null && flow.target !== 'append' && (flow.ingestionType !== 'snapshot' || flow.sequence.length > 0);
 }
 
 /** Landed deletes as apply wants them: keys, sequence, `__ord`. */
@@ -182,7 +249,7 @@ export function deletesSelect(flow: ResolvedFlow, select: string): string {
 /** Largest value of the flow's timestamp cursor, in microseconds, as a SELECT. */
 export function maxCursorSql(flow: ResolvedFlow, select: string): string | null {
   if (flow.cursorField === null || !flow.cursorIsTimestamp) return null;
-  return `SELECT epoch_us(max(${pathSql(flow.cursorField)})) AS m FROM (${select}) AS landed`;
+  return `SELECT epoch_us(max(${pathSql(flow.landingSchema, flow.cursorField)})) AS m FROM (${select}) AS landed`;
 }
 
 /** Source paths of the sequence. */
@@ -200,23 +267,44 @@ function keepSql(flow: ResolvedFlow): string | null {
 }
 
 function columnSql(flow: ResolvedFlow, field: StructField): string {
-  if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null) return `${pathSql(flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
+  if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null) return `${pathSql(flow.landingSchema, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
   return quoteIdentifier(field.name);
-}
-
-function pathSql(path: string): string {
-  return path.split('.').map(quoteIdentifier).join('.');
 }
 
 function isRows(page: Page): page is Extract<Page, readonly unknown[]> {
   return Array.isArray(page);
 }
 
-function columnOf(batch: ColumnBatch, field: StructField): ColumnVector {
+function vectorOf(batch: ColumnBatch, field: StructField): ColumnVector {
   const index = batch.schema.fields.findIndex(candidate => candidate.name === field.name);
   const column = batch.columns[index];
   if (column === undefined) {
     throw new IngestError('CONTRACT_VIOLATION', `A page of columns lacks "${field.name}".`, {fix: 'Yield every column of getTableSchema that was asked for.', context: {column: field.name}});
   }
   return column;
+}
+
+/** True when a column of a batch has a NULL; a nested one may have one inside. */
+function mayLack({schema, columns, rowCount}: ColumnBatch, name: string): boolean {
+  const vector = columns[schema.fields.findIndex(field => field.name === name)];
+  if (vector === undefined || vector.kind === 'struct') return true;
+  const {validity} = vector;
+  if (validity === null) return false;
+  for (let row = 0; row < rowCount; row += 8) {
+    const mask = rowCount - row >= 8 ? 0xff : (1 << (rowCount - row)) - 1;
+    if (((validity[row >> 3] ?? 0) & mask) !== mask) return true;
+  }
+  return false;
+}
+
+/** Columns, quoted, as the JSON text of a record. */
+function recordSql(columns: readonly string[]): string {
+  return `CAST(to_json(struct_pack(${columns.map(name => `${name} := ${name}`).join(', ')})) AS VARCHAR)`;
+}
+
+function refusedRow(row: EngineRow, required: readonly string[]): QuarantinedRow {
+  const path = required[Number(row['lacking'])] ?? '';
+  const {rescued} = row;
+  const isMisfit = typeof rescued === 'string' && path in (JSON.parse(rescued) as object);
+  return {reason: isMisfit ? 'MISFIT_KEY' : 'NULL_KEY', path, record: String(row['record'])};
 }

@@ -6,6 +6,7 @@ import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from
 import type {CallContext, Connector, IngestionType, OptionValue, TableMetadata, TableOptions} from '../sdk/contract.ts';
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveOptions} from '../sdk/options.ts';
+import {columnOf} from './column-path.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {ObjectSpec, TableConfiguration} from './spec.ts';
 import {tableRoot} from './table-root.ts';
@@ -18,7 +19,7 @@ export interface OpenConnector {
 
 /**
  * Decides everything about one flow: asks the source for schema and metadata and lays the user's configuration over it.
- * @throws UNKNOWN_TABLE, UNKNOWN_COLUMN, MISSING_KEY, MISSING_SEQUENCE, UNBOUNDED_TABLE, INVALID_OPTION, INVALID_PREDICATE, UNSUPPORTED
+ * @throws UNKNOWN_TABLE, UNKNOWN_COLUMN, MISSING_KEY, MISSING_SEQUENCE, UNBOUNDED_TABLE, INVALID_OPTION, INVALID_PREDICATE, INVALID_SCHEMA, UNSUPPORTED
  */
 export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourceTable: string, ctx: CallContext): Promise<ResolvedFlow> {
   const {configuration} = object;
@@ -35,9 +36,10 @@ export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourc
   const rowFilter = predicateOf(where, configuration.rowFilter, 'row_filter');
   const deletionCondition = predicateOf(where, configuration.deletionCondition, 'deletion_condition');
   const selected = selectColumns(where, [...keys]);
-  const needed = new Set([...selected, ...(sequence ?? []).map(top), ...columnsOf(rowFilter), ...columnsOf(deletionCondition)]);
-  if (cursorField !== null) needed.add(top(cursorField));
+  const needed = new Set([...selected, ...[...(sequence ?? []), ...columnsOf(rowFilter), ...columnsOf(deletionCondition)].map(path => columnOf(sourceSchema, path))]);
+  if (cursorField !== null) needed.add(columnOf(sourceSchema, cursorField));
   const landingFields = sourceSchema.fields.filter(field => needed.has(field.name));
+  checkNames(where, landingFields);
   const stored = storedSequence(where, sequence, selected);
   return {
     name: destinationName(object, sourceTable),
@@ -188,7 +190,7 @@ function predicateOf(where: Where, text: string | null, option: string): Predica
 }
 
 function columnsOf(predicate: Predicate | null): readonly string[] {
-  return predicate === null ? [] : predicateColumns(predicate).map(top);
+  return predicate === null ? [] : predicateColumns(predicate);
 }
 
 function checkBounded(where: Where, connector: Connector, metadata: TableMetadata, cursor: string | null): void {
@@ -216,8 +218,27 @@ function isTimestamp(type: StructField['type'] | undefined): boolean {
   return type === 'timestamp' || type === 'timestamp_ntz';
 }
 
-function top(path: string): string {
-  return path.split('.', 1)[0] ?? path;
+/** Names of columns that Sluice or its engine adds while rows are on their way. */
+const RESERVED: ReadonlySet<string> = new Set([
+  '__ord',
+  '__op',
+  '__file',
+  '__pos',
+  '__start_at',
+  '__end_at',
+  '_change_type',
+  'file_index',
+  'file_row_number',
+  RESCUED_COLUMN,
+  SEQUENCE_COLUMN,
+]);
+
+function checkNames(where: Where, fields: readonly StructField[]): void {
+  for (const {name} of fields) {
+    const folded = name.toLowerCase();
+    if (!RESERVED.has(folded) && !folded.startsWith('__sluice_')) continue;
+    throw refused(where, 'INVALID_SCHEMA', `the name of column "${name}" is one that Sluice needs for itself`, 'Leave it out with exclude_columns, or rename it in the source (a view will do).');
+  }
 }
 
 function sameNames(left: readonly string[], right: readonly string[]): boolean {
@@ -233,6 +254,6 @@ function unknownColumn(where: Where, name: string, option: string): IngestError 
   });
 }
 
-function refused(where: Where, code: 'UNSUPPORTED' | 'MISSING_KEY' | 'MISSING_SEQUENCE' | 'UNBOUNDED_TABLE' | 'INVALID_SPEC', what: string, fix: string): IngestError {
+function refused(where: Where, code: 'UNSUPPORTED' | 'MISSING_KEY' | 'MISSING_SEQUENCE' | 'UNBOUNDED_TABLE' | 'INVALID_SPEC' | 'INVALID_SCHEMA', what: string, fix: string): IngestError {
   return new IngestError(code, `${where.object.path}: table "${where.sourceTable}": ${what}.`, {fix, context: {path: where.object.path, table: where.sourceTable}});
 }
