@@ -63,6 +63,9 @@ function attributes(message: string): Record<string, string | undefined> {
 function prepared(password: string): string {
   const mapped = password
     .replaceAll(/[\u{a0}\u{1680}\u{2000}-\u{200b}\u{202f}\u{205f}\u{3000}]/gu, ' ')
-    .replaceAll(/\u{ad}|\u{34f}|\u{1806}|[\u{180b}-\u{180d}]|\u{200c}|\u{200d}|\u{2060}|[\u{fe00}-\u{fe0f}]|\u{feff}/gu, '');
+    .replaceAll(
+      /\u{ad}|\u{34f}|\u{1806}|[\u{180b}-\u{180d}]|\u{200c}|\u{200d}|\u{2060}|[\u{fe00}-\u{fe0f}]|\u{feff}/gu,
+      '',
+    );
   return mapped.normalize('NFKC');
 }
