@@ -13,7 +13,7 @@ import type {BenchResult} from './result.ts';
 
 const RUNS = 3;
 const MEMORY_MB = 384;
-const child = fileURLToPath(new URL('postgres-ingest-child.ts', import.meta.url));
+const child = fileURLToPath(new URL('postgres-ingest-child.mjs', import.meta.url));
 
 /** A table of 12 mixed columns from PostgreSQL to Delta, against a binary COPY of it that is read to nowhere. */
 export async function run(): Promise<readonly BenchResult[]> {
@@ -52,7 +52,7 @@ async function land(port: number): Promise<Landed> {
   const lake = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   try {
     return await new Promise<Landed>((resolve, reject) => {
-      const process = fork(child, [String(port), lake, String(MEMORY_MB)], {stdio: 'inherit'});
+      const process = fork(child, [String(port), lake, String(MEMORY_MB)], {stdio: 'inherit', execArgv: []});
       const watch = watchTree(process.pid ?? 0);
       let ms: number | null = null;
       process.on('message', message => {
@@ -79,6 +79,7 @@ async function makeTable(port: number, rows: number): Promise<void> {
     (ARRAY['AIR', 'RAIL', 'SHIP', 'TRUCK', 'MAIL'])[g % 5 + 1] AS mode, 'comment of the line item number ' || g AS comment
     FROM generate_series(1, ${rows}) g`);
   await client.query('ALTER TABLE items ADD PRIMARY KEY (id)');
+  await client.query('CREATE INDEX ON items (updated_at)');
   await client.query('VACUUM ANALYZE items');
   await client.query('CHECKPOINT');
   await client.end();

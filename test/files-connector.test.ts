@@ -78,7 +78,7 @@ function context(landedSchema?: string): CallContext {
     clock: lake.context.clock,
     log,
     files: createSourceFiles(lake.context.engine, [inputs]),
-    ...(landedSchema === undefined ? {} : {landedSchema: fromDdl(landedSchema)}),
+    ...(landedSchema === undefined ? {} : {landedSchema: () => Promise.resolve(fromDdl(landedSchema))}),
   };
 }
 

@@ -3,6 +3,8 @@ import {parsePredicate, predicateColumns, type Predicate} from '../core/predicat
 import {fieldAt, landedType} from '../core/schema.ts';
 import {didYouMean} from '../core/suggest.ts';
 import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
+import type {DeltaContext} from '../delta/delta-table.ts';
+import {openTable} from '../delta/table.ts';
 import type {CallContext, Connector, IngestionType, OptionValue, TableMetadata, TableOptions} from '../sdk/contract.ts';
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveOptions} from '../sdk/options.ts';
@@ -43,7 +45,7 @@ export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourc
   const stored = storedSequence(where, sequence, selected);
   return {
     name: destinationName(object, sourceTable),
-    root: tableRoot(object.destinationCatalog, object.destinationSchema, destinationTable(object, sourceTable)),
+    root: rootOf(object, sourceTable),
     sourceTable,
     object,
     configuration,
@@ -64,6 +66,17 @@ export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourc
     options: tableOptions(open.definition, object, landingFields.length === sourceSchema.fields.length ? null : landingFields.map(field => field.name)),
     comment: metadata.comment ?? null,
   };
+}
+
+/** The context of a planning: the connector may ask what landed. Not for rows that are read anew, whose types may change. */
+export function planningContext(context: DeltaContext, table: {readonly object: ObjectSpec; readonly sourceTable: string}, ctx: CallContext): CallContext {
+  const {object, sourceTable} = table;
+  const root = rootOf(object, sourceTable);
+  return {...ctx, landedSchema: async () => (await openTable(context, root))?.snapshot.schema ?? null};
+}
+
+function rootOf(object: ObjectSpec, sourceTable: string): string {
+  return tableRoot(object.destinationCatalog, object.destinationSchema, destinationTable(object, sourceTable));
 }
 
 /**

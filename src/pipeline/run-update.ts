@@ -3,7 +3,7 @@ import type {CallContext} from '../sdk/contract.ts';
 import {matchesTable, selectTables, type SelectedTable} from './discover.ts';
 import type {FlowProgress, UpdateState} from './events.ts';
 import {FlowCounter} from './flow-counter.ts';
-import {checkObject, resolveFlow, type OpenConnector} from './resolve-flow.ts';
+import {checkObject, planningContext, resolveFlow, type OpenConnector} from './resolve-flow.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import {runFlow} from './run-flow.ts';
 import type {FlowServices} from './services.ts';
@@ -49,12 +49,13 @@ export async function runUpdate(selected: readonly SelectedTable[], services: Fl
   await forEachLimited(selected, request.maxParallelFlows, async (table, index) => {
     const counter = counters[index];
     if (counter === undefined) return;
+    const isAnew = isRefreshed(table, request.fullRefresh);
     const resolve = async (): Promise<ResolvedFlow> => {
-      const flow = await resolveFlow(services.open, table.object, table.sourceTable, ctx);
+      const flow = await resolveFlow(services.open, table.object, table.sourceTable, isAnew ? ctx : planningContext(services.context, table, ctx));
       request.onFlow(flow);
       return flow;
     };
-    const trigger = {fullRefresh: isRefreshed(table, request.fullRefresh), triggerStartedAt, signal: request.signal};
+    const trigger = {fullRefresh: isAnew, triggerStartedAt, signal: request.signal};
     await runFlow(services, table.flow, {resolve, counter, request: trigger});
   });
   const flows = counters.map(counter => counter.progress);

@@ -123,7 +123,7 @@ type Found = Pick<
 async function compare(sides: ComparedSides, request: VerifyRequest): Promise<Found> {
   const {point, buckets} = sides;
   const {ctx} = request;
-  const [source, destination] = [await point.sums(ctx), await destinationSums(sides, ctx)];
+  const [source, destination] = await both(point.sums(ctx), destinationSums(sides, ctx));
   const differing = differingBuckets(source, destination);
   const drilled = withinLimit(differing);
   const differences = drilled.length === 0 ? NO_DIFFERENCES : await compareKeys(sides, drilled, ctx);
@@ -146,6 +146,12 @@ async function compare(sides: ComparedSides, request: VerifyRequest): Promise<Fo
       ? `${differing.length - drilled.length} of ${differing.length} differing buckets were not compared key by key`
       : null;
   return {...counts, ...judge(request.flow, differences, {misfits, unhashed, partly})};
+}
+
+/** Both results; a failure is thrown when both have ended, so that nothing goes on working behind it. */
+async function both<A, B>(left: Promise<A>, right: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([left, right]);
+  return [await left, await right];
 }
 
 const NO_DIFFERENCES: Differences = {missing: 0, extra: 0, changed: 0, unproven: 0, samples: []};

@@ -3,7 +3,7 @@ import type {StructType} from '../core/types.ts';
 import {evolveSchema, openDestination, type Destination} from '../pipeline/destination.ts';
 import type {SelectedTable} from '../pipeline/discover.ts';
 import {choosesVectors} from '../pipeline/flow-run.ts';
-import {resolveFlow} from '../pipeline/resolve-flow.ts';
+import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
 import {describe} from '../pipeline/run-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
@@ -20,7 +20,7 @@ export async function planPipeline(spec: PipelineSpec, options: LakeOptions & {r
 
 async function planTable(session: Session, table: SelectedTable): Promise<PlannedTable> {
   try {
-    const flow = await resolveFlow(session.open, table.object, table.sourceTable, session.ctx);
+    const flow = await resolveFlow(session.open, table.object, table.sourceTable, planningContext(session.bench.context, table, session.ctx));
     const destination = await openDestination(session.bench.context, flow, session.spec.key);
     const estimate = destination === null ? await session.open.connector.estimate?.(flow.sourceTable, flow.options, session.ctx) : undefined;
     return planned(flow, destination, estimate ?? {});

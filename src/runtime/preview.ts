@@ -2,7 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import {selectTables, matchesTable} from '../pipeline/discover.ts';
 import {Landing, rowsSelect, rowsShape} from '../pipeline/landing.ts';
-import {resolveFlow} from '../pipeline/resolve-flow.ts';
+import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {Page, ReadContext} from '../sdk/contract.ts';
 import type {LakeOptions, TableResult} from './api.ts';
@@ -16,7 +16,7 @@ export async function previewTable(spec: PipelineSpec, name: string, options: La
   const all = await selectTables(spec, session.open, session.ctx);
   const table = all.find(candidate => matchesTable(candidate, [name]));
   if (table === undefined) throw new IngestError('UNKNOWN_TABLE', `The pipeline has no table "${name}".`, {fix: `Its tables are ${all.map(candidate => candidate.sourceTable).join(', ')}.`});
-  const flow = await resolveFlow(session.open, table.object, table.sourceTable, session.ctx);
+  const flow = await resolveFlow(session.open, table.object, table.sourceTable, planningContext(session.bench.context, table, session.ctx));
   const ctx = readContextOf({...session.ctx, log: silentLog, files: session.files, triggerStartedAt: session.ctx.clock.nowMicros(), maxRows: options.limit});
   const {engine} = session.bench.context;
   await using landing = new Landing(engine, rowsShape(flow));

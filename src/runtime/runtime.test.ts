@@ -68,6 +68,15 @@ describe('a run', () => {
     expect((await queryLake('SELECT id FROM people ORDER BY id', {...options, limit: 10})).rows).toEqual([{id: 1n}, {id: 2n}, {id: 3n}]);
   });
 
+  test('keeps the types that landed: what does not fit them in a later file is rescued', async () => {
+    await run();
+    await writeFile(join(folder, 'inputs', 'people', 'b.csv'), 'id,name,born\n3,Radia,soon\n');
+    expect((await run()).flows).toMatchObject([{state: 'COMPLETED', rowsInserted: 1, rescuedValues: 1}]);
+    const {rows} = await queryLake('SELECT born, _rescued_data FROM people WHERE id = 3', {...options, limit: 10});
+    expect(rows).toMatchObject([{born: null}]);
+    expect(String(rows[0]?.['_rescued_data'])).toContain('"born":"soon"');
+  });
+
   test('with bad input writes nothing at all', async () => {
     await expect(run(await load('people', {delimeter: ';'}))).rejects.toMatchObject({code: 'INVALID_OPTION', fix: expect.stringContaining('delimiter') as string});
     await expect(run(spec, {tables: ['poeple']})).rejects.toMatchObject({code: 'UNKNOWN_TABLE'});

@@ -5,7 +5,7 @@ import {openDestination} from '../pipeline/destination.ts';
 import type {SelectedTable} from '../pipeline/discover.ts';
 import {createEventLog} from '../pipeline/event-log.ts';
 import {verifyProgressEvent} from '../pipeline/make-event.ts';
-import {resolveFlow} from '../pipeline/resolve-flow.ts';
+import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {tableRoot} from '../pipeline/table-root.ts';
 import {verifyTable} from '../pipeline/verify.ts';
@@ -31,7 +31,7 @@ export async function verifyPipeline(spec: PipelineSpec, options: LakeOptions & 
 async function verifyOne(session: Session, selected: SelectedTable): Promise<VerifyReport> {
   const {context} = session.bench;
   try {
-    const flow = await resolveFlow(session.open, selected.object, selected.sourceTable, session.ctx);
+    const flow = await resolveFlow(session.open, selected.object, selected.sourceTable, planningContext(context, selected, session.ctx));
     const destination = await openDestination(context, flow, session.spec.key);
     if (destination === null) return refused(selected.flow, 'the table was not loaded yet');
     if (destination.batch?.inSnapshot === true) return refused(selected.flow, 'a snapshot or full refresh is under way');

@@ -60,8 +60,8 @@ export interface CallContext {
   readonly log: ConnectorLog;
   /** Files under the pipeline's declared inputs. */
   readonly files: SourceFiles;
-  /** For `getTableSchema`: the destination's columns when it exists, so that a connector that infers types keeps those that landed. */
-  readonly landedSchema?: StructType;
+  /** For `getTableSchema`: the destination's columns, null when there is none yet or its rows are read anew, so that a connector that infers types keeps those that landed. */
+  readonly landedSchema?: () => Promise<StructType | null>;
 }
 
 /** What a read gets beside. */

@@ -21,7 +21,7 @@ export async function fileSchema(
   options: FileTableOptions,
   ctx: CallContext,
 ): Promise<StructType> {
-  const landed = (ctx.landedSchema?.fields ?? []).filter((field) => !TECHNICAL.has(field.name));
+  const landed = ((await ctx.landedSchema?.())?.fields ?? []).filter((field) => !TECHNICAL.has(field.name));
   const found = await inferFields(files, options, ctx);
   const wanted = withHints(found, options.hints);
   const isNew = newcomers(landed);

@@ -1,4 +1,4 @@
-import {ingest} from '../src/index.ts';
+import {ingest} from '../dist/index.js';
 
 const [port, lake, memory] = process.argv.slice(2);
 const startedAt = performance.now();
