@@ -1,5 +1,6 @@
 import {fork, type ChildProcess} from 'node:child_process';
 
+import {IngestError} from '../core/errors.ts';
 import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from '../pipeline/extract-runner.ts';
 import type {OpenConnector} from '../pipeline/resolve-flow.ts';
@@ -85,9 +86,16 @@ function startProcess(start: ExtractStart, queue: ReplyQueue): ChildProcess {
     else queue.put({child, reply});
   });
   child.on('error', error => end({kind: 'failed', error: toPlainError(error)}));
-  child.on('exit', (code, signal) => end({kind: 'failed', error: toPlainError(new Error(`An extract process ended ${signal === null ? `with code ${code}` : `by ${signal}`}.`))}));
+  // Not `exit`: the process may be gone before its last messages are read.
+  child.on('close', (code, signal) => end({kind: 'failed', error: toPlainError(died(code, signal))}));
   send(child, {kind: 'start', start});
   return child;
+}
+
+function died(code: number | null, signal: NodeJS.Signals | null): IngestError {
+  return new IngestError('ENGINE_FAILED', `A process that read partitions ended ${signal === null ? `with code ${code}` : `by ${signal}`} before it was done.`, {
+    fix: 'Run again: what it read is read again. If it happens again, the machine lacks memory: give the run fewer threads (--threads).',
+  });
 }
 
 /** Small: pages are decoded into memory outside the heap. */

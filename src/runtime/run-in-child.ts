@@ -35,7 +35,8 @@ export function runUpdateInChild(spec: PipelineSpec, options: RunOptions): Promi
       else outcome = () => reject(fromPlainError(message.error));
     });
     child.on('error', error => reject(error));
-    child.on('exit', (code, killedBy) => {
+    // Not `exit`: the process may be gone before its last messages are read.
+    child.on('close', (code, killedBy) => {
       signal.removeEventListener('abort', stop);
       if (outcome !== null) outcome();
       else reject(died(code, killedBy));
