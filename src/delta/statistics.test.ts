@@ -66,6 +66,8 @@ describe('statistics of a data file', () => {
   it('cut long texts so that they stay bounds, between characters and not inside of one', () => {
     const text = '😀'.repeat(40);
     expect(bounds(t.string(), text, text)).toEqual(['😀'.repeat(32), `${'😀'.repeat(32)}\u{10ffff}`]);
+    const greatest = '\u{10ffff}'.repeat(40);
+    expect(bounds(t.string(), greatest, greatest)).toEqual(['\u{10ffff}'.repeat(32), undefined]);
     expect(bounds(t.string(), '', 'a"b\\\u0000\n')).toEqual(['', 'a"b\\\u0000\n']);
   });
 

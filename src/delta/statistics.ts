@@ -124,7 +124,7 @@ function boundJson(type: DataType, text: string | undefined, side: Side): string
     case 'double':
       return floatJson(text);
     case 'string':
-      return JSON.stringify(cutText(text, side));
+      return textJson(text, side);
     case 'date':
       return DATE.test(text) ? `"${text}"` : null;
     case 'timestamp':
@@ -150,12 +150,16 @@ function floatJson(text: string): string | null {
   return Object.is(value, -0) ? '-0.0' : JSON.stringify(value);
 }
 
+const GREATEST_CHARACTER = '\u{10ffff}';
+
 /** Cuts a bound so that it stays one: a cut maximum ends with the greatest character there is. */
-function cutText(text: string, side: Side): string {
+function textJson(text: string, side: Side): string | null {
   const characters = Array.from(text);
-  if (characters.length <= MAX_BOUND_CHARACTERS) return text;
+  if (characters.length <= MAX_BOUND_CHARACTERS) return JSON.stringify(text);
   const cut = characters.slice(0, MAX_BOUND_CHARACTERS).join('');
-  return side === 'min' ? cut : `${cut}\u{10ffff}`;
+  if (side === 'min') return JSON.stringify(cut);
+  // Where that character was cut off, the whole text may be above.
+  return characters[MAX_BOUND_CHARACTERS] === GREATEST_CHARACTER ? null : JSON.stringify(cut + GREATEST_CHARACTER);
 }
 
 function timestampJson(text: string, side: Side, zone: string): string | null {
