@@ -31,5 +31,7 @@ export interface ExtractDone {
 /** Where partitions are read. At least once: files of an attempt that failed are orphans, which vacuum removes. */
 export interface ExtractRunner {
   readonly kind: 'inline' | 'pool';
+  /** Says that a job of about so many rows follows soon: what takes time to start may start now. */
+  warm?(estimatedRows: number | null): void;
   run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone>;
 }

@@ -167,9 +167,10 @@ export class FlowRun {
   async #readPartitions(start: FlowOffset, ctx: ReadContext): Promise<ReadBatch> {
     const {connector} = this.#services.open;
     const {sourceTable, options} = this.#flow;
+    const estimate = start.rows === null ? await connector.estimate?.(sourceTable, options, ctx) : undefined;
+    if (start.rows === null) this.#services.extract.warm?.(estimate?.rows ?? null);
     const end = (await connector.latestOffset?.(sourceTable, start.rows, options, ctx)) ?? null;
     if (start.rows !== null && offsetsEqual(start.rows, end)) return emptyBatch(start);
-    const estimate = await this.#services.open.connector.estimate?.(sourceTable, options, ctx);
     if (estimate?.rows !== undefined) this.#counter.setTotal(estimate.rows);
     await this.#ensureTable(estimate?.bytes ?? 0);
     const plan = await connector.getPartitions?.(sourceTable, {start: start.rows, end}, options, ctx);

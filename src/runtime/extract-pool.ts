@@ -23,28 +23,73 @@ export interface ExtractSetup {
   readonly workerMemoryMb: number;
 }
 
-/** Reads small jobs inline and large ones in processes, each with a connector and an engine of its own. */
-export function createExtractRunner(setup: ExtractSetup): ExtractRunner {
-  const {context} = setup.bench;
-  const inline = createInlineExtract({
-    context,
-    connector: setup.open.connector,
-    read: (job, signal) => readContextOf({signal, clock: context.clock, log: silentLog, files: setup.files, triggerStartedAt: job.triggerStartedAt}),
-  });
-  return {
-    kind: 'pool',
-    run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone> {
-      const workers = Math.min(setup.workers, job.partitions.length);
-      const small = job.estimatedRows !== null && job.estimatedRows < POOL_FROM_ROWS;
-      return workers < 2 || small ? inline.run(job, signal) : runInProcesses(setup, job, {signal, workers});
-    },
-  };
+/**
+ * Reads small jobs inline and large ones in processes, each with a connector and an engine of its own. One large job at a
+ * time, which all processes work on; others wait, so that memory is bounded. Disposing ends processes that wait for a job.
+ */
+export function createExtractRunner(setup: ExtractSetup): ExtractRunner & AsyncDisposable {
+  return new ExtractPool(setup);
 }
 
-async function* runInProcesses(setup: ExtractSetup, job: ExtractJob, options: {readonly signal: AbortSignal; readonly workers: number}): AsyncGenerator<ExtractDone, void> {
+class ExtractPool implements ExtractRunner, AsyncDisposable {
+  readonly kind = 'pool';
+  readonly #setup: ExtractSetup;
+  readonly #inline: ExtractRunner;
+  /** Started ahead of their job. */
+  readonly #waiting: ChildProcess[] = [];
+  #lastJob: Promise<void> = Promise.resolve();
+
+  constructor(setup: ExtractSetup) {
+    const {context} = setup.bench;
+    this.#setup = setup;
+    this.#inline = createInlineExtract({
+      context,
+      connector: setup.open.connector,
+      read: (job, signal) => readContextOf({signal, clock: context.clock, log: silentLog, files: setup.files, triggerStartedAt: job.triggerStartedAt}),
+    });
+  }
+
+  warm(estimatedRows: number | null): void {
+    if (this.#setup.workers < 2 || isSmall(estimatedRows)) return;
+    while (this.#waiting.length < this.#setup.workers) this.#waiting.push(forkProcess());
+  }
+
+  run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone> {
+    const workers = Math.min(this.#setup.workers, job.partitions.length);
+    return workers < 2 || isSmall(job.estimatedRows) ? this.#inline.run(job, signal) : this.#runInTurn(job, {signal, workers});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const children = this.#waiting.splice(0);
+    for (const child of children) if (child.connected) child.disconnect();
+    await Promise.all(children.map(child => exited(child)));
+  }
+
+  async *#runInTurn(job: ExtractJob, options: {readonly signal: AbortSignal; readonly workers: number}): AsyncGenerator<ExtractDone, void> {
+    const before = this.#lastJob;
+    let done = (): void => undefined;
+    this.#lastJob = new Promise(resolve => {
+      done = resolve;
+    });
+    try {
+      await before;
+      options.signal.throwIfAborted();
+      const start: ExtractStart = {lake: this.#setup.bench.lake, memoryLimitMb: this.#setup.workerMemoryMb, threads: 1, inputs: this.#setup.inputs, job};
+      yield* runInProcesses(start, {...options, fork: () => this.#waiting.pop() ?? forkProcess()});
+    } finally {
+      done();
+    }
+  }
+}
+
+function isSmall(rows: number | null): boolean {
+  return rows !== null && rows < POOL_FROM_ROWS;
+}
+
+async function* runInProcesses(start: ExtractStart, options: {readonly signal: AbortSignal; readonly workers: number; readonly fork: () => ChildProcess}): AsyncGenerator<ExtractDone, void> {
+  const {partitions} = start.job;
   const queue = new ReplyQueue();
-  const start: ExtractStart = {lake: setup.bench.lake, memoryLimitMb: setup.workerMemoryMb, threads: 1, inputs: setup.inputs, job};
-  const children = Array.from({length: options.workers}, () => startProcess(start, queue));
+  const children = Array.from({length: options.workers}, () => startProcess(options.fork(), start, queue));
   const abort = (): void => stopAll(children, options.signal.reason);
   options.signal.addEventListener('abort', abort, {once: true});
   let running = children.length;
@@ -53,7 +98,7 @@ async function* runInProcesses(setup: ExtractSetup, job: ExtractJob, options: {r
   try {
     while (running > 0) {
       const {child, reply} = await queue.take();
-      if (reply.kind === 'next') send(child, {kind: 'partition', partition: job.partitions[next++] ?? null});
+      if (reply.kind === 'next') send(child, {kind: 'partition', partition: partitions[next++] ?? null});
       else if (reply.kind === 'done') yield reply.done;
       else {
         running--;
@@ -73,9 +118,18 @@ async function* runInProcesses(setup: ExtractSetup, job: ExtractJob, options: {r
   if (failure !== null) throw failure;
 }
 
-function startProcess(start: ExtractStart, queue: ReplyQueue): ChildProcess {
+/** Starts a process, which waits for its job. */
+function forkProcess(): ChildProcess {
   const file = import.meta.url.endsWith('.ts') ? './extract-process.ts' : './extract-process.js';
-  const child = fork(new URL(file, import.meta.url), {env: updateEnvironment(), serialization: 'advanced', execArgv: [...process.execArgv.filter(argument => !argument.startsWith('--max-old-space-size')), HEAP]});
+  const execArgv = [...process.execArgv.filter(argument => !argument.startsWith('--max-old-space-size')), HEAP];
+  const child = fork(new URL(file, import.meta.url), {env: updateEnvironment(), serialization: 'advanced', execArgv});
+  // A process that cannot be started is told of when its job is given to it.
+  child.on('error', () => undefined);
+  return child;
+}
+
+/** Gives a process its job; its replies go to the queue. */
+function startProcess(child: ChildProcess, start: ExtractStart, queue: ReplyQueue): ChildProcess {
   let ended = false;
   const end = (reply: ExtractReply): void => {
     if (!ended) queue.put({child, reply});
@@ -88,7 +142,8 @@ function startProcess(start: ExtractStart, queue: ReplyQueue): ChildProcess {
   child.on('error', error => end({kind: 'failed', error: toPlainError(error)}));
   // Not `exit`: the process may be gone before its last messages are read.
   child.on('close', (code, signal) => end({kind: 'failed', error: toPlainError(died(code, signal))}));
-  send(child, {kind: 'start', start});
+  if (child.connected) send(child, {kind: 'start', start});
+  else end({kind: 'failed', error: toPlainError(died(child.exitCode, child.signalCode))});
   return child;
 }
 

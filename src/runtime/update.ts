@@ -42,7 +42,8 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   await using _ = await acquireLease(bench.context.store, `${pipelinePrefix(spec.key)}/lease`, systemClock);
   await using events = await openUpdateEvents({spec, updateId, context: bench.context, onUpdate: options.onUpdate});
   await events.start(options);
-  const services = servicesOf(spec, bench, {open, files, inputs, events, options});
+  await using extract = extractRunnerOf(bench, {open, files, inputs, options});
+  const services = servicesOf(spec, bench, {open, files, extract, events, options});
   const request = {
     tables: options.tables,
     fullRefresh: options.fullRefresh,
@@ -55,25 +56,31 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   return {updateId, pipeline: spec.key, state: end.state, flows: end.flows, elapsedMs: systemClock.nowMs() - startedAt};
 }
 
+/** Where partitions are read: memory is shared out among this process and those that read. */
+function extractRunnerOf(bench: Workbench, parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & {readonly inputs: readonly string[]}): ReturnType<typeof createExtractRunner> {
+  const {open, files, inputs, options} = parts;
+  const workers = Math.min(options.threads ?? availableParallelism(), 4);
+  const memoryMb = options.memoryLimitMb ?? DEFAULT_MEMORY_MB;
+  return createExtractRunner({bench, open, files, inputs, workers, workerMemoryMb: Math.max(128, Math.floor(memoryMb / (workers + 1)))});
+}
+
 interface ServiceParts {
   readonly open: Awaited<ReturnType<typeof openConnector>>;
   readonly files: FlowServices['files'];
-  readonly inputs: readonly string[];
+  readonly extract: FlowServices['extract'];
   readonly events: UpdateEvents;
   readonly options: RunOptions;
 }
 
 function servicesOf(spec: PipelineSpec, bench: Workbench, parts: ServiceParts): FlowServices {
-  const {open, files, inputs, events, options} = parts;
-  const threads = options.threads ?? availableParallelism();
-  const workers = Math.min(threads, 4);
+  const {open, files, extract, events} = parts;
   return {
     pipelineKey: spec.key,
     connection: spec.connection,
     open,
     context: bench.context,
     apply: bench.apply,
-    extract: createExtractRunner({bench, open, files, inputs, workers, workerMemoryMb: Math.max(128, Math.floor((options.memoryLimitMb ?? DEFAULT_MEMORY_MB) / (workers + 1)))}),
+    extract,
     files,
     log: connectorLog(events),
     random: Math.random,

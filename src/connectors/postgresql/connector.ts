@@ -37,6 +37,8 @@ export class PostgresConnector implements Connector {
   /** Upper bounds by table and cursor, each good for one trigger: so a trigger ends although rows keep coming. */
   readonly #bounds = new Map<string, {readonly triggerStartedAt: bigint; readonly bound: Bound}>();
   #catalog: Session | null = null;
+  /** Sessions of reads that ended well, for the next ones: a log-in costs more than the look at a table without news. */
+  readonly #idle: Session[] = [];
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ConnectionOptions) {
@@ -223,15 +225,15 @@ export class PostgresConnector implements Connector {
   }
 
   async close(): Promise<void> {
-    const session = this.#catalog;
+    const sessions = [...this.#idle.splice(0), ...(this.#catalog === null ? [] : [this.#catalog])];
     this.#catalog = null;
-    await session?.[Symbol.asyncDispose]();
+    for (const session of sessions) await session[Symbol.asyncDispose]();
   }
 
   /** A session with a snapshot of its own, and the table as that snapshot's catalog describes it. */
   async #openReader(table: string, options: TableOptions, ctx: ReadContext): Promise<Reader> {
     const doing = reading(table);
-    const session = await Session.open(this.#options, ctx.signal);
+    const session = await this.#takeSession(ctx);
     try {
       const bound = await this.#bound(session, {table, options, doing}, ctx);
       await session.beginSnapshotOf(tableSql(splitName(table)), doing);
@@ -239,11 +241,32 @@ export class PostgresConnector implements Connector {
       const shape = known === undefined ? undefined : shapeOf(selectedColumns(known, options, doing));
       const described = await describeAgain(session, {table, options, shape}, doing);
       const cursor = cursorOf(described.source, options);
-      return {...described, session, cursor, bound, doing, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]()};
+      return {...described, session, cursor, bound, doing, [Symbol.asyncDispose]: () => this.#giveBack(session, doing)};
     } catch (error) {
       await session[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  async #takeSession(ctx: CallContext): Promise<Session> {
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (session.isOpen) return session.withSignal(ctx.signal);
+    }
+    return Session.open(this.#options, ctx.signal);
+  }
+
+  /** Ends the snapshot and its locks. A session that failed, or was left in the middle of its rows, is not used again. */
+  async #giveBack(session: Session, doing: Doing): Promise<void> {
+    if (session.isOpen && this.#idle.length < MAX_IDLE_SESSIONS) {
+      try {
+        await session.query('rollback', doing);
+        this.#idle.push(session);
+        return;
+      } catch {
+        // It cannot be used again; what the reader found out is what counts.
+      }
+    }
+    await session[Symbol.asyncDispose]();
   }
 
   /** The upper bound of this trigger: found once, before the first snapshot, then kept. */
@@ -288,6 +311,9 @@ export class PostgresConnector implements Connector {
     return turn;
   }
 }
+
+/** Sessions that wait for a read; as many as a run has flows at a time. */
+const MAX_IDLE_SESSIONS = 4;
 
 /** A session at a snapshot, with the table's description and how far to read it. */
 interface Reader extends AsyncDisposable {
