@@ -110,4 +110,7 @@ const NO_RUNTIME: RuntimeApi = {
   queryLake: unexpected,
   tableHistory: unexpected,
   verifyPipeline: unexpected,
+  optimizeTables: unexpected,
+  vacuumTables: unexpected,
+  describeTable: unexpected,
 };

@@ -53,6 +53,7 @@ export function createProgram(services: CliServices, io: CliIo, onExit: (status:
   const act = actionRunner(services, io, onExit);
   addRunCommands(program, act);
   addLookCommands(program, act);
+  addMaintenanceCommands(program, act);
   addStateCommands(program, act);
   return program;
 }
@@ -187,6 +188,35 @@ function addLookCommands(program: Command, act: Act): void {
     );
 }
 
+function addMaintenanceCommands(program: Command, act: Act): void {
+  const maintain = () => import('./commands/maintain.ts');
+  named(
+    program
+      .command('describe')
+      .description('show what a table of the lake is made of')
+      .argument('<TABLE>', 'catalog.schema.table'),
+  ).action((table: string, flags) =>
+    act(flags, async (context) => (await maintain()).describeCommand(context, table, flags)),
+  );
+  place(program.command('optimize').description('pack small files and drop rows that deletion vectors hide'))
+    .addOption(tableOption())
+    .action((file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await maintain()).optimizeCommand(context, await placed(context, flags, [file, pipeline])),
+      ),
+    );
+  place(program.command('vacuum').description('remove files and log entries that no kept version needs'))
+    .addOption(tableOption())
+    .option('--retain <HOURS>', 'age of files that are kept (default: 168)', hours)
+    .option('--dry-run', 'only say what would be removed')
+    .option('--force', 'allow --retain under 1 hour')
+    .action((file, pipeline, flags) =>
+      act(flags, async (context) =>
+        (await maintain()).vacuumCommand(context, await placed(context, flags, [file, pipeline])),
+      ),
+    );
+}
+
 function addStateCommands(program: Command, act: Act): void {
   const commands = () => import('./commands/state.ts');
   const state = program.command('state').description('show or change where the flows stand');
@@ -278,6 +308,11 @@ function variable(
 
 function positive(text: string): number {
   if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('Give a whole number above 0.');
+  return Number(text);
+}
+
+function hours(text: string): number {
+  if (!/^\d{1,6}(\.\d{1,3})?$/.test(text)) throw new InvalidArgumentError('Give a number of hours, for example 168.');
   return Number(text);
 }
 

@@ -7,6 +7,7 @@ import type {Action, RemoveFile} from './actions.ts';
 import {readCommit} from './commit-file.ts';
 import type {DeltaContext, TableSnapshot} from './delta-table.ts';
 import {hasFeature} from './features.ts';
+import {intervalMs} from './interval.ts';
 import type {LoadedLog} from './load-log.ts';
 import {checkpointName, lastCheckpointName, logPrefix} from './log-names.ts';
 import type {CheckpointRef} from './log-segment.ts';
@@ -104,19 +105,8 @@ function logicalFile(file: Pick<RemoveFile, 'path' | 'deletionVector'>): string 
 }
 
 function retentionMs({metadata}: TableSnapshot): number {
-  const text = metadata.configuration['delta.deletedFileRetentionDuration'] ?? '';
-  const parts = /^(?:interval\s+)?(\d+)\s+(second|minute|hour|day|week)s?$/i.exec(text.trim());
-  const unit = UNIT_MS[parts?.[2]?.toLowerCase() ?? ''];
-  return parts === null || unit === undefined ? DEFAULT_RETENTION_MS : Number(parts[1]) * unit;
+  return intervalMs(metadata.configuration['delta.deletedFileRetentionDuration']) ?? DEFAULT_RETENTION_MS;
 }
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  second: 1000,
-  minute: 60_000,
-  hour: 3_600_000,
-  day: 86_400_000,
-  week: 604_800_000,
-};
 
 /**
  * The engine knows Parquet, and JSON is how actions get into it; older tombstones, which may be many, go from Parquet to

@@ -74,4 +74,10 @@ export type {
 } from './delta-table.ts';
 export type {Lake, LakeOptions} from './lake.ts';
 export {openLake} from './lake.ts';
+export type {LogCleanUp} from './log-cleanup.ts';
+export {cleanUpLog} from './log-cleanup.ts';
+export type {OptimizeOptions, OptimizeReport} from './optimize.ts';
+export {optimizeTable} from './optimize.ts';
 export {createTable, openTable} from './table.ts';
+export type {VacuumedFile, VacuumedKind, VacuumOptions} from './vacuum.ts';
+export {vacuumTable} from './vacuum.ts';

@@ -1,3 +1,7 @@
+import type {BatchCounts} from '../delta/batch-file.ts';
+import type {LogCleanUp} from '../delta/log-cleanup.ts';
+import type {OptimizeReport} from '../delta/optimize.ts';
+import type {VacuumedFile} from '../delta/vacuum.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
@@ -117,6 +121,78 @@ export interface TableResult {
   readonly types?: readonly string[];
 }
 
+/** Options of maintenance. */
+export interface MaintenanceOptions extends LakeOptions {
+  /** Globs on destination table names; empty: all of the pipeline. */
+  readonly tables: readonly string[];
+}
+
+/** Options of `vacuum`. */
+export interface VacuumTablesOptions extends MaintenanceOptions {
+  /** Hours that files of older versions are kept; null: as the tables' properties say, else 168. */
+  readonly retainHours: number | null;
+  readonly dryRun: boolean;
+  /** Allows less than one hour. */
+  readonly force: boolean;
+}
+
+/** Why the maintenance of a table failed. */
+export interface TableFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+/** What `optimize` did to one table. */
+export interface OptimizedTable {
+  readonly flow: string;
+  /** Null when it failed. */
+  readonly report: OptimizeReport | null;
+  readonly error: TableFailure | null;
+  readonly elapsedMs: number;
+}
+
+/** What `vacuum` removed of one table, or would remove. */
+export interface VacuumedTable {
+  readonly flow: string;
+  /** Files that no kept version names. */
+  readonly files: readonly VacuumedFile[];
+  readonly log: LogCleanUp;
+  readonly error: TableFailure | null;
+}
+
+/** What `describe` says of one table of the lake. */
+export interface TableDescription {
+  readonly table: string;
+  /** Folder of the table. */
+  readonly location: string;
+  readonly description: string | null;
+  readonly version: number;
+  readonly createdAt: string | null;
+  readonly lastCommitAt: string;
+  readonly columns: readonly {readonly name: string; readonly type: string; readonly nullable: boolean; readonly comment: string | null}[];
+  readonly partitionColumns: readonly string[];
+  /** Live rows; null when a file has no statistics. */
+  readonly rows: number | null;
+  readonly files: number;
+  readonly sizeBytes: number;
+  /** Rows that deletion vectors hide. */
+  readonly hiddenRows: number;
+  readonly minReaderVersion: number;
+  readonly minWriterVersion: number;
+  readonly features: readonly string[];
+  readonly properties: Readonly<Record<string, string>>;
+  readonly pipeline: string | null;
+  readonly sourceTable: string | null;
+  readonly flowId: string | null;
+  readonly lastBatch: {
+    readonly batchId: number;
+    readonly writtenAt: string;
+    readonly inSnapshot: boolean;
+    readonly counts: BatchCounts;
+  } | null;
+}
+
 /** The functions that `cli` calls; `runtime/index.ts` exports them. */
 export interface RuntimeApi {
   runPipeline(spec: PipelineSpec, options: RunOptions): Promise<RunResult>;
@@ -130,4 +206,7 @@ export interface RuntimeApi {
   queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult>;
   tableHistory(table: string, options: LakeOptions & {readonly limit: number}): Promise<readonly {readonly version: number; readonly timestamp: string; readonly operation: string; readonly rowsAdded: number | null; readonly filesAdded: number; readonly filesRemoved: number; readonly batchId: number | null}[]>;
   verifyPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly VerifyReport[]>;
+  optimizeTables(spec: PipelineSpec, options: MaintenanceOptions): Promise<readonly OptimizedTable[]>;
+  vacuumTables(spec: PipelineSpec, options: VacuumTablesOptions): Promise<readonly VacuumedTable[]>;
+  describeTable(table: string, options: LakeOptions): Promise<TableDescription>;
 }

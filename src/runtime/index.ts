@@ -2,6 +2,7 @@ import {selectTables} from '../pipeline/discover.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {LakeOptions, RuntimeApi} from './api.ts';
 import {queryLake, status, tableHistory} from './inspect.ts';
+import {describeTable, optimizeTables, vacuumTables} from './maintain.ts';
 import {planPipeline} from './plan.ts';
 import {previewTable} from './preview.ts';
 import {runUpdateInChild} from './run-in-child.ts';
@@ -20,6 +21,9 @@ export const runtime: RuntimeApi = {
   adoptTables,
   queryLake,
   tableHistory,
+  optimizeTables,
+  vacuumTables,
+  describeTable,
   verifyPipeline: async (spec, options) => (await import('./verify.ts')).verifyPipeline(spec, options),
 };
 

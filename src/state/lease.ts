@@ -47,6 +47,13 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
   throw new IngestError('CONCURRENT_RUN', `Could not claim ${name}: other processes keep claiming it.`, {fix: 'Run one pipeline once at a time.'});
 }
 
+/** Since when a living process holds a lease, in milliseconds since 1970; null when none does. Claims nothing. */
+export async function leaseHeldSince(store: Store, name: string): Promise<number | null> {
+  const last = await lastEntry(store, name);
+  if (last === null || last.entry.released || !(await isAlive(last.entry))) return null;
+  return Date.parse(last.entry.acquiredAt);
+}
+
 function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Lease {
   let released = false;
   return {

@@ -9,13 +9,20 @@ import type {ObjectInfo} from './store.ts';
 export interface ListOptions {
   readonly after?: string;
   readonly shallow?: boolean;
+  readonly temporaries?: boolean;
 }
 
-/** The files under `root` whose name starts with `prefix`, in ascending order of name; names with a leading dot are left out. */
+/** The files under `root` whose name starts with `prefix`, in ascending order of name; names with a leading dot are left out unless wanted. */
 export async function* listLocal(root: string, prefix: string, options: ListOptions): AsyncGenerator<ObjectInfo> {
   const slash = prefix.lastIndexOf('/') + 1;
   yield* listFolder(
-    {root, prefix, after: options.after ?? '', shallow: options.shallow ?? false},
+    {
+      root,
+      prefix,
+      after: options.after ?? '',
+      shallow: options.shallow ?? false,
+      temporaries: options.temporaries ?? false,
+    },
     prefix.slice(0, slash),
   );
 }
@@ -34,6 +41,7 @@ interface Listing {
   readonly prefix: string;
   readonly after: string;
   readonly shallow: boolean;
+  readonly temporaries: boolean;
 }
 
 async function* listFolder(listing: Listing, folder: string): AsyncGenerator<ObjectInfo> {
@@ -50,7 +58,7 @@ async function* listFolder(listing: Listing, folder: string): AsyncGenerator<Obj
 async function wantedEntries(listing: Listing, folder: string): Promise<readonly string[]> {
   const names: string[] = [];
   for (const entry of await readFolder(join(listing.root, folder))) {
-    if (entry.name.startsWith('.')) continue;
+    if (entry.name.startsWith('.') && !(listing.temporaries && entry.isFile())) continue;
     const name = folder + entry.name;
     if (await isFolder(listing.root, name, entry)) {
       if (!listing.shallow && mayHold(`${name}/`, listing)) names.push(`${name}/`);

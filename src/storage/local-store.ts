@@ -5,6 +5,7 @@ import {basename, dirname, join, resolve, sep} from 'node:path';
 
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
+import type {ListOptions} from './local-list.ts';
 import {listFolders, listLocal} from './local-list.ts';
 import {checkObjectName} from './object-name.ts';
 import {storageError, systemCode} from './storage-error.ts';
@@ -12,7 +13,7 @@ import type {ObjectInfo, StagedObject, Store} from './store.ts';
 
 /**
  * A store in a folder of this machine. Nothing is created before the first write. Needs a file system with hard links,
- * which are how putIfAbsent lets only one writer win; files whose name starts with a dot are its own and never listed.
+ * which are how putIfAbsent lets only one writer win; files whose name starts with a dot are its own and listed only as `temporaries`.
  */
 export function createLocalStore(rootFolder: string): Store {
   return new LocalStore(resolve(rootFolder));
@@ -60,7 +61,7 @@ class LocalStore implements Store {
     });
   }
 
-  list(prefix: string, options: {readonly after?: string; readonly shallow?: boolean} = {}): AsyncIterable<ObjectInfo> {
+  list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
     return listLocal(this.root, prefix, options);
   }
 

@@ -31,8 +31,14 @@ export interface Store {
   put(name: string, bytes: Uint8Array): Promise<void>;
   /** Writes an object unless the name is taken; true when this call made it, false when it existed. Durable when it resolves. */
   putIfAbsent(name: string, bytes: Uint8Array): Promise<boolean>;
-  /** Objects whose name starts with `prefix` (any depth), in ascending order of name. With `after`, only names greater than it. */
-  list(prefix: string, options?: {readonly after?: string; readonly shallow?: boolean}): AsyncIterable<ObjectInfo>;
+  /**
+   * Objects whose name starts with `prefix` (any depth), in ascending order of name. With `after`, only names greater than it.
+   * With `temporaries`, also what a killed writer left behind: names whose last part starts with a dot.
+   */
+  list(
+    prefix: string,
+    options?: {readonly after?: string; readonly shallow?: boolean; readonly temporaries?: boolean},
+  ): AsyncIterable<ObjectInfo>;
   /** Names of what is one level below a prefix that ends with `/` (or is empty) and has objects under it, ascending: what object stores call common prefixes. */
   prefixes(prefix: string): Promise<readonly string[]>;
   /** Removes an object; no error when it is not there. */

@@ -122,7 +122,7 @@ class FaultyStore implements FaultStore {
 
   async *list(
     prefix: string,
-    options?: {readonly after?: string; readonly shallow?: boolean},
+    options?: {readonly after?: string; readonly shallow?: boolean; readonly temporaries?: boolean},
   ): AsyncGenerator<ObjectInfo> {
     const fault = this.#next('list', prefix);
     await this.#before(fault, 'list', prefix);
