@@ -76,7 +76,7 @@ describe('a flow that is stopped', () => {
     async (place) => {
       const stop = new AbortController();
       let closed = 0;
-      const waits = async function* <T>(value: T): AsyncGenerator<T, null> {
+      const waits = async function* <Value, End>(value: Value, end: End): AsyncGenerator<Value, End> {
         try {
           yield value;
           stop.abort(new Error('stop'));
@@ -97,9 +97,9 @@ describe('a flow that is stopped', () => {
         place === 'deletes' ? {ingestionType: 'cdc_with_deletes'} : {},
       );
       const connector: Partial<Connector> = {
-        ...(place === 'reading' ? {readTable: () => waits(page)} : {}),
-        ...(place === 'deletes' ? {readTableDeletes: () => waits([{id: 1, at: 2}])} : {}),
-        ...(place === 'scanning' ? {scanKeys: () => waits(keysOf(1n, 2n)) as AsyncGenerator<ColumnBatch, void>} : {}),
+        ...(place === 'reading' ? {readTable: () => waits(page, null)} : {}),
+        ...(place === 'deletes' ? {readTableDeletes: () => waits([{id: 1, at: 2}], null)} : {}),
+        ...(place === 'scanning' ? {scanKeys: () => waits(keysOf(1n, 2n), undefined)} : {}),
         ...(place === 'partitions'
           ? {
               isPartitioned: () => true,
@@ -110,7 +110,7 @@ describe('a flow that is stopped', () => {
                   partitions: [{n: 1}],
                   [Symbol.asyncDispose]: () => Promise.resolve(void closed++),
                 }),
-              readPartition: () => waits(page) as AsyncGenerator<Page, void>,
+              readPartition: () => waits(page, undefined),
             }
           : {}),
       };
