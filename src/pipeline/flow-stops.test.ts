@@ -81,7 +81,7 @@ describe('a flow that is stopped', () => {
           yield value;
           stop.abort(new Error('stop'));
           await new Promise((_, reject) => setTimeout(() => reject(new Error('aborted')), 10));
-          return null;
+          return end;
         } finally {
           closed++;
         }
