@@ -10,6 +10,16 @@ import {decodePath} from './file-path.ts';
 /** Commits and batch files are small: this many are read at once. */
 const READ_AHEAD = 16;
 
+/** Which files count. */
+export interface Wanted {
+  /** Versions since this time are kept; milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** Flows that have batch files beside the table. */
+  readonly flowIds: ReadonlySet<string>;
+  /** When the store got the entries of the log, by version; one that is missing is new. */
+  readonly commitTimes: ReadonlyMap<number, number>;
+}
+
 /** Files that a table needs. */
 export interface NamedFiles {
   /** True when the object of this name is needed. */
@@ -21,11 +31,7 @@ export interface NamedFiles {
  * for the given flows the batch files of their txns with their side files and held data files.
  * @throws CORRUPT_LOG when the file of a flow's current batch is missing or unreadable.
  */
-export async function namedFiles(
-  context: DeltaContext,
-  table: DeltaTable,
-  wanted: {readonly sinceMs: number; readonly flowIds: ReadonlySet<string>},
-): Promise<NamedFiles> {
+export async function namedFiles(context: DeltaContext, table: DeltaTable, wanted: Wanted): Promise<NamedFiles> {
   const found = new Found(context, table);
   for (const file of table.snapshot.files.values()) found.addFile(file);
   for (const {appId, version} of table.snapshot.txns.values()) {
@@ -80,9 +86,9 @@ class Found implements NamedFiles {
   }
 
   /** Everything that commits since then have added or removed was named by a version in that time. */
-  async addCommits(wanted: {readonly sinceMs: number; readonly flowIds: ReadonlySet<string>}): Promise<void> {
+  async addCommits(wanted: Wanted): Promise<void> {
     const batches = new Map<string, BatchName>();
-    for await (const commit of this.#commitsSince(wanted.sinceMs)) {
+    for await (const commit of this.#commitsSince(wanted)) {
       for (const action of commit.actions) {
         if ('add' in action) this.addFile(action.add);
         else if ('remove' in action) this.addFile(action.remove);
@@ -122,14 +128,17 @@ class Found implements NamedFiles {
   }
 
   /** Newest first, up to the first that is older or was cleaned up: versions before it cannot be read any more. */
-  async *#commitsSince(sinceMs: number): AsyncGenerator<Commit> {
+  async *#commitsSince({sinceMs, commitTimes}: Wanted): AsyncGenerator<Commit> {
     const {store, clock} = this.#context;
     const {root, snapshot} = this.#table;
     for (let newest = snapshot.version; newest >= 0; newest -= READ_AHEAD) {
       const versions = Array.from({length: Math.min(READ_AHEAD, newest + 1)}, (_, index) => newest - index);
       const commits = await Promise.all(versions.map((version) => readCommit({store, clock, root}, version)));
       for (const commit of commits) {
-        if (commit === null || timestampOf(commit) < sinceMs) return;
+        if (commit === null) return;
+        // The clock of another writer may be behind: the store's counts, too.
+        const writtenAtMs = commitTimes.get(commit.version) ?? Number.POSITIVE_INFINITY;
+        if (Math.max(timestampOf(commit), writtenAtMs) < sinceMs) return;
         yield commit;
       }
     }

@@ -1,4 +1,4 @@
-import {access, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {access, mkdir, mkdtemp, readdir, rm, utimes, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 
@@ -200,6 +200,22 @@ describe('vacuum', () => {
     for (const retentionMs of [0, HOUR_MS / 2, Number.NaN])
       await expect(vacuum(table, {retentionMs})).rejects.toMatchObject({code: 'INVALID_OPTION'});
     expect(await vacuum(table, {retentionMs: 0, force: true})).toHaveLength(1);
+  });
+
+  it('keeps what a writer removed a moment ago whose clock is behind', async () => {
+    const table = await newTable();
+    await replace(table, 0);
+    aheadMs = -9000 * HOUR_MS;
+    await replace(table, 10);
+    aheadMs = 2 * HOUR_MS;
+    // The commit is two hours old for the store.
+    expect(await vacuum(table, {retentionMs: HOUR_MS, dryRun: true})).toHaveLength(1);
+    expect(await vacuum(table, {retentionMs: 3 * HOUR_MS, dryRun: true})).toEqual([]);
+    await put(table, `part-00000-${UUID}-c000.zstd.parquet`);
+    const then = new Date(Date.now() - 9 * HOUR_MS);
+    for (const name of [...(await readdir(join(folder, table.root)))].filter((each) => each.endsWith('.parquet')))
+      await utimes(join(folder, table.root, name), then, then);
+    expect(await vacuum(table, {retentionMs: 3 * HOUR_MS})).toEqual([`part-00000-${UUID}-c000.zstd.parquet`]);
   });
 
   it('keeps files however their paths are spelled', async () => {

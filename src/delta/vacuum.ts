@@ -2,7 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import type {ObjectInfo} from '../storage/store.ts';
 import type {DeltaContext, DeltaTable} from './delta-table.ts';
 import {intervalMs} from './interval.ts';
-import {LOG_FOLDER} from './log-names.ts';
+import {LOG_FOLDER, parseLogName} from './log-names.ts';
 import {namedFiles} from './named-files.ts';
 
 /** How much is kept. */
@@ -51,7 +51,11 @@ export async function vacuumTable(
   // Listed before the log is read: what is committed meanwhile is known then.
   const listing = await listFiles(context, table.root, signal);
   await table.refresh();
-  const named = await namedFiles(context, table, {sinceMs: cutoffMs, flowIds: listing.flowIds});
+  const named = await namedFiles(context, table, {
+    sinceMs: cutoffMs,
+    flowIds: listing.flowIds,
+    commitTimes: listing.commitTimes,
+  });
   const unnamed = listing.files.filter((file) => file.modifiedAtMs < cutoffMs && !named.has(table.root, file.name));
   for (const {name} of options.dryRun === true ? [] : unnamed) {
     signal.throwIfAborted();
@@ -86,26 +90,31 @@ interface Listing {
   readonly files: readonly FoundFile[];
   /** Flows that have batch files or side files here. */
   readonly flowIds: ReadonlySet<string>;
+  /** When the entries of the log were written, by version. */
+  readonly commitTimes: ReadonlyMap<number, number>;
 }
 
 async function listFiles(context: DeltaContext, root: string, signal: AbortSignal): Promise<Listing> {
   const files: FoundFile[] = [];
   const flowIds = new Set<string>();
   const inner = new Set<string>();
+  const commitTimes = new Map<number, number>();
   const prefix = `${root}/`;
   for await (const info of context.store.list(prefix, {temporaries: true})) {
     signal.throwIfAborted();
     const relative = info.name.slice(prefix.length);
     const log = relative.indexOf(`/${LOG_FOLDER}/`);
     if (log >= 0) inner.add(`${prefix}${relative.slice(0, log)}/`);
-    const [folder, flowId, rest] = relative.split('/');
-    if (folder === SIDE_FOLDER && flowId !== undefined && rest !== undefined) flowIds.add(flowId);
+    const [folder, second = '', third] = relative.split('/');
+    if (folder === SIDE_FOLDER && third !== undefined) flowIds.add(second);
+    const entry = folder === LOG_FOLDER ? parseLogName(second) : null;
+    if (entry?.kind === 'commit') commitTimes.set(entry.version, info.modifiedAtMs);
     const kind = kindOf(relative);
     if (kind !== null) files.push({...info, kind});
   }
   // A table inside of this one's folder is none of our business.
   const own = files.filter(({name}) => [...inner].every((other) => !name.startsWith(other)));
-  return {files: own, flowIds};
+  return {files: own, flowIds, commitTimes};
 }
 
 const SIDE_FOLDER = '_sluice';
