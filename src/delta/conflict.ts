@@ -8,6 +8,21 @@ export function isOurs(commit: Commit, txnId: string): boolean {
   return infoOf(commit).txnId === txnId;
 }
 
+const OVERWRITES: ReadonlySet<string> = new Set([
+  'RESTORE',
+  'REPLACE TABLE',
+  'REPLACE TABLE AS SELECT',
+  'CREATE OR REPLACE TABLE',
+  'CREATE OR REPLACE TABLE AS SELECT',
+  'TRUNCATE',
+  'CLONE',
+]);
+
+/** True for a commit that puts other rows in the place of all: whoever counts on the rows before must not go on. */
+export function isOverwrite({operation, operationParameters}: CommitInfo): boolean {
+  return OVERWRITES.has(operation ?? '') || (operation === 'WRITE' && operationParameters?.['mode'] === 'Overwrite');
+}
+
 /**
  * Checks that a request holds after a commit that was made since its base.
  * @throws COMMIT_CONFLICT naming the winner's operation when it does not.
@@ -29,6 +44,8 @@ export function checkConflict(root: string, request: CommitRequest, winner: Comm
 function conflictOf(request: CommitRequest, winner: Commit): string | null {
   const gone = new Set((request.removes ?? []).map(({path}) => path));
   const domains = new Set((request.domains ?? []).map(({domain}) => domain));
+  // An offset says which rows are there: it does not hold for others.
+  if (request.txn !== undefined && isOverwrite(infoOf(winner))) return 'replaced the rows of the table';
   for (const action of winner.actions) {
     if ('metaData' in action) return 'changed the metadata';
     if ('protocol' in action) return 'changed the protocol';

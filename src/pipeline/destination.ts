@@ -7,6 +7,7 @@ import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from
 import type {BatchFile} from '../delta/batch-file.ts';
 import {currentBatch} from '../delta/batch-files.ts';
 import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
+import {isOverwrite} from '../delta/conflict.ts';
 import {checkTableSchema} from '../delta/create-table.ts';
 import {createTable, openTable} from '../delta/table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
@@ -65,10 +66,11 @@ export async function createDestination(context: DeltaContext, flow: ResolvedFlo
   return {table, flowId, batch: null, foreign: []};
 }
 
-const OVERWRITES = new Set(['RESTORE', 'REPLACE TABLE', 'REPLACE TABLE AS SELECT', 'CREATE OR REPLACE TABLE', 'CREATE OR REPLACE TABLE AS SELECT', 'TRUNCATE', 'CLONE']);
-
-/** Commits after our last one that changed data. */
-async function foreignCommits(table: DeltaTable, flow: ResolvedFlow, flowId: string): Promise<readonly CommitSummary[]> {
+/**
+ * Commits after the flow's last one that changed data.
+ * @throws TABLE_CHANGED_OUTSIDE as {@link openDestination}.
+ */
+export async function foreignCommits(table: DeltaTable, flow: ResolvedFlow, flowId: string): Promise<readonly CommitSummary[]> {
   const found: CommitSummary[] = [];
   let limit = 1;
   for (;;) {
@@ -81,7 +83,7 @@ async function foreignCommits(table: DeltaTable, flow: ResolvedFlow, flowId: str
     limit *= 8;
   }
   const changing = found.filter(commit => commit.dataChange);
-  const overwrite = changing.find(commit => OVERWRITES.has(commit.info.operation ?? '') || isOverwrite(commit));
+  const overwrite = changing.find(commit => isOverwrite(commit.info));
   if (overwrite !== undefined) {
     throw new IngestError('TABLE_CHANGED_OUTSIDE', `Table ${flow.name} was changed by ${overwrite.info.operation ?? 'another writer'} in version ${overwrite.version}, after our last batch.`, {
       fix: `Read it anew (sluice run --full-refresh-tables ${flow.name}), accept it as it is (sluice state adopt ${flow.name}), or move it away and let the next run make a new one.`,
@@ -89,10 +91,6 @@ async function foreignCommits(table: DeltaTable, flow: ResolvedFlow, flowId: str
     });
   }
   return changing;
-}
-
-function isOverwrite(commit: CommitSummary): boolean {
-  return commit.info.operation === 'WRITE' && commit.info.operationParameters?.['mode'] === 'Overwrite';
 }
 
 /** How the table's schema follows the source. */

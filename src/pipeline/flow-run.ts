@@ -9,7 +9,7 @@ import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
-import {createDestination, evolveSchema, openDestination, type Destination, type Evolution} from './destination.ts';
+import {createDestination, evolveSchema, foreignCommits, openDestination, type Destination, type Evolution} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
 import {deletesSelect, deletesShape, Landing, makesDeletes, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
@@ -85,9 +85,7 @@ export class FlowRun {
   }
 
   async #welcome(destination: Destination): Promise<void> {
-    for (const commit of destination.foreign) {
-      this.#note('WARN', 'FOREIGN_WRITE', `Version ${commit.version} (${commit.info.operation ?? 'unknown operation'}) was written by ${commit.info.engineInfo ?? 'another writer'}.`);
-    }
+    this.#noteForeign(destination.foreign);
     await discardOrphans(this.#services.context, this.#flow, destination);
     const {batch} = destination;
     if (batch === null || batch.inSnapshot) return;
@@ -97,6 +95,12 @@ export class FlowRun {
     checkToldApart(this.#flow, batch.notes);
     if (isChosenOtherwise(this.#flow, batch.notes)) {
       this.#note('WARN', 'FILTER_CHANGED', `row_filter or deletion_condition is new: rows that ${this.#flow.name} has or lacks by the old one stay so until a full refresh.`);
+    }
+  }
+
+  #noteForeign(commits: Destination['foreign']): void {
+    for (const {version, info} of commits) {
+      this.#note('WARN', 'FOREIGN_WRITE', `Version ${version} (${info.operation ?? 'unknown operation'}) was written by ${info.engineInfo ?? 'another writer'}.`);
     }
   }
 
@@ -289,6 +293,7 @@ export class FlowRun {
     const {signal} = this.#request;
     this.#counter.checkLimits(batch.rescuedValues, batch.quarantined.length, this.#flow);
     const destination = await this.#ensureTable(0);
+    await this.#lookForOthers(destination);
     if (batch.quarantined.length > 0) await writeQuarantine(this.#services.context, this.#flow, {destination, rows: batch.quarantined});
     const result = await this.#services.apply.apply({
       tableRoot: this.#flow.root,
@@ -320,6 +325,15 @@ export class FlowRun {
     if (result.version !== null) await this.#reload(destination, result.batchId);
     if (batch.end.rows !== null && mode !== 'hold') await this.#acknowledge(batch.end.rows);
     failpoint('pipeline.acknowledged');
+  }
+
+  /** Others may have written while the batch was read: once ours is committed nobody looks back at them. */
+  async #lookForOthers({table, flowId}: Destination): Promise<void> {
+    const before = table.snapshot.version;
+    const {version} = await table.refresh();
+    if (version === before) return;
+    this.#evolution = null;
+    if (!this.#request.fullRefresh) this.#noteForeign((await foreignCommits(table, this.#flow, flowId)).filter(commit => commit.version > before));
   }
 
   async #acknowledge(offset: Offset): Promise<void> {

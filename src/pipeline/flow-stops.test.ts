@@ -348,3 +348,28 @@ describe('acknowledgements', () => {
     ]);
   });
 });
+
+describe('others that write while a batch is read', () => {
+  async function restoring(operation: string): Promise<TestRunEnd> {
+    await run(keyed([[{id: 1, name: 'a', at: 1}]]));
+    const readTable: Connector['readTable'] = async function* (_table, start) {
+      if (start?.['n'] === 2) return start;
+      const table = await openTable(lake.context, 'main/test/t');
+      if (table === null) throw new Error('no table');
+      const removes = [...table.snapshot.files.values()].map((file) => table.removeOf(file));
+      await table.commit({base: table.snapshot, operation, removes, blindAppend: false});
+      yield [{id: 2, name: 'b', at: 2}];
+      return {n: 2};
+    };
+    return run(keyed([]), {connector: {readTable}});
+  }
+
+  test('stop the flow when they restored the table', async () => {
+    expect(await restoring('RESTORE')).toMatchObject({flows: [{state: 'FAILED', errorCode: 'TABLE_CHANGED_OUTSIDE'}]});
+  });
+
+  test('are noted when they deleted rows', async () => {
+    expect(await restoring('DELETE')).toMatchObject({state: 'COMPLETED', notes: [{code: 'FOREIGN_WRITE'}]});
+    expect(await ids()).toEqual([2n]);
+  });
+});
