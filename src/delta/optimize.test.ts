@@ -178,6 +178,29 @@ describe('optimize', () => {
     expect(await dataFiles(table)).toHaveLength(11);
   });
 
+  it('leaves nothing behind when it is stopped', async () => {
+    const table = await tenFiles();
+    const [size = 0] = [...table.snapshot.files.values()].map((file) => file.size);
+    const controller = new AbortController();
+    let staged = 0;
+    const {store} = lake;
+    const context = intercepted(() => Promise.resolve());
+    const stopping: Store = {
+      ...context.store,
+      stage: (name) => {
+        staged += 1;
+        if (staged === 2) controller.abort(new Error('stopped'));
+        return store.stage(name);
+      },
+    };
+    const stopped = await openTable({...context, store: stopping}, table.root);
+    if (stopped === null) throw new Error('no table');
+    const options = {targetSizeBytes: size * 5 + 5};
+    await expect(optimizeTable(context, stopped, options, controller.signal)).rejects.toThrow();
+    expect(await dataFiles(table)).toHaveLength(10);
+    expect((await table.refresh()).version).toBe(10);
+  });
+
   it('refuses a table that it may not write', async () => {
     const table = await tenFiles();
     const protocol = {minReaderVersion: 1, minWriterVersion: 7, writerFeatures: ['rowTracking']};

@@ -6,6 +6,7 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 
 import {systemClock} from '../core/clock.ts';
 import * as t from '../core/schema.ts';
+import type {Store} from '../storage/store.ts';
 import {writeBatchFile} from './batch-files.ts';
 import type {CreateOptions, DeltaTable} from './delta-table.ts';
 import type {Lake} from './lake.ts';
@@ -189,6 +190,36 @@ describe('vacuum', () => {
     await put(table, `part-00000-${UUID}-c000.zstd.parquet`);
     await expect(vacuum(table)).rejects.toMatchObject({code: 'CORRUPT_LOG'});
     expect(await exists(table, `part-00000-${UUID}-c000.zstd.parquet`)).toBe(true);
+  });
+
+  it('can be cut off at any file and repeated', async () => {
+    const table = await newTable();
+    await replace(table, 0);
+    const leftovers = [1, 2, 3, 4].map((at) => `part-00000-${UUID.slice(0, -1)}${at}-c000.zstd.parquet`);
+    await put(table, ...leftovers);
+    aheadMs = 169 * HOUR_MS;
+    const controller = new AbortController();
+    let deleted = 0;
+    const {store} = lake;
+    const slow: Store = {
+      root: store.root,
+      get: (name, range) => store.get(name, range),
+      put: (name, bytes) => store.put(name, bytes),
+      putIfAbsent: (name, bytes) => store.putIfAbsent(name, bytes),
+      list: (prefix, options) => store.list(prefix, options),
+      prefixes: (prefix) => store.prefixes(prefix),
+      stage: (name) => store.stage(name),
+      localPath: (name) => store.localPath(name),
+      delete: async (name) => {
+        await store.delete(name);
+        deleted += 1;
+        if (deleted === 2) controller.abort(new Error('stopped'));
+      },
+    };
+    const context = {store: slow, engine: lake.engine, clock: lake.clock};
+    await expect(vacuumTable(context, table, {}, controller.signal)).rejects.toThrow('stopped');
+    expect(await vacuum(table)).toEqual(leftovers.slice(2));
+    expect(await lake.engine.query(`SELECT count(*) AS n FROM (${await table.readSql()})`)).toEqual([{n: 10n}]);
   });
 
   it('takes its retention from the table, and refuses less than an hour unless forced', async () => {
