@@ -45,7 +45,10 @@ export interface ConnectorLog {
   warn(message: string, context?: Readonly<Record<string, PlainJson>>): void;
 }
 
-/** What grows with the source: keys with plain values, made current by the commit of the batch whose pages they came with. */
+/**
+ * What grows with the source: keys with plain values, made current by the commit of the batch whose pages they came with.
+ * A read that begins anew (a full refresh, a snapshot from its start) begins with an empty ledger.
+ */
 export interface Ledger {
   /** Values of the given keys that are known; absent keys are absent in the map. */
   get(keys: readonly string[]): Promise<ReadonlyMap<string, PlainJson>>;
