@@ -325,7 +325,8 @@ describe('pruning by statistics', () => {
             .replace('-', '')
             .padStart(3, '0')}'`;
     const float = row.f === null ? 'NULL' : `'${Object.is(row.f, -0) ? '-0.0' : row.f}'::DOUBLE`;
-    return `(${row.l}::BIGINT, ${decimal}::DECIMAL(20, 3), ${float}, ${text}::VARCHAR, DATE '1970-01-01' + ${row.day}::INTEGER, make_timestamptz(${row.at}::BIGINT), {x: ${row.x}::INTEGER})`;
+    const long = row.l === null ? 'NULL' : `'${row.l}'`;
+    return `(${long}::BIGINT, ${decimal}::DECIMAL(20, 3), ${float}, ${text}::VARCHAR, DATE '1970-01-01' + ${row.day}::INTEGER, make_timestamptz(${row.at}::BIGINT), {x: ${row.x}::INTEGER})`;
   };
 
   it('never loses a file that has a row in the range', async () => {

@@ -183,6 +183,9 @@ function settings(options: EngineOptions, spillFolder: string): Record<string, s
     allow_community_extensions: 'false',
     // Order of rows is no promise of a table, and keeping it costs memory: who needs one says ORDER BY.
     preserve_insertion_order: 'false',
+    // Freed memory goes back to the system soon: by default the allocator keeps up to 128 MB of it beyond the limit.
+    allocator_flush_threshold: '8MB',
+    allocator_bulk_deallocation_flush_threshold: '8MB',
   };
 }
 
