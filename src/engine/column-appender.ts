@@ -42,7 +42,7 @@ export async function openColumnAppender(options: ColumnAppenderOptions): Promis
 }
 
 /** DuckDB's appender holds rows outside of its memory limit until it flushes. */
-const FLUSH_BYTES = 8 * 1024 * 1024;
+const FLUSH_BYTES = 32 * 1024 * 1024;
 
 class ColumnAppender implements Appender {
   readonly #options: ColumnAppenderOptions;

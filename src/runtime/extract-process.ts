@@ -25,8 +25,12 @@ async function extract(start: ExtractStart): Promise<void> {
   const next = (): Promise<Partition | null> =>
     new Promise((resolve, reject) => {
       stop.signal.throwIfAborted();
-      waiting.push(resolve);
-      stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), {once: true});
+      const abort = (): void => reject(stop.signal.reason as Error);
+      stop.signal.addEventListener('abort', abort, {once: true});
+      waiting.push(partition => {
+        stop.signal.removeEventListener('abort', abort);
+        resolve(partition);
+      });
       void reply({kind: 'next'});
     });
   for await (const done of extractPartitions({context: bench.context, connector: open.connector, flow: job.flow, table, schema: job.schema, read}, next)) {
