@@ -62,7 +62,9 @@ export interface PlannedTable {
 /** What `status` says of one table. */
 export interface TableStatus {
   readonly flow: string;
+  /** `?` for a table whose log cannot be read; `recommendation` says why. */
   readonly pipeline: string;
+  /** -1 when it cannot be read. */
   readonly version: number;
   readonly rows: number | null;
   readonly sizeBytes: number;

@@ -115,13 +115,38 @@ export async function status(specs: readonly PipelineSpec[], options: LakeOption
   const keys = new Set(specs.map(spec => spec.key));
   const found: TableStatus[] = [];
   for (const entry of await listLakeTables(bench.context)) {
-    const table = await openTable(bench.context, entry.root);
+    const flow = `${entry.catalog}.${entry.schema}.${entry.table}`;
+    const table = await openTable(bench.context, entry.root).catch((error: unknown) => unreadable(error));
+    if (table instanceof IngestError) {
+      found.push({...UNREADABLE, flow, recommendation: `[${table.code}] ${table.message}${table.fix === undefined ? '' : ` ${table.fix}`}`});
+      continue;
+    }
     const pipeline = table?.snapshot.metadata.configuration[PIPELINE_PROPERTY];
     if (table === null || pipeline === undefined || !keys.has(pipeline)) continue;
-    found.push(await statusOf(bench, {table, pipeline, flow: `${entry.catalog}.${entry.schema}.${entry.table}`}));
+    found.push(await statusOf(bench, {table, pipeline, flow}));
   }
   return found;
 }
+
+/** A table that cannot be read, whoever owns it, must not hide how the others stand. */
+function unreadable(error: unknown): IngestError {
+  if (error instanceof IngestError) return error;
+  throw error;
+}
+
+const UNREADABLE: Omit<TableStatus, 'flow' | 'recommendation'> = {
+  pipeline: '?',
+  version: -1,
+  rows: null,
+  sizeBytes: 0,
+  files: 0,
+  lastCommitAt: '',
+  lastBatchId: null,
+  inSnapshot: false,
+  rescuedValues: 0,
+  quarantinedRows: 0,
+  lastVerdict: null,
+};
 
 async function statusOf(bench: Workbench, entry: {readonly table: DeltaTable; readonly pipeline: string; readonly flow: string}): Promise<TableStatus> {
   const {table, pipeline, flow} = entry;

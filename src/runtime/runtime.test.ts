@@ -85,6 +85,13 @@ describe('a run', () => {
   });
 });
 
+test('status shows the other tables when the log of one is corrupt', async () => {
+  await run();
+  await mkdir(join(folder, 'lake', 'main', 'crew', 'broken', '_delta_log'), {recursive: true});
+  await writeFile(join(folder, 'lake', 'main', 'crew', 'broken', '_delta_log', '00000000000000000000.json'), '{"metaData":');
+  expect(await status([spec], options)).toMatchObject([{flow: 'main.crew.broken', version: -1, recommendation: expect.stringContaining('CORRUPT_LOG') as string}, {flow: 'main.crew.people', rows: 2}]);
+});
+
 describe('state', () => {
   test('that was reset makes the next run read anew and swap the rows', async () => {
     await run();
