@@ -57,6 +57,8 @@ export function paceParts(flow: FlowProgress, rowsPerSecond: number | null): rea
     if (rowsPerSecond !== null && rowsPerSecond > 0 && remaining > 0)
       parts.push(`${durationText((remaining / rowsPerSecond) * 1000)} left`);
   }
+  const {lagMs} = flow;
+  if (lagMs !== undefined && lagMs >= 1000) parts.push(`${durationText(lagMs)} behind`);
   return parts;
 }
 

@@ -39,6 +39,8 @@ export interface FlowProgress {
   /** Rows in all, if the source knows. */
   readonly totalRows: number | null;
   readonly elapsedMs: number;
+  /** How far the newest timestamp cursor that is committed lies behind now, in milliseconds; absent when nobody knows. */
+  readonly lagMs?: number;
   /** Attempt of this run, 1 for the first. */
   readonly attempt: number;
   readonly errorCode?: string;

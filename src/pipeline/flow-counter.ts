@@ -14,6 +14,7 @@ export class FlowCounter {
   #progress: FlowProgress;
   #inFlight = 0;
   #lastReportMs = 0;
+  #cursorMs: number | null = null;
   /** Null while the flow goes on. */
   #endedAtMs: number | null = null;
 
@@ -41,7 +42,8 @@ export class FlowCounter {
 
   /** Committed work, plus the rows of the batch being read in `rowsRead`. */
   get progress(): FlowProgress {
-    return {...this.#progress, rowsRead: this.#progress.rowsRead + this.#inFlight, elapsedMs: (this.#endedAtMs ?? this.#clock.nowMs()) - this.#startedAtMs};
+    const lag = this.#cursorMs === null ? {} : {lagMs: Math.max(0, (this.#endedAtMs ?? this.#clock.nowMs()) - this.#cursorMs)};
+    return {...this.#progress, ...lag, rowsRead: this.#progress.rowsRead + this.#inFlight, elapsedMs: (this.#endedAtMs ?? this.#clock.nowMs()) - this.#startedAtMs};
   }
 
   setState(state: FlowState): void {
@@ -85,6 +87,11 @@ export class FlowCounter {
       version: result.version ?? before.version,
     };
     this.#emit();
+  }
+
+  /** The largest timestamp cursor that is committed, in microseconds since 1970. */
+  committedUpTo(cursorMicros: bigint): void {
+    this.#cursorMs = Math.max(this.#cursorMs ?? Number.NEGATIVE_INFINITY, Number(cursorMicros / 1000n));
   }
 
   failed(state: 'FAILED' | 'STOPPED', error: {readonly code: string; readonly message: string; readonly fix?: string | undefined}): void {

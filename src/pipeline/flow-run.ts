@@ -319,6 +319,7 @@ export class FlowRun {
       ...extra,
     }, signal, this.#leftOut(batch));
     failpoint('pipeline.committed');
+    if (batch.maxCursor !== null) this.#counter.committedUpTo(batch.maxCursor);
     this.#counter.applied(result);
     const added = this.#evolution?.added ?? [];
     if (result.version !== null && added.length > 0) this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${added.join(', ')}.`);

@@ -4,7 +4,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 
 import {IngestError} from '../core/errors.ts';
 import type {JsonObject} from '../core/json-value.ts';
-import {integer, long, string, struct} from '../core/schema.ts';
+import {integer, long, string, struct, timestamp} from '../core/schema.ts';
 import {currentBatch} from '../delta/batch-files.ts';
 import {openTable} from '../delta/table.ts';
 import type {EngineRow} from '../engine/engine.ts';
@@ -56,6 +56,14 @@ describe('incremental flows', () => {
     all.push([{id: 3, name: 'c', at: 4}]);
     expect(await run(keyed(all))).toMatchObject({flows: [{rowsRead: 1, rowsInserted: 1}]});
     expect(await ids()).toEqual([1n, 2n, 3n]);
+  });
+
+  test('tell how far their timestamp cursor is behind', async () => {
+    const at = new Date(lake.context.clock.nowMs() - 3_600_000).toISOString();
+    const table = keyed([[{id: 1, name: 'a', at}]], {schema: struct({id: long(), name: string(), at: timestamp()})});
+    const [flow] = (await run(table)).flows;
+    expect(flow?.lagMs).toBeGreaterThanOrEqual(3_600_000);
+    expect(flow?.lagMs).toBeLessThan(3_660_000);
   });
 
   test('make no version when nothing is new', async () => {
