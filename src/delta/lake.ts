@@ -1,3 +1,4 @@
+import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 
@@ -16,7 +17,7 @@ export interface LakeOptions {
   readonly memoryLimitMb?: number;
   /** Threads of the engine; default 2. */
   readonly threads?: number;
-  /** Where work that exceeds the memory limit spills; default a folder in the system's temporary folder. */
+  /** Where work that exceeds the memory limit spills; default a new folder in the system's temporary folder, removed when the lake is disposed. */
   readonly tempFolder?: string;
   /** Default: the machine's clock. */
   readonly clock?: Clock;
@@ -34,10 +35,12 @@ export interface Lake extends DeltaContext, AsyncDisposable {
 
 /** Opens a folder as a lake; it is made with the first table. The caller disposes the lake, which closes its engine. */
 export async function openLake(folder: string, options: LakeOptions = {}): Promise<Lake> {
+  // One of its own: a folder that all users share belongs to whoever made it first.
+  const ownFolder = options.tempFolder === undefined ? await mkdtemp(join(tmpdir(), 'sluice-')) : null;
   const engine = await openEngine({
     memoryLimitMb: options.memoryLimitMb ?? 1024,
     threads: options.threads ?? 2,
-    tempFolder: options.tempFolder ?? join(tmpdir(), 'sluice'),
+    tempFolder: ownFolder ?? options.tempFolder ?? tmpdir(),
     allowedFolders: [resolve(folder)],
   });
   const context: DeltaContext = {engine, store: createLocalStore(folder), clock: options.clock ?? systemClock};
@@ -45,6 +48,9 @@ export async function openLake(folder: string, options: LakeOptions = {}): Promi
     ...context,
     open: (root) => openTable(context, root),
     create: (root, createOptions) => createTable(context, root, createOptions),
-    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose](): Promise<void> {
+      await engine[Symbol.asyncDispose]();
+      if (ownFolder !== null) await rm(ownFolder, {recursive: true, force: true});
+    },
   };
 }
