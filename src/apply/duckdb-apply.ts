@@ -195,7 +195,7 @@ class DuckDbApply implements ApplyEngine {
       writtenAt: new Date(clock.nowMs()).toISOString(),
       notes: job.notes,
     };
-    // Invariant 5: every attempt has a fresh batch id; one that another attempt took is passed over.
+    // Invariant 4: every attempt has a fresh batch id; one that another attempt took is passed over.
     return writeBatchFile(store, job.tableRoot, content, job.previousBatchId);
   }
 

@@ -15,6 +15,7 @@ import {openUpdateEvents, type UpdateEvents} from './update-events.ts';
 import {createExtractRunner} from './extract-pool.ts';
 import {inputFolders} from './input-folders.ts';
 import {openConnector} from './open-connector.ts';
+import {silentLog} from './read-context.ts';
 import {createSourceFiles} from './source-files.ts';
 import {DEFAULT_MEMORY_MB, openWorkbench, type Workbench} from './workbench.ts';
 
@@ -37,7 +38,7 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   await using bench = await openWorkbench(options, inputs);
   await using open = await openConnector(spec.connection, {clock: systemClock});
   const files = createSourceFiles(bench.context.engine, inputs);
-  const ctx = {signal: options.signal, clock: systemClock, log: QUIET, files};
+  const ctx = {signal: options.signal, clock: systemClock, log: silentLog, files};
   const selected = await selectForUpdate(spec, open, {request: options, ctx});
   await using _ = await acquireLease(bench.context.store, `${pipelinePrefix(spec.key)}/lease`, systemClock);
   await using events = await openUpdateEvents({spec, updateId, context: bench.context, onUpdate: options.onUpdate});
@@ -94,5 +95,3 @@ function connectorLog(events: UpdateEvents): ConnectorLog {
     events.note({level, flow: null, code: 'CONNECTOR', message: context === undefined ? message : `${message} ${JSON.stringify(context)}`});
   return {debug: () => undefined, info: say('INFO'), warn: say('WARN')};
 }
-
-const QUIET: ConnectorLog = {debug: () => undefined, info: () => undefined, warn: () => undefined};
