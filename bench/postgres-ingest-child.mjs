@@ -4,12 +4,34 @@ const [port, lake, memory] = process.argv.slice(2);
 const startedAt = performance.now();
 const result = await ingest(
   {
-    connections: {db: {connection_type: 'POSTGRESQL', options: {host: '127.0.0.1', port: Number(port), database: 'postgres', user: 'postgres', password: 'none', sslmode: 'disable'}}},
+    connections: {
+      db: {
+        connection_type: 'POSTGRESQL',
+        options: {
+          host: '127.0.0.1',
+          port: Number(port),
+          database: 'postgres',
+          user: 'postgres',
+          password: 'none',
+          sslmode: 'disable',
+        },
+      },
+    },
     catalog: 'main',
     schema: 'bench',
     ingestion_definition: {
       connection_name: 'db',
-      objects: [{table: {source_schema: 'public', source_table: 'items', destination_catalog: 'main', destination_schema: 'bench', table_configuration: {query_based_connector_config: {cursor_columns: ['updated_at']}}}}],
+      objects: [
+        {
+          table: {
+            source_schema: 'public',
+            source_table: 'items',
+            destination_catalog: 'main',
+            destination_schema: 'bench',
+            table_configuration: {query_based_connector_config: {cursor_columns: ['updated_at']}},
+          },
+        },
+      ],
     },
   },
   {lake: lake ?? './lake', memoryLimitMb: Number(memory)},

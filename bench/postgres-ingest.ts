@@ -25,20 +25,25 @@ export async function run(): Promise<readonly BenchResult[]> {
     raw.push(await readToNowhere({host: '127.0.0.1', port: server.port}, 'COPY items TO STDOUT (FORMAT binary)'));
     landed.push(await land(server.port));
   }
-  const ratio = median(landed.map(one => one.ms)) / median(raw);
-  const peak = Math.max(...landed.map(one => one.peakBytes)) / 1e6;
+  const ratio = median(landed.map((one) => one.ms)) / median(raw);
+  const peak = Math.max(...landed.map((one) => one.peakBytes)) / 1e6;
   await makeTable(server.port, 4_000_000);
   const large = await land(server.port);
   const largePeak = large.peakBytes / 1e6;
   return [
     {
       name: 'PostgreSQL 2M rows x 12 columns to Delta / binary COPY read to nowhere',
-      measured: `${ratio.toFixed(2)}x (${(median(landed.map(one => one.ms)) / 1000).toFixed(2)} s against ${(median(raw) / 1000).toFixed(2)} s)`,
+      measured: `${ratio.toFixed(2)}x (${(median(landed.map((one) => one.ms)) / 1000).toFixed(2)} s against ${(median(raw) / 1000).toFixed(2)} s)`,
       limit: '<= 2.0x',
       ok: ratio <= 2,
     },
     {name: 'peak memory of it, 2M rows', measured: `${peak.toFixed(0)} MB`, limit: '<= 500 MB', ok: peak <= 500},
-    {name: 'peak memory of it, 4M rows', measured: `${largePeak.toFixed(0)} MB`, limit: '<= 500 MB', ok: largePeak <= 500},
+    {
+      name: 'peak memory of it, 4M rows',
+      measured: `${largePeak.toFixed(0)} MB`,
+      limit: '<= 500 MB',
+      ok: largePeak <= 500,
+    },
   ];
 }
 
@@ -55,10 +60,10 @@ async function land(port: number): Promise<Landed> {
       const process = fork(child, [String(port), lake, String(MEMORY_MB)], {stdio: 'inherit', execArgv: []});
       const watch = watchTree(process.pid ?? 0);
       let ms: number | null = null;
-      process.on('message', message => {
+      process.on('message', (message) => {
         ms = Number(message);
       });
-      process.on('exit', code => {
+      process.on('exit', (code) => {
         const peakBytes = watch.stop();
         if (code === 0 && ms !== null) resolve({ms, peakBytes});
         else reject(new Error(`The ingest ended with code ${code}.`));

@@ -44,7 +44,9 @@ function parentOf(pid: number): number | null {
 }
 
 function bytesOf(pid: number): number {
-  const line = read(`/proc/${pid}/smaps_rollup`)?.match(/^Pss:\s+(\d+) kB/m) ?? read(`/proc/${pid}/status`)?.match(/^VmRSS:\s+(\d+) kB/m);
+  const line =
+    read(`/proc/${pid}/smaps_rollup`)?.match(/^Pss:\s+(\d+) kB/m) ??
+    read(`/proc/${pid}/status`)?.match(/^VmRSS:\s+(\d+) kB/m);
   return line?.[1] === undefined ? 0 : Number(line[1]) * 1024;
 }
 

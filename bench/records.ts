@@ -31,7 +31,7 @@ export async function run(): Promise<readonly BenchResult[]> {
   const landMs: number[] = [];
   for (let turn = 0; turn < RUNS; turn++) {
     parseMs.push(timeParse(bodies));
-    landMs.push(await timeLanding(bodies.map(body => JSON.parse(body) as JsonObject[])));
+    landMs.push(await timeLanding(bodies.map((body) => JSON.parse(body) as JsonObject[])));
   }
   const parse = ROWS / median(parseMs);
   const land = ROWS / median(landMs);
@@ -58,13 +58,18 @@ async function timeLanding(pages: readonly (readonly JsonObject[])[]): Promise<n
   const connector: Connector = {
     listTables: () => Promise.resolve(['records']),
     getTableSchema: () => Promise.resolve(schema),
-    readTableMetadata: () => Promise.resolve({primaryKeys: [], cursorField: 'at', ingestionType: 'append', bounded: true}),
+    readTableMetadata: () =>
+      Promise.resolve({primaryKeys: [], cursorField: 'at', ingestionType: 'append', bounded: true}),
     async *readTable(_table, start): AsyncGenerator<Page, {done: true}> {
       if (start === null) for (const page of pages) yield page;
       return {done: true};
     },
   };
-  const definition = defineConnector({name: 'records', spec: {displayName: 'Records', description: 'Records of a bench.', connection: {}, table: {}}, create: () => connector});
+  const definition = defineConnector({
+    name: 'records',
+    spec: {displayName: 'Records', description: 'Records of a bench.', connection: {}, table: {}},
+    create: () => connector,
+  });
   const lake = await openTestLake();
   try {
     const startedAt = performance.now();

@@ -14,14 +14,21 @@ const SAMPLE_KILLS = 20;
 
 async function main(): Promise<void> {
   const {values} = parseArgs({
-    options: {minutes: {type: 'string'}, kills: {type: 'string'}, sample: {type: 'boolean'}, seed: {type: 'string'}, scenario: {type: 'string'}},
+    options: {
+      minutes: {type: 'string'},
+      kills: {type: 'string'},
+      sample: {type: 'boolean'},
+      seed: {type: 'string'},
+      scenario: {type: 'string'},
+    },
   });
   const seed = Number(values.seed ?? (values.sample === true ? 20_261 : Date.now() % 1_000_000));
   const names = values.scenario === undefined ? Object.keys(scenarios) : [values.scenario];
   const limit = {
     everyStep: values.sample === true,
     kills: values.sample === true ? SAMPLE_KILLS : Number(values.kills ?? Number.POSITIVE_INFINITY),
-    untilMs: values.minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.minutes) * 60_000,
+    untilMs:
+      values.minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.minutes) * 60_000,
   };
   if (limit.kills === Number.POSITIVE_INFINITY && limit.untilMs === Number.POSITIVE_INFINITY) limit.kills = 50;
   console.log(`chaos: seed ${seed} (repeat with --seed ${seed})`);
@@ -34,7 +41,8 @@ async function main(): Promise<void> {
 
 async function runNamed(name: string, random: Random, limit: KillLimit): Promise<Tally> {
   const open = scenarios[name];
-  if (open === undefined) throw new Error(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(', ')}.`);
+  if (open === undefined)
+    throw new Error(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(', ')}.`);
   await using scenario = await open();
   return await runScenario(scenario, random, limit);
 }

@@ -21,11 +21,21 @@ export async function runScenario(scenario: Scenario, random: Random, limit: Kil
   let sinceCompare = 0;
   await scenario.change(random);
   typicalMs = (await runToEnd(scenario)).ms;
-  for (let tries = 0; tally.kills < limit.kills && tries < limit.kills * 4 && performance.now() < limit.untilMs; tries++) {
+  for (
+    let tries = 0;
+    tally.kills < limit.kills && tries < limit.kills * 4 && performance.now() < limit.untilMs;
+    tries++
+  ) {
     await scenario.change(random);
     if (steps.length === 0) steps = shuffled(scenario.failpoints, random);
-    const step = limit.everyStep === true && tally.kills < scenario.failpoints.length || random() < 0.6 ? steps.pop() : undefined;
-    const killed = step === undefined ? await killAfter(scenario, random() * typicalMs * 1.1) : await killAt(scenario, `${step}:${1 + Math.floor(random() * (limit.everyStep === true ? 2 : 4))}`);
+    const step =
+      (limit.everyStep === true && tally.kills < scenario.failpoints.length) || random() < 0.6
+        ? steps.pop()
+        : undefined;
+    const killed =
+      step === undefined
+        ? await killAfter(scenario, random() * typicalMs * 1.1)
+        : await killAt(scenario, `${step}:${1 + Math.floor(random() * (limit.everyStep === true ? 2 : 4))}`);
     if (killed) {
       tally.kills++;
       sinceCompare++;
@@ -68,7 +78,8 @@ interface RunEnd {
 
 async function runToEnd(scenario: Scenario): Promise<RunEnd> {
   const end = await start(scenario, {}, null);
-  if (end.code !== 0) throw new Error(`An undisturbed run of ${scenario.name} ended with ${end.code}:\n${end.output.slice(-4000)}`);
+  if (end.code !== 0)
+    throw new Error(`An undisturbed run of ${scenario.name} ended with ${end.code}:\n${end.output.slice(-4000)}`);
   return {ms: end.ms, killed: false};
 }
 
@@ -89,10 +100,18 @@ interface ChildEnd {
 }
 
 /** Starts the program in a process group of its own, so that SIGKILL takes all of it at once. */
-function start(scenario: Scenario, env: Readonly<Record<string, string>>, killAfterMs: number | null): Promise<ChildEnd> {
+function start(
+  scenario: Scenario,
+  env: Readonly<Record<string, string>>,
+  killAfterMs: number | null,
+): Promise<ChildEnd> {
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...scenario.command.args], {detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: {...process.env, ...scenario.command.env, ...env}});
+    const child = spawn(process.execPath, [...scenario.command.args], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {...process.env, ...scenario.command.env, ...env},
+    });
     let output = '';
     let killed = false;
     const keep = (chunk: Buffer): void => {
@@ -105,7 +124,7 @@ function start(scenario: Scenario, env: Readonly<Record<string, string>>, killAf
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     }, killAfterMs ?? LONGEST_RUN_MS);
     child.on('error', reject);
-    child.on('close', code => {
+    child.on('close', (code) => {
       clearTimeout(timer);
       if (killed && killAfterMs === null) reject(new Error(`A run of ${scenario.name} hung:\n${output.slice(-4000)}`));
       else resolve({code, killed, ms: performance.now() - startedAt, output});
@@ -114,5 +133,8 @@ function start(scenario: Scenario, env: Readonly<Record<string, string>>, killAf
 }
 
 function shuffled(items: readonly string[], random: Random): string[] {
-  return items.map(item => ({item, at: random()})).sort((left, right) => left.at - right.at).map(({item}) => item);
+  return items
+    .map((item) => ({item, at: random()}))
+    .sort((left, right) => left.at - right.at)
+    .map(({item}) => item);
 }

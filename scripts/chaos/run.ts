@@ -29,8 +29,21 @@ class RunScenario implements Scenario {
   readonly name = 'run';
   readonly command: Scenario['command'];
   readonly failpoints = [
-    'read.page', 'read.finished', 'extract.partition-written', 'apply.data-written', 'apply.side-files-written', 'apply.batch-file-written', 'delta.commit-staged', 'delta.commit-linked',
-    'delta.commit-written', 'delta.checkpoint-written', 'delta.last-checkpoint-written', 'pipeline.committed', 'pipeline.acknowledged', 'events.spooled', 'events.committed',
+    'read.page',
+    'read.finished',
+    'extract.partition-written',
+    'apply.data-written',
+    'apply.side-files-written',
+    'apply.batch-file-written',
+    'delta.commit-staged',
+    'delta.commit-linked',
+    'delta.commit-written',
+    'delta.checkpoint-written',
+    'delta.last-checkpoint-written',
+    'pipeline.committed',
+    'pipeline.acknowledged',
+    'events.spooled',
+    'events.committed',
   ];
   readonly #folder: string;
   readonly #server: PostgresServer;
@@ -46,10 +59,15 @@ class RunScenario implements Scenario {
 
   async prepare(): Promise<void> {
     await mkdir(join(this.#folder, 'inputs', 'lines'), {recursive: true});
-    await writeFile(join(this.#folder, 'sluice.json'), JSON.stringify(bundle(this.#server.port, join(this.#folder, 'inputs')), null, 1));
-    await this.#sql(async client => {
+    await writeFile(
+      join(this.#folder, 'sluice.json'),
+      JSON.stringify(bundle(this.#server.port, join(this.#folder, 'inputs')), null, 1),
+    );
+    await this.#sql(async (client) => {
       for (const table of TABLES) {
-        await client.query(`CREATE TABLE ${table} (id bigint PRIMARY KEY, value text, amount numeric(12,2), updated_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
+        await client.query(
+          `CREATE TABLE ${table} (id bigint PRIMARY KEY, value text, amount numeric(12,2), updated_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
+        );
         await client.query(`INSERT INTO ${table} SELECT g, 'value ' || g, g / 7.0 FROM generate_series(1, 4000) g`);
         await client.query(`CREATE INDEX ON ${table} (updated_at)`);
       }
@@ -57,15 +75,19 @@ class RunScenario implements Scenario {
   }
 
   async change(random: Random): Promise<void> {
-    await this.#sql(async client => {
+    await this.#sql(async (client) => {
       for (const table of TABLES) {
         const {rows} = await client.query<{max: string}>(`SELECT coalesce(max(id), 0)::text AS max FROM ${table}`);
         const top = Number(rows[0]?.max ?? 0);
         const some = (share: number): number => Math.floor(random() * share);
-        await client.query(`INSERT INTO ${table} SELECT ${top} + g, 'new ' || g, g / 3.0, clock_timestamp() FROM generate_series(1, ${1 + some(300)}) g`);
+        await client.query(
+          `INSERT INTO ${table} SELECT ${top} + g, 'new ' || g, g / 3.0, clock_timestamp() FROM generate_series(1, ${1 + some(300)}) g`,
+        );
         if (table === 'log') continue;
         const modulus = 7 + some(40);
-        await client.query(`UPDATE ${table} SET value = value || '.', updated_at = clock_timestamp() WHERE id % ${modulus} = ${some(modulus)}`);
+        await client.query(
+          `UPDATE ${table} SET value = value || '.', updated_at = clock_timestamp() WHERE id % ${modulus} = ${some(modulus)}`,
+        );
         await client.query(`DELETE FROM ${table} WHERE id % 211 = ${some(211)}`);
       }
     });
@@ -81,14 +103,21 @@ class RunScenario implements Scenario {
         if (table === null) throw new Error(`There is no table ${root}.`);
         return grouped(await lake.context.engine.query(`SELECT ${select} FROM (${await table.readSql()})`));
       };
-      await this.#sql(async client => {
+      await this.#sql(async (client) => {
         for (const table of TABLES) {
-          const {rows} = await client.query(`SELECT id::text AS k, concat(value, '|', amount::text, '|', (extract(epoch FROM updated_at) * 1000000)::bigint::text) AS v FROM ${table}`);
-          const columns = "id::VARCHAR AS k, concat(value, '|', amount::VARCHAR, '|', epoch_us(updated_at)::VARCHAR) AS v";
+          const {rows} = await client.query(
+            `SELECT id::text AS k, concat(value, '|', amount::text, '|', (extract(epoch FROM updated_at) * 1000000)::bigint::text) AS v FROM ${table}`,
+          );
+          const columns =
+            "id::VARCHAR AS k, concat(value, '|', amount::VARCHAR, '|', epoch_us(updated_at)::VARCHAR) AS v";
           found.push({table, source: grouped(rows), destination: await read(`main/chaos/${table}`, columns)});
         }
       });
-      found.push({table: 'lines', source: this.#lines, destination: await read('main/chaos/lines', "line::VARCHAR AS k, text AS v")});
+      found.push({
+        table: 'lines',
+        source: this.#lines,
+        destination: await read('main/chaos/lines', 'line::VARCHAR AS k, text AS v'),
+      });
     } finally {
       await lake[Symbol.asyncDispose]();
     }
@@ -135,12 +164,28 @@ function grouped(rows: readonly Readonly<Record<string, unknown>>[]): ReadonlyMa
 
 function bundle(port: number, inputs: string): object {
   const cursor = {cursor_columns: ['updated_at']};
-  const table = (source: string, configuration: object): object => ({table: {source_schema: 'public', source_table: source, table_configuration: {max_deleted_percent: 100, ...configuration}}});
+  const table = (source: string, configuration: object): object => ({
+    table: {
+      source_schema: 'public',
+      source_table: source,
+      table_configuration: {max_deleted_percent: 100, ...configuration},
+    },
+  });
   const scanned = {...cursor, hard_deletion_sync_min_interval_in_seconds: 0};
   return {
     resources: {
       connections: {
-        db: {connection_type: 'POSTGRESQL', options: {host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password: 'none', sslmode: 'disable'}},
+        db: {
+          connection_type: 'POSTGRESQL',
+          options: {
+            host: '127.0.0.1',
+            port,
+            database: 'postgres',
+            user: 'postgres',
+            password: 'none',
+            sslmode: 'disable',
+          },
+        },
         folder: {connection_type: 'FILES', options: {path: inputs}},
       },
       pipelines: {
@@ -150,14 +195,25 @@ function bundle(port: number, inputs: string): object {
           ingestion_definition: {
             connection_name: 'db',
             objects: [
-              table('vectors', {deletion_vectors: 'true', query_based_connector_config: scanned, max_records_per_batch: 500}),
+              table('vectors', {
+                deletion_vectors: 'true',
+                query_based_connector_config: scanned,
+                max_records_per_batch: 500,
+              }),
               table('rewritten', {deletion_vectors: 'false', query_based_connector_config: scanned}),
               table('log', {scd_type: 'APPEND_ONLY', query_based_connector_config: cursor, max_records_per_batch: 100}),
               table('snap', {}),
             ],
           },
         },
-        chaos_files: {catalog: 'main', schema: 'chaos', pipeline_spec: {connection_name: 'folder', objects: [{table: {source_table: 'lines', table_configuration: {max_files_per_batch: 2}}}]}},
+        chaos_files: {
+          catalog: 'main',
+          schema: 'chaos',
+          pipeline_spec: {
+            connection_name: 'folder',
+            objects: [{table: {source_table: 'lines', table_configuration: {max_files_per_batch: 2}}}],
+          },
+        },
       },
     },
   };

@@ -47,13 +47,19 @@ async function main(): Promise<void> {
     const second = await sluice(demo, ['run']);
 
     say('5. Is it all there? Compared with the sources, row by row, without the code that loaded it');
-    const verified = await sluice(demo, ['verify', bundle, 'travel']) === 0 && (await sluice(demo, ['verify', bundle, 'files'])) === 0;
+    const verified =
+      (await sluice(demo, ['verify', bundle, 'travel'])) === 0 &&
+      (await sluice(demo, ['verify', bundle, 'files'])) === 0;
 
     const ok = first === 0 && second === 0 && verified;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
-    console.log(`\n${ok ? 'All of it landed and was verified' : 'Something failed'}, in ${seconds} s. The lake stays in ${relative(process.cwd(), lake) || '.'}.\n`);
+    console.log(
+      `\n${ok ? 'All of it landed and was verified' : 'Something failed'}, in ${seconds} s. The lake stays in ${relative(process.cwd(), lake) || '.'}.\n`,
+    );
     console.log('Go on with:');
-    console.log(`  bin/sluice query --lake demo-lake "SELECT origin, count(*) AS flights, avg(delay) AS delay FROM travel.flights GROUP BY 1 ORDER BY 2 DESC LIMIT 5"`);
+    console.log(
+      `  bin/sluice query --lake demo-lake "SELECT origin, count(*) AS flights, avg(delay) AS delay FROM travel.flights GROUP BY 1 ORDER BY 2 DESC LIMIT 5"`,
+    );
     console.log('  bin/sluice history --lake demo-lake travel.flights');
     console.log('  bin/sluice init && bin/sluice run');
     if (!ok) process.exitCode = 1;
@@ -78,7 +84,7 @@ function sluice(demo: Demo, args: readonly string[]): Promise<number> {
       env: {...process.env, DEMO_PG_PASSWORD: 'demo'},
     });
     child.on('error', reject);
-    child.on('exit', code => resolve(code ?? 1));
+    child.on('exit', (code) => resolve(code ?? 1));
   });
 }
 
@@ -91,11 +97,15 @@ async function fillDatabase({server, temp}: Demo): Promise<void> {
   await engine[Symbol.asyncDispose]();
   const airports = join(temp, 'airports.csv');
   await cp(join(data, 'airports.csv'), airports);
-  await Promise.all([flights, airports].map(file => chmod(file, 0o644)));
-  await withDatabase(server, 'postgres', client => client.query('CREATE DATABASE travel'));
-  await withDatabase(server, 'travel', async client => {
-    await client.query('CREATE TABLE flights (flight_id bigint PRIMARY KEY, date timestamp, delay integer, distance integer, origin text, destination text, updated_at timestamptz NOT NULL DEFAULT now())');
-    await client.query('CREATE TABLE airports (iata text PRIMARY KEY, name text, city text, state text, country text, latitude double precision, longitude double precision)');
+  await Promise.all([flights, airports].map((file) => chmod(file, 0o644)));
+  await withDatabase(server, 'postgres', (client) => client.query('CREATE DATABASE travel'));
+  await withDatabase(server, 'travel', async (client) => {
+    await client.query(
+      'CREATE TABLE flights (flight_id bigint PRIMARY KEY, date timestamp, delay integer, distance integer, origin text, destination text, updated_at timestamptz NOT NULL DEFAULT now())',
+    );
+    await client.query(
+      'CREATE TABLE airports (iata text PRIMARY KEY, name text, city text, state text, country text, latitude double precision, longitude double precision)',
+    );
     await client.query(`COPY flights FROM '${flights}' (FORMAT csv, HEADER true)`);
     await client.query(`COPY airports FROM '${airports}' (FORMAT csv, HEADER true)`);
     await client.query('CREATE INDEX ON flights (updated_at)');
@@ -113,14 +123,23 @@ async function copyFiles({inputs}: Demo): Promise<void> {
 /** Changes every source; returns what was done, in sentences. */
 async function changeSources({server, inputs, state}: Demo): Promise<readonly string[]> {
   const done: string[] = [];
-  await withDatabase(server, 'travel', async client => {
-    const inserted = await client.query(`INSERT INTO flights SELECT ${FLIGHTS} + g, timestamp '2026-02-01' + g * interval '1 minute', g % 90, 100 + g, 'AMS', 'SFO', clock_timestamp() FROM generate_series(1, 500) g`);
-    const updated = await client.query(`UPDATE flights SET delay = delay + 1, updated_at = clock_timestamp() WHERE flight_id % 200 = 0 AND flight_id <= ${FLIGHTS}`);
+  await withDatabase(server, 'travel', async (client) => {
+    const inserted = await client.query(
+      `INSERT INTO flights SELECT ${FLIGHTS} + g, timestamp '2026-02-01' + g * interval '1 minute', g % 90, 100 + g, 'AMS', 'SFO', clock_timestamp() FROM generate_series(1, 500) g`,
+    );
+    const updated = await client.query(
+      `UPDATE flights SET delay = delay + 1, updated_at = clock_timestamp() WHERE flight_id % 200 = 0 AND flight_id <= ${FLIGHTS}`,
+    );
     const deleted = await client.query(`DELETE FROM flights WHERE flight_id % 3000 = 1 AND flight_id <= ${FLIGHTS}`);
     const renamed = await client.query(`UPDATE airports SET name = name || ' Airport' WHERE state = 'MS'`);
-    done.push(`flights: ${inserted.rowCount} inserted, ${updated.rowCount} updated, ${deleted.rowCount} deleted; airports: ${renamed.rowCount} updated`);
+    done.push(
+      `flights: ${inserted.rowCount} inserted, ${updated.rowCount} updated, ${deleted.rowCount} deleted; airports: ${renamed.rowCount} updated`,
+    );
   });
-  await writeFile(join(inputs, 'airports', 'airports-2026.csv'), 'iata,name,city,state,country,latitude,longitude\nXX1,Sluice Field,Amsterdam,,NL,52.3,4.76\nXX2,Delta Strip,Utrecht,,NL,52.1,5.1\n');
+  await writeFile(
+    join(inputs, 'airports', 'airports-2026.csv'),
+    'iata,name,city,state,country,latitude,longitude\nXX1,Sluice Field,Amsterdam,,NL,52.3,4.76\nXX2,Delta Strip,Utrecht,,NL,52.1,5.1\n',
+  );
   done.push('files: one new CSV with 2 airports');
   done.push(changeShop(exampleApi({connectionName: 'shop', stateFile: state})));
   return done;
@@ -135,7 +154,11 @@ function changeShop(api: ExampleApi): string {
   return 'shop: 1 order deleted, 1 order and 1 user updated';
 }
 
-async function withDatabase<Result>(server: PostgresServer, database: string, work: (client: pg.Client) => Promise<Result>): Promise<Result> {
+async function withDatabase<Result>(
+  server: PostgresServer,
+  database: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
   const client = new pg.Client({host: server.host, port: server.port, user: 'postgres', password: 'demo', database});
   await client.connect();
   try {

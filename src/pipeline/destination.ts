@@ -6,9 +6,9 @@ import {typesEqual} from '../core/schema.ts';
 import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
 import {currentBatch} from '../delta/batch-files.ts';
-import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {isOverwrite} from '../delta/conflict.ts';
 import {checkTableSchema} from '../delta/create-table.ts';
+import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {createTable, openTable} from '../delta/table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
@@ -33,24 +33,37 @@ export interface Destination {
  * @param rewrite every row will be read again: what others wrote does not matter.
  * @throws TABLE_NOT_OURS when it exists without our mark or with another pipeline's; TABLE_CHANGED_OUTSIDE after RESTORE, REPLACE or an overwrite.
  */
-export async function openDestination(context: DeltaContext, flow: ResolvedFlow, pipelineKey: string, rewrite = false): Promise<Destination | null> {
+export async function openDestination(
+  context: DeltaContext,
+  flow: ResolvedFlow,
+  pipelineKey: string,
+  rewrite = false,
+): Promise<Destination | null> {
   const table = await openTable(context, flow.root);
   if (table === null) return null;
   const {configuration} = table.snapshot.metadata;
   const flowId = configuration[FLOW_ID_PROPERTY];
   const owner = configuration[PIPELINE_PROPERTY];
   if (flowId === undefined || owner !== pipelineKey) {
-    throw new IngestError('TABLE_NOT_OURS', `Table ${flow.name} exists and belongs to ${owner === undefined ? 'nobody' : `pipeline "${owner}"`}.`, {
-      fix: `Choose another destination_table, or hand it over with: sluice state adopt ${flow.name}`,
-      context: {table: flow.name},
-    });
+    throw new IngestError(
+      'TABLE_NOT_OURS',
+      `Table ${flow.name} exists and belongs to ${owner === undefined ? 'nobody' : `pipeline "${owner}"`}.`,
+      {
+        fix: `Choose another destination_table, or hand it over with: sluice state adopt ${flow.name}`,
+        context: {table: flow.name},
+      },
+    );
   }
   const foreign = rewrite ? [] : await foreignCommits(table, flow, flowId);
   return {table, flowId, batch: await currentBatch(context.store, table, flowId), foreign};
 }
 
 /** Makes the destination, marked as the flow's. */
-export async function createDestination(context: DeltaContext, flow: ResolvedFlow, options: {readonly pipelineKey: string; readonly deletionVectors: boolean}): Promise<Destination> {
+export async function createDestination(
+  context: DeltaContext,
+  flow: ResolvedFlow,
+  options: {readonly pipelineKey: string; readonly deletionVectors: boolean},
+): Promise<Destination> {
   const flowId = randomUUID();
   const table = await createTable(context, flow.root, {
     schema: flow.tableSchema,
@@ -70,25 +83,33 @@ export async function createDestination(context: DeltaContext, flow: ResolvedFlo
  * Commits after the flow's last one that changed data.
  * @throws TABLE_CHANGED_OUTSIDE as {@link openDestination}.
  */
-export async function foreignCommits(table: DeltaTable, flow: ResolvedFlow, flowId: string): Promise<readonly CommitSummary[]> {
+export async function foreignCommits(
+  table: DeltaTable,
+  flow: ResolvedFlow,
+  flowId: string,
+): Promise<readonly CommitSummary[]> {
   const found: CommitSummary[] = [];
   let limit = 1;
   for (;;) {
     const commits = await table.history({limit});
-    const ours = commits.findIndex(commit => commit.txns.some(txn => txn.appId === flowId) || commit.version === 0);
+    const ours = commits.findIndex((commit) => commit.txns.some((txn) => txn.appId === flowId) || commit.version === 0);
     if (ours >= 0 || commits.length < limit) {
       found.push(...commits.slice(0, ours < 0 ? commits.length : ours));
       break;
     }
     limit *= 8;
   }
-  const changing = found.filter(commit => commit.dataChange);
-  const overwrite = changing.find(commit => isOverwrite(commit.info));
+  const changing = found.filter((commit) => commit.dataChange);
+  const overwrite = changing.find((commit) => isOverwrite(commit.info));
   if (overwrite !== undefined) {
-    throw new IngestError('TABLE_CHANGED_OUTSIDE', `Table ${flow.name} was changed by ${overwrite.info.operation ?? 'another writer'} in version ${overwrite.version}, after our last batch.`, {
-      fix: `Read it anew (sluice run --full-refresh-tables ${flow.name}), accept it as it is (sluice state adopt ${flow.name}), or move it away and let the next run make a new one.`,
-      context: {table: flow.name, version: overwrite.version},
-    });
+    throw new IngestError(
+      'TABLE_CHANGED_OUTSIDE',
+      `Table ${flow.name} was changed by ${overwrite.info.operation ?? 'another writer'} in version ${overwrite.version}, after our last batch.`,
+      {
+        fix: `Read it anew (sluice run --full-refresh-tables ${flow.name}), accept it as it is (sluice state adopt ${flow.name}), or move it away and let the next run make a new one.`,
+        context: {table: flow.name, version: overwrite.version},
+      },
+    );
   }
   return changing;
 }
@@ -109,11 +130,11 @@ export interface Evolution {
  * a new column cannot be one of a table.
  */
 export function evolveSchema(flow: ResolvedFlow, current: StructType, rewrite: boolean): Evolution {
-  const wanted = new Map(flow.tableSchema.fields.map(field => [field.name, field]));
-  const known = new Set(current.fields.map(field => field.name));
-  const byFoldedName = new Map(flow.tableSchema.fields.map(field => [field.name.toLowerCase(), field]));
+  const wanted = new Map(flow.tableSchema.fields.map((field) => [field.name, field]));
+  const known = new Set(current.fields.map((field) => field.name));
+  const byFoldedName = new Map(flow.tableSchema.fields.map((field) => [field.name.toLowerCase(), field]));
   const renamed = new Set<string>();
-  const kept = current.fields.map(field => {
+  const kept = current.fields.map((field) => {
     const now = wanted.get(field.name) ?? byFoldedName.get(field.name.toLowerCase());
     if (now !== undefined && now.name !== field.name) {
       // No reader tells two columns apart by the case of their names.
@@ -125,21 +146,28 @@ export function evolveSchema(flow: ResolvedFlow, current: StructType, rewrite: b
     if (rewrite) return now;
     throw incompatible(flow, field, now);
   });
-  const added = flow.tableSchema.fields.filter(field => !known.has(field.name) && !renamed.has(field.name));
+  const added = flow.tableSchema.fields.filter((field) => !known.has(field.name) && !renamed.has(field.name));
   const isTechnical = (field: StructField): boolean => field.name === RESCUED_COLUMN || field.name === SEQUENCE_COLUMN;
   const fields = [...kept, ...added];
-  const schema: StructType = {type: 'struct', fields: [...fields.filter(field => !isTechnical(field)), ...fields.filter(isTechnical)]};
+  const schema: StructType = {
+    type: 'struct',
+    fields: [...fields.filter((field) => !isTechnical(field)), ...fields.filter(isTechnical)],
+  };
   if (added.length + renamed.size > 0) checkTableSchema(flow.root, schema, []);
   return {
     schema,
-    added: added.map(field => field.name),
-    dropped: current.fields.filter(field => !byFoldedName.has(field.name.toLowerCase())).map(field => field.name),
+    added: added.map((field) => field.name),
+    dropped: current.fields.filter((field) => !byFoldedName.has(field.name.toLowerCase())).map((field) => field.name),
   };
 }
 
 function incompatible(flow: ResolvedFlow, field: StructField, now: StructField): IngestError {
-  return new IngestError('INCOMPATIBLE_SCHEMA_CHANGE', `Column "${field.name}" of ${flow.name} is ${typeToDdl(field.type)}, and the source now has "${now.name}" as ${typeToDdl(now.type)}.`, {
-    fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
-    context: {table: flow.name, column: field.name},
-  });
+  return new IngestError(
+    'INCOMPATIBLE_SCHEMA_CHANGE',
+    `Column "${field.name}" of ${flow.name} is ${typeToDdl(field.type)}, and the source now has "${now.name}" as ${typeToDdl(now.type)}.`,
+    {
+      fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
+      context: {table: flow.name, column: field.name},
+    },
+  );
 }

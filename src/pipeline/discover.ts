@@ -19,7 +19,11 @@ export interface SelectedTable {
  * object names is not taken a second time by its schema's object.
  * @throws UNKNOWN_TABLE, INVALID_SPEC when two tables have one destination (names that differ by case only count as one).
  */
-export async function selectTables(pipeline: PipelineSpec, open: OpenConnector, ctx: CallContext): Promise<readonly SelectedTable[]> {
+export async function selectTables(
+  pipeline: PipelineSpec,
+  open: OpenConnector,
+  ctx: CallContext,
+): Promise<readonly SelectedTable[]> {
   const selected: SelectedTable[] = [];
   const named = new Set<string>();
   for (const object of pipeline.objects) {
@@ -48,10 +52,14 @@ export function sourceName(object: ObjectSpec, connector: Connector): string {
 }
 
 async function tablesOfSchema(object: ObjectSpec, connector: Connector, ctx: CallContext): Promise<readonly string[]> {
-  if (connector.listNamespaces === undefined || connector.listTablesInNamespace === undefined || object.sourceSchema === null) {
+  if (
+    connector.listNamespaces === undefined ||
+    connector.listTablesInNamespace === undefined ||
+    object.sourceSchema === null
+  ) {
     return connector.listTables(ctx);
   }
-  const namespaces = (await connector.listNamespaces(null, ctx)).map(path => path.join('.'));
+  const namespaces = (await connector.listNamespaces(null, ctx)).map((path) => path.join('.'));
   const {sourceSchema} = object;
   if (!namespaces.includes(sourceSchema)) {
     const close = didYouMean(sourceSchema, namespaces);
@@ -61,7 +69,7 @@ async function tablesOfSchema(object: ObjectSpec, connector: Connector, ctx: Cal
     });
   }
   const tables = await connector.listTablesInNamespace([sourceSchema], ctx);
-  return tables.map(table => qualifiedName([sourceSchema, table]));
+  return tables.map((table) => qualifiedName([sourceSchema, table]));
 }
 
 function checkDestinations(selected: readonly SelectedTable[]): void {
@@ -70,23 +78,38 @@ function checkDestinations(selected: readonly SelectedTable[]): void {
     const key = table.flow.toLowerCase();
     const other = byName.get(key);
     if (other !== undefined) {
-      throw new IngestError('INVALID_SPEC', `${table.object.path} and ${other.object.path} both write ${table.flow} (from "${other.sourceTable}" and "${table.sourceTable}").`, {
-        fix: 'Give one of them another destination_table.',
-        context: {path: table.object.path},
-      });
+      throw new IngestError(
+        'INVALID_SPEC',
+        `${table.object.path} and ${other.object.path} both write ${table.flow} (from "${other.sourceTable}" and "${table.sourceTable}").`,
+        {
+          fix: 'Give one of them another destination_table.',
+          context: {path: table.object.path},
+        },
+      );
     }
     byName.set(key, table);
   }
 }
 
 /** True when a table matches one of the globs (`*`, `?`) on its source or destination name; no globs select everything. */
-export function matchesTable(table: {readonly sourceTable: string; readonly flow: string}, globs: readonly string[]): boolean {
+export function matchesTable(
+  table: {readonly sourceTable: string; readonly flow: string},
+  globs: readonly string[],
+): boolean {
   if (globs.length === 0) return true;
-  const names = [table.sourceTable, table.flow, table.flow.split('.').at(-1) ?? table.flow, table.flow.split('.').slice(1).join('.')];
-  return globs.some(glob => names.some(name => globToRegExp(glob).test(name)));
+  const names = [
+    table.sourceTable,
+    table.flow,
+    table.flow.split('.').at(-1) ?? table.flow,
+    table.flow.split('.').slice(1).join('.'),
+  ];
+  return globs.some((glob) => names.some((name) => globToRegExp(glob).test(name)));
 }
 
 function globToRegExp(glob: string): RegExp {
-  const escaped = glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const escaped = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   return new RegExp(`^${escaped}$`, 'i');
 }

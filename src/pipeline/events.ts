@@ -1,10 +1,30 @@
 import type {PlainJson} from '../core/offset.ts';
 
 /** Lakeflow's flow states. */
-export type FlowState = 'QUEUED' | 'STARTING' | 'PLANNING' | 'RUNNING' | 'COMPLETED' | 'IDLE' | 'SKIPPED' | 'STOPPED' | 'EXCLUDED' | 'FAILED';
+export type FlowState =
+  | 'QUEUED'
+  | 'STARTING'
+  | 'PLANNING'
+  | 'RUNNING'
+  | 'COMPLETED'
+  | 'IDLE'
+  | 'SKIPPED'
+  | 'STOPPED'
+  | 'EXCLUDED'
+  | 'FAILED';
 
 /** Lakeflow's update states. */
-export type UpdateState = 'QUEUED' | 'CREATED' | 'INITIALIZING' | 'RESETTING' | 'SETTING_UP_TABLES' | 'RUNNING' | 'STOPPING' | 'COMPLETED' | 'FAILED' | 'CANCELED';
+export type UpdateState =
+  | 'QUEUED'
+  | 'CREATED'
+  | 'INITIALIZING'
+  | 'RESETTING'
+  | 'SETTING_UP_TABLES'
+  | 'RUNNING'
+  | 'STOPPING'
+  | 'COMPLETED'
+  | 'FAILED'
+  | 'CANCELED';
 
 /** One row of the event log, in Lakeflow's shape; see `facts` in docs/event-log.md. */
 export interface PipelineEvent {
@@ -17,7 +37,14 @@ export interface PipelineEvent {
   readonly message: string;
   readonly origin: Readonly<Record<string, string | number | null>>;
   readonly details: PlainJson;
-  readonly error?: {readonly fatal: boolean; readonly exceptions: readonly {readonly className: string; readonly message: string; readonly stack: readonly string[]}[]};
+  readonly error?: {
+    readonly fatal: boolean;
+    readonly exceptions: readonly {
+      readonly className: string;
+      readonly message: string;
+      readonly stack: readonly string[];
+    }[];
+  };
 }
 
 /** What a run tells about a flow while it goes on. */
@@ -50,6 +77,20 @@ export interface FlowProgress {
 
 /** What a run says, in order. */
 export type RunUpdate =
-  | {readonly kind: 'update'; readonly updateId: string; readonly pipeline: string; readonly state: UpdateState; readonly message: string}
+  | {
+      readonly kind: 'update';
+      readonly updateId: string;
+      readonly pipeline: string;
+      readonly state: UpdateState;
+      readonly message: string;
+    }
   | {readonly kind: 'flow'; readonly updateId: string; readonly pipeline: string; readonly progress: FlowProgress}
-  | {readonly kind: 'note'; readonly updateId: string; readonly pipeline: string; readonly level: 'INFO' | 'WARN' | 'ERROR'; readonly flow: string | null; readonly code: string; readonly message: string};
+  | {
+      readonly kind: 'note';
+      readonly updateId: string;
+      readonly pipeline: string;
+      readonly level: 'INFO' | 'WARN' | 'ERROR';
+      readonly flow: string | null;
+      readonly code: string;
+      readonly message: string;
+    };

@@ -6,15 +6,26 @@ import {extractPartitions} from './extract-partitions.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from './extract-runner.ts';
 
 /** Reads partitions one after the other in this thread. */
-export function createInlineExtract(scope: {readonly context: DeltaContext; readonly connector: Connector; readonly read: (job: ExtractJob, signal: AbortSignal) => ReadContext}): ExtractRunner {
+export function createInlineExtract(scope: {
+  readonly context: DeltaContext;
+  readonly connector: Connector;
+  readonly read: (job: ExtractJob, signal: AbortSignal) => ReadContext;
+}): ExtractRunner {
   return {kind: 'inline', run: (job, signal) => runInline(scope, job, signal)};
 }
 
-async function* runInline(scope: Parameters<typeof createInlineExtract>[0], job: ExtractJob, signal: AbortSignal): AsyncGenerator<ExtractDone, void> {
+async function* runInline(
+  scope: Parameters<typeof createInlineExtract>[0],
+  job: ExtractJob,
+  signal: AbortSignal,
+): AsyncGenerator<ExtractDone, void> {
   const {context, connector} = scope;
   const table = await openTable(context, job.flow.root);
   if (table === null) throw new IngestError('NOT_A_DELTA_TABLE', `Table ${job.flow.name} is gone.`);
   let at = 0;
   const next = (): Promise<(typeof job.partitions)[number] | null> => Promise.resolve(job.partitions[at++] ?? null);
-  yield* extractPartitions({context, connector, flow: job.flow, table, schema: job.schema, read: scope.read(job, signal)}, next);
+  yield* extractPartitions(
+    {context, connector, flow: job.flow, table, schema: job.schema, read: scope.read(job, signal)},
+    next,
+  );
 }

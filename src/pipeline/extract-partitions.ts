@@ -26,7 +26,10 @@ const FILE_BYTES = 24 * 1024 * 1024;
  * Reads partitions one after the other into data files; while one file is written the next rows are read already.
  * @param next gives the next partition, or null when there are no more.
  */
-export async function* extractPartitions(scope: ExtractScope, next: () => Promise<Partition | null>): AsyncGenerator<ExtractDone, void> {
+export async function* extractPartitions(
+  scope: ExtractScope,
+  next: () => Promise<Partition | null>,
+): AsyncGenerator<ExtractDone, void> {
   const {flow, read, connector, context} = scope;
   let landing = new Landing(context.engine, rowsShape(flow));
   let writing: Promise<ExtractDone> | null = null;

@@ -1,5 +1,5 @@
-import type {StructType} from '../core/types.ts';
 import type {QuarantinedRow} from '../core/coerce.ts';
+import type {StructType} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {Partition} from '../sdk/contract.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';

@@ -18,7 +18,11 @@ export class FlowCounter {
   /** Null while the flow goes on. */
   #endedAtMs: number | null = null;
 
-  constructor(names: {readonly flow: string; readonly sourceTable: string}, clock: Clock, report: (progress: FlowProgress) => void) {
+  constructor(
+    names: {readonly flow: string; readonly sourceTable: string},
+    clock: Clock,
+    report: (progress: FlowProgress) => void,
+  ) {
     this.#clock = clock;
     this.#report = report;
     this.#startedAtMs = clock.nowMs();
@@ -42,8 +46,14 @@ export class FlowCounter {
 
   /** Committed work, plus the rows of the batch being read in `rowsRead`. */
   get progress(): FlowProgress {
-    const lag = this.#cursorMs === null ? {} : {lagMs: Math.max(0, (this.#endedAtMs ?? this.#clock.nowMs()) - this.#cursorMs)};
-    return {...this.#progress, ...lag, rowsRead: this.#progress.rowsRead + this.#inFlight, elapsedMs: (this.#endedAtMs ?? this.#clock.nowMs()) - this.#startedAtMs};
+    const lag =
+      this.#cursorMs === null ? {} : {lagMs: Math.max(0, (this.#endedAtMs ?? this.#clock.nowMs()) - this.#cursorMs)};
+    return {
+      ...this.#progress,
+      ...lag,
+      rowsRead: this.#progress.rowsRead + this.#inFlight,
+      elapsedMs: (this.#endedAtMs ?? this.#clock.nowMs()) - this.#startedAtMs,
+    };
   }
 
   setState(state: FlowState): void {
@@ -94,10 +104,19 @@ export class FlowCounter {
     this.#cursorMs = Math.max(this.#cursorMs ?? Number.NEGATIVE_INFINITY, Number(cursorMicros / 1000n));
   }
 
-  failed(state: 'FAILED' | 'STOPPED', error: {readonly code: string; readonly message: string; readonly fix?: string | undefined}): void {
+  failed(
+    state: 'FAILED' | 'STOPPED',
+    error: {readonly code: string; readonly message: string; readonly fix?: string | undefined},
+  ): void {
     this.#inFlight = 0;
     this.#endedAtMs = this.#clock.nowMs();
-    this.#progress = {...this.#progress, state, errorCode: error.code, errorMessage: error.message, ...(error.fix === undefined ? {} : {errorFix: error.fix})};
+    this.#progress = {
+      ...this.#progress,
+      state,
+      errorCode: error.code,
+      errorMessage: error.message,
+      ...(error.fix === undefined ? {} : {errorFix: error.fix}),
+    };
     this.#emit();
   }
 
@@ -105,9 +124,11 @@ export class FlowCounter {
   checkLimits(rescued: number, quarantined: number, flow: ResolvedFlow): void {
     const {maxRescuedValues, maxQuarantinedRows} = flow.configuration;
     const rescuedInAll = this.#progress.rescuedValues + rescued;
-    if (maxRescuedValues !== null && rescuedInAll > maxRescuedValues) throw overLimit('RESCUE_LIMIT', `${rescuedInAll} values did not fit their columns`, maxRescuedValues, flow);
+    if (maxRescuedValues !== null && rescuedInAll > maxRescuedValues)
+      throw overLimit('RESCUE_LIMIT', `${rescuedInAll} values did not fit their columns`, maxRescuedValues, flow);
     const quarantinedInAll = this.#progress.quarantinedRows + quarantined;
-    if (maxQuarantinedRows !== null && quarantinedInAll > maxQuarantinedRows) throw overLimit('QUARANTINE_LIMIT', `${quarantinedInAll} rows cannot land`, maxQuarantinedRows, flow);
+    if (maxQuarantinedRows !== null && quarantinedInAll > maxQuarantinedRows)
+      throw overLimit('QUARANTINE_LIMIT', `${quarantinedInAll} rows cannot land`, maxQuarantinedRows, flow);
   }
 
   #emit(): void {
@@ -116,7 +137,12 @@ export class FlowCounter {
   }
 }
 
-function overLimit(code: 'RESCUE_LIMIT' | 'QUARANTINE_LIMIT', what: string, limit: number, flow: ResolvedFlow): IngestError {
+function overLimit(
+  code: 'RESCUE_LIMIT' | 'QUARANTINE_LIMIT',
+  what: string,
+  limit: number,
+  flow: ResolvedFlow,
+): IngestError {
   const option = code === 'RESCUE_LIMIT' ? 'max_rescued_values' : 'max_quarantined_rows';
   return new IngestError(code, `${flow.name}: ${what}, more than ${option}: ${limit}. The batch was not written.`, {
     fix: `Look at the rows with: sluice preview ${flow.sourceTable}, then correct the source, the schema or ${option}.`,

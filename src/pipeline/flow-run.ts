@@ -9,7 +9,14 @@ import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
-import {createDestination, evolveSchema, foreignCommits, openDestination, type Destination, type Evolution} from './destination.ts';
+import {
+  createDestination,
+  evolveSchema,
+  foreignCommits,
+  openDestination,
+  type Destination,
+  type Evolution,
+} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
 import {deletesSelect, deletesShape, Landing, makesDeletes, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
@@ -63,13 +70,22 @@ export class FlowRun {
   /** The table is read from the beginning: what the ledger knows of the reading before does not count. */
   #isAnew = false;
 
-  constructor(services: FlowServices, flow: ResolvedFlow, options: {readonly request: TriggerRequest; readonly counter: FlowCounter}) {
+  constructor(
+    services: FlowServices,
+    flow: ResolvedFlow,
+    options: {readonly request: TriggerRequest; readonly counter: FlowCounter},
+  ) {
     this.#services = services;
     this.#flow = flow;
     this.#request = options.request;
     this.#counter = options.counter;
     const {engine, store} = services.context;
-    this.#ledger = openLedger({engine, localPath: name => store.localPath(name), root: flow.root, files: () => (this.#isAnew ? [] : (this.#destination?.batch?.side.ledger ?? []))});
+    this.#ledger = openLedger({
+      engine,
+      localPath: (name) => store.localPath(name),
+      root: flow.root,
+      files: () => (this.#isAnew ? [] : (this.#destination?.batch?.side.ledger ?? [])),
+    });
   }
 
   /** Runs the trigger to its end. @throws what made it stop; everything committed before stays. */
@@ -94,13 +110,21 @@ export class FlowRun {
     if (this.#flow.ingestionType === 'snapshot' || this.#isRefresh(destination)) return;
     checkToldApart(this.#flow, batch.notes);
     if (isChosenOtherwise(this.#flow, batch.notes)) {
-      this.#note('WARN', 'FILTER_CHANGED', `row_filter or deletion_condition is new: rows that ${this.#flow.name} has or lacks by the old one stay so until a full refresh.`);
+      this.#note(
+        'WARN',
+        'FILTER_CHANGED',
+        `row_filter or deletion_condition is new: rows that ${this.#flow.name} has or lacks by the old one stay so until a full refresh.`,
+      );
     }
   }
 
   #noteForeign(commits: Destination['foreign']): void {
     for (const {version, info} of commits) {
-      this.#note('WARN', 'FOREIGN_WRITE', `Version ${version} (${info.operation ?? 'unknown operation'}) was written by ${info.engineInfo ?? 'another writer'}.`);
+      this.#note(
+        'WARN',
+        'FOREIGN_WRITE',
+        `Version ${version} (${info.operation ?? 'unknown operation'}) was written by ${info.engineInfo ?? 'another writer'}.`,
+      );
     }
   }
 
@@ -115,7 +139,8 @@ export class FlowRun {
       const moved = !sameOffset(start, batch.end);
       guard.check({...start}, {...batch.end});
       this.#checkAppend(batch, moved, start);
-      const last = !moved || (!batch.cut && batch.maxCursor !== null && batch.maxCursor >= this.#request.triggerStartedAt);
+      const last =
+        !moved || (!batch.cut && batch.maxCursor !== null && batch.maxCursor >= this.#request.triggerStartedAt);
       if (refreshing) await this.#apply(last ? 'replace' : 'hold', batch, start);
       else if (batch.rows > 0 || moved) await this.#apply(this.#flow.target, batch, start);
       start = batch.end;
@@ -138,7 +163,11 @@ export class FlowRun {
     if (batch === null || this.#request.fullRefresh) return NOWHERE;
     if (!batch.inSnapshot) return this.#flow.ingestionType === 'snapshot' ? NOWHERE : batch.end;
     if (isReadAlike(this.#flow, batch.notes)) return batch.end;
-    this.#note('WARN', 'SNAPSHOT_RESTARTED', 'The interrupted read of the whole table begins anew, because its columns or configuration changed.');
+    this.#note(
+      'WARN',
+      'SNAPSHOT_RESTARTED',
+      'The interrupted read of the whole table begins anew, because its columns or configuration changed.',
+    );
     return NOWHERE;
   }
 
@@ -158,13 +187,20 @@ export class FlowRun {
   }
 
   /** Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is. */
-  async #read(start: FlowOffset, isFirst: boolean): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
+  async #read(
+    start: FlowOffset,
+    isFirst: boolean,
+  ): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
     const {connector} = this.#services.open;
     const ctx = this.#readContext(isFirst);
     // Partitions become data files at once: where a row may turn into the delete of an older one, it must be looked at first.
     const isFirstOfItsKey = start.rows === null && this.#flow.keysEnforced;
-    const canPartition = (isFirstOfItsKey || !makesDeletes(this.#flow)) && this.#flow.ingestionType !== 'cdc_with_deletes' && connector.readPartition !== undefined;
-    if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true) return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
+    const canPartition =
+      (isFirstOfItsKey || !makesDeletes(this.#flow)) &&
+      this.#flow.ingestionType !== 'cdc_with_deletes' &&
+      connector.readPartition !== undefined;
+    if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true)
+      return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
     return {...(await this.#readCall(start, ctx)), whole: false};
   }
 
@@ -178,13 +214,24 @@ export class FlowRun {
     if (estimate?.rows !== undefined) this.#counter.setTotal(estimate.rows);
     await this.#ensureTable(estimate?.bytes ?? 0);
     const plan = await connector.getPartitions?.(sourceTable, {start: start.rows, end}, options, ctx);
-    if (plan === undefined) throw new IngestError('CONTRACT_VIOLATION', `Connector "${this.#services.open.definition.name}" is partitioned but has no getPartitions.`);
+    if (plan === undefined)
+      throw new IngestError(
+        'CONTRACT_VIOLATION',
+        `Connector "${this.#services.open.definition.name}" is partitioned but has no getPartitions.`,
+      );
     const files: AddFile[] = [];
     const quarantined: QuarantinedRow[] = [];
     let rows = 0;
     let rescuedValues = 0;
     try {
-      const job = {connection: this.#services.connection, flow: this.#flow, schema: this.#flow.tableSchema, partitions: plan.partitions, estimatedRows: plan.estimatedRows ?? estimate?.rows ?? null, triggerStartedAt: this.#request.triggerStartedAt};
+      const job = {
+        connection: this.#services.connection,
+        flow: this.#flow,
+        schema: this.#flow.tableSchema,
+        partitions: plan.partitions,
+        estimatedRows: plan.estimatedRows ?? estimate?.rows ?? null,
+        triggerStartedAt: this.#request.triggerStartedAt,
+      };
       for await (const done of this.#services.extract.run(job, this.#request.signal)) {
         files.push(...done.files);
         quarantined.push(...done.quarantined);
@@ -196,18 +243,37 @@ export class FlowRun {
       await plan[Symbol.asyncDispose]?.();
     }
     const inputs: ApplyInput[] = files.length === 0 ? [] : [{kind: 'staged', files}];
-    return {inputs, deletes: [], end: {rows: plan.end ?? end, deletes: null}, rows, rescuedValues, quarantined, keysUnique: this.#flow.keysEnforced && start.rows === null, cut: false, maxCursor: null};
+    return {
+      inputs,
+      deletes: [],
+      end: {rows: plan.end ?? end, deletes: null},
+      rows,
+      rescuedValues,
+      quarantined,
+      keysUnique: this.#flow.keysEnforced && start.rows === null,
+      cut: false,
+      maxCursor: null,
+    };
   }
 
-  async #readCall(start: FlowOffset, ctx: ReadContext): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable}> {
+  async #readCall(
+    start: FlowOffset,
+    ctx: ReadContext,
+  ): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable}> {
     const {connector} = this.#services.open;
     const {sourceTable, options} = this.#flow;
     const {engine} = this.#services.context;
     const landing = new Landing(engine, rowsShape(this.#flow));
-    const deletes = this.#flow.ingestionType === 'cdc_with_deletes' ? new Landing(engine, deletesShape(this.#flow)) : null;
+    const deletes =
+      this.#flow.ingestionType === 'cdc_with_deletes' ? new Landing(engine, deletesShape(this.#flow)) : null;
     const landings = disposeAll([landing, ...(deletes === null ? [] : [deletes])]);
     try {
-      const drive = {table: sourceTable, budget: this.#budget(), ctx, onPage: (): void => this.#counter.reading(landing.counts.rows + (deletes?.counts.rows ?? 0))};
+      const drive = {
+        table: sourceTable,
+        budget: this.#budget(),
+        ctx,
+        onPage: (): void => this.#counter.reading(landing.counts.rows + (deletes?.counts.rows ?? 0)),
+      };
       const rowsEnd = await driveStream(connector.readTable(sourceTable, start.rows, options, ctx), landing, drive);
       const deletesEnd = deletes === null ? null : await this.#driveDeletes(start, deletes, drive);
       failpoint('read.finished');
@@ -219,21 +285,36 @@ export class FlowRun {
     }
   }
 
-  async #driveDeletes(start: FlowOffset, deletes: Landing, drive: Parameters<typeof driveStream>[2]): Promise<StreamEnd> {
+  async #driveDeletes(
+    start: FlowOffset,
+    deletes: Landing,
+    drive: Parameters<typeof driveStream>[2],
+  ): Promise<StreamEnd> {
     const {connector, definition} = this.#services.open;
     const pages = connector.readTableDeletes?.(this.#flow.sourceTable, start.deletes, this.#flow.options, drive.ctx);
     if (pages === undefined) {
-      throw new IngestError('CONTRACT_VIOLATION', `Connector "${definition.name}" declares cdc_with_deletes for "${this.#flow.sourceTable}" but has no readTableDeletes.`);
+      throw new IngestError(
+        'CONTRACT_VIOLATION',
+        `Connector "${definition.name}" declares cdc_with_deletes for "${this.#flow.sourceTable}" but has no readTableDeletes.`,
+      );
     }
     return driveStream(pages, deletes, drive);
   }
 
-  async #landed(landing: Landing, deletes: Landing | null, ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null}): Promise<ReadBatch> {
+  async #landed(
+    landing: Landing,
+    deletes: Landing | null,
+    ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null},
+  ): Promise<ReadBatch> {
     const rows = await this.#rowInputs(landing);
     const gone = await this.#deleteInputs(deletes);
     const {rowsEnd, deletesEnd} = ends;
     for (const [field, count] of landing.counts.unknownFields) {
-      this.#note('INFO', 'UNKNOWN_FIELD', `${count} records have a field "${field}" that the schema of "${this.#flow.sourceTable}" does not have.`);
+      this.#note(
+        'INFO',
+        'UNKNOWN_FIELD',
+        `${count} records have a field "${field}" that the schema of "${this.#flow.sourceTable}" does not have.`,
+      );
     }
     return {
       inputs: [...rows.inputs, ...gone.asRows],
@@ -248,14 +329,22 @@ export class FlowRun {
     };
   }
 
-  async #rowInputs(landing: Landing): Promise<{readonly inputs: readonly ApplyInput[]; readonly fileRows: number; readonly fileRescued: number; readonly maxCursor: bigint | null}> {
+  async #rowInputs(
+    landing: Landing,
+  ): Promise<{
+    readonly inputs: readonly ApplyInput[];
+    readonly fileRows: number;
+    readonly fileRescued: number;
+    readonly maxCursor: bigint | null;
+  }> {
     const landed = await landing.finish({filesToo: makesDeletes(this.#flow)});
     const inputs: ApplyInput[] = [];
     let maxCursor: bigint | null = null;
     if (landed.table !== null) {
       inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true})});
       const sql = maxCursorSql(this.#flow, landed.table);
-      const value = sql === null ? null : (await this.#services.context.engine.query(sql, this.#request.signal))[0]?.['m'];
+      const value =
+        sql === null ? null : (await this.#services.context.engine.query(sql, this.#request.signal))[0]?.['m'];
       if (typeof value === 'bigint') maxCursor = value;
     }
     if (landed.files.length === 0) return {inputs, fileRows: 0, fileRescued: 0, maxCursor};
@@ -273,7 +362,9 @@ export class FlowRun {
     return files;
   }
 
-  async #deleteInputs(deletes: Landing | null): Promise<{readonly asRows: readonly ApplyInput[]; readonly deletes: readonly ApplyInput[]}> {
+  async #deleteInputs(
+    deletes: Landing | null,
+  ): Promise<{readonly asRows: readonly ApplyInput[]; readonly deletes: readonly ApplyInput[]}> {
     const landed = await deletes?.finish();
     if (landed === undefined || landed.table === null) return {asRows: [], deletes: []};
     const input: ApplyInput = {kind: 'relation', select: deletesSelect(this.#flow, landed.table)};
@@ -283,46 +374,61 @@ export class FlowRun {
   /** An append-only flow cannot tell a re-delivered row unless it knows keys or the offset moves. */
   #checkAppend(batch: ReadBatch, moved: boolean, start: FlowOffset): void {
     if (this.#flow.target !== 'append' || moved || batch.rows === 0 || appendCursorOf(this.#flow) !== null) return;
-    throw new IngestError('CONTRACT_VIOLATION', `Table "${this.#flow.sourceTable}" gave ${batch.rows} rows without moving its offset ${textOf(start)}; appending them could repeat them.`, {
-      fix: 'Set table_configuration.primary_keys, so that repeated rows are known, or correct the connector.',
-      context: {table: this.#flow.sourceTable},
-    });
+    throw new IngestError(
+      'CONTRACT_VIOLATION',
+      `Table "${this.#flow.sourceTable}" gave ${batch.rows} rows without moving its offset ${textOf(start)}; appending them could repeat them.`,
+      {
+        fix: 'Set table_configuration.primary_keys, so that repeated rows are known, or correct the connector.',
+        context: {table: this.#flow.sourceTable},
+      },
+    );
   }
 
-  async #apply(mode: ApplyJob['mode'], batch: ReadBatch, start: FlowOffset, extra: Partial<ApplyJob> = {}): Promise<void> {
+  async #apply(
+    mode: ApplyJob['mode'],
+    batch: ReadBatch,
+    start: FlowOffset,
+    extra: Partial<ApplyJob> = {},
+  ): Promise<void> {
     const {signal} = this.#request;
     this.#counter.checkLimits(batch.rescuedValues, batch.quarantined.length, this.#flow);
     const destination = await this.#ensureTable(0);
     await this.#lookForOthers(destination);
-    if (batch.quarantined.length > 0) await writeQuarantine(this.#services.context, this.#flow, {destination, rows: batch.quarantined});
-    const result = await this.#services.apply.apply({
-      tableRoot: this.#flow.root,
-      flowId: destination.flowId,
-      previousBatchId: destination.batch?.batchId ?? null,
-      mode,
-      target: this.#flow.target,
-      keys: this.#flow.keys,
-      sequence: this.#flow.sequence,
-      keysUnique: batch.keysUnique,
-      onDuplicateKey: this.#flow.configuration.onDuplicateKey,
-      keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
-      deletesWinTies: false,
-      appendCursor: appendCursorOf(this.#flow),
-      schema: this.#schema(),
-      inputs: batch.inputs,
-      deletes: batch.deletes,
-      start,
-      end: batch.end,
-      ledger: this.#ledger.take(),
-      counts: {read: batch.rows, rescuedValues: batch.rescuedValues, quarantinedRows: batch.quarantined.length},
-      notes: notesOf(this.#flow, mode === 'hold'),
-      ...extra,
-    }, signal, this.#leftOut(batch));
+    if (batch.quarantined.length > 0)
+      await writeQuarantine(this.#services.context, this.#flow, {destination, rows: batch.quarantined});
+    const result = await this.#services.apply.apply(
+      {
+        tableRoot: this.#flow.root,
+        flowId: destination.flowId,
+        previousBatchId: destination.batch?.batchId ?? null,
+        mode,
+        target: this.#flow.target,
+        keys: this.#flow.keys,
+        sequence: this.#flow.sequence,
+        keysUnique: batch.keysUnique,
+        onDuplicateKey: this.#flow.configuration.onDuplicateKey,
+        keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
+        deletesWinTies: false,
+        appendCursor: appendCursorOf(this.#flow),
+        schema: this.#schema(),
+        inputs: batch.inputs,
+        deletes: batch.deletes,
+        start,
+        end: batch.end,
+        ledger: this.#ledger.take(),
+        counts: {read: batch.rows, rescuedValues: batch.rescuedValues, quarantinedRows: batch.quarantined.length},
+        notes: notesOf(this.#flow, mode === 'hold'),
+        ...extra,
+      },
+      signal,
+      this.#leftOut(batch),
+    );
     failpoint('pipeline.committed');
     if (batch.maxCursor !== null) this.#counter.committedUpTo(batch.maxCursor);
     this.#counter.applied(result);
     const added = this.#evolution?.added ?? [];
-    if (result.version !== null && added.length > 0) this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${added.join(', ')}.`);
+    if (result.version !== null && added.length > 0)
+      this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${added.join(', ')}.`);
     if (result.version !== null) await this.#reload(destination, result.batchId);
     if (batch.end.rows !== null && mode !== 'hold') await this.#acknowledge(batch.end.rows);
     failpoint('pipeline.acknowledged');
@@ -334,7 +440,8 @@ export class FlowRun {
     const {version} = await table.refresh();
     if (version === before) return;
     this.#evolution = null;
-    if (!this.#request.fullRefresh) this.#noteForeign((await foreignCommits(table, this.#flow, flowId)).filter(commit => commit.version > before));
+    if (!this.#request.fullRefresh)
+      this.#noteForeign((await foreignCommits(table, this.#flow, flowId)).filter((commit) => commit.version > before));
   }
 
   async #acknowledge(offset: Offset): Promise<void> {
@@ -357,7 +464,10 @@ export class FlowRun {
 
   async #reload(destination: Destination, batchId: number | null): Promise<void> {
     await destination.table.refresh();
-    const batch = batchId === null ? destination.batch : await readBatchFile(this.#services.context.store, this.#flow.root, destination.flowId, batchId);
+    const batch =
+      batchId === null
+        ? destination.batch
+        : await readBatchFile(this.#services.context.store, this.#flow.root, destination.flowId, batchId);
     this.#destination = {...destination, batch};
     this.#evolution = null;
     this.#isAnew = false;
@@ -370,14 +480,20 @@ export class FlowRun {
   }
 
   #evolve(destination: Destination): Evolution {
-    const rewrite = this.#isRefresh(destination) || this.#flow.ingestionType === 'snapshot' || destination.table.snapshot.files.size === 0;
+    const rewrite =
+      this.#isRefresh(destination) ||
+      this.#flow.ingestionType === 'snapshot' ||
+      destination.table.snapshot.files.size === 0;
     return evolveSchema(this.#flow, destination.table.snapshot.schema, rewrite);
   }
 
   async #ensureTable(estimatedBytes: number): Promise<Destination> {
     if (this.#destination !== null) return this.#destination;
     const {context, pipelineKey} = this.#services;
-    this.#destination = await createDestination(context, this.#flow, {pipelineKey, deletionVectors: choosesVectors(this.#flow, estimatedBytes)});
+    this.#destination = await createDestination(context, this.#flow, {
+      pipelineKey,
+      deletionVectors: choosesVectors(this.#flow, estimatedBytes),
+    });
     return this.#destination;
   }
 
@@ -385,8 +501,12 @@ export class FlowRun {
   async #scanKeys(): Promise<void> {
     const destination = this.#destination;
     const {connector} = this.#services.open;
-    if (destination === null || connector.scanKeys === undefined || !(await keyScanIsDue(this.#services, this.#flow))) return;
-    await using scan = await keyScanDeletes(this.#services, this.#flow, {table: destination.table, ctx: this.#readContext(false)});
+    if (destination === null || connector.scanKeys === undefined || !(await keyScanIsDue(this.#services, this.#flow)))
+      return;
+    await using scan = await keyScanDeletes(this.#services, this.#flow, {
+      table: destination.table,
+      ctx: this.#readContext(false),
+    });
     if (scan.count > 0) {
       const end = destination.batch?.end ?? NOWHERE;
       await this.#apply('scd1', {...emptyBatch(end), deletes: [scan.input]}, end, {deletesWinTies: true});
@@ -396,7 +516,11 @@ export class FlowRun {
 
   #budget(): BatchBudget {
     const {clock} = this.#services.context;
-    return {maxRows: this.#flow.configuration.maxRecordsPerBatch ?? MAX_BATCH_ROWS, maxBytes: MAX_BATCH_BYTES, deadlineMs: clock.nowMs() + MAX_BATCH_MS};
+    return {
+      maxRows: this.#flow.configuration.maxRecordsPerBatch ?? MAX_BATCH_ROWS,
+      maxBytes: MAX_BATCH_BYTES,
+      deadlineMs: clock.nowMs() + MAX_BATCH_MS,
+    };
   }
 
   #readContext(isFirstCall: boolean): ReadContext {
@@ -406,7 +530,7 @@ export class FlowRun {
       clock: context.clock,
       log,
       files,
-      progress: update => {
+      progress: (update) => {
         if (update.totalRows !== undefined) this.#counter.setTotal(update.totalRows);
         if (update.note !== undefined) this.#note('INFO', 'SOURCE_NOTE', update.note);
       },
@@ -440,7 +564,17 @@ export function choosesVectors(flow: ResolvedFlow, estimatedBytes: number): bool
 }
 
 function emptyBatch(end: FlowOffset): ReadBatch {
-  return {inputs: [], deletes: [], end, rows: 0, rescuedValues: 0, quarantined: [], keysUnique: false, cut: false, maxCursor: null};
+  return {
+    inputs: [],
+    deletes: [],
+    end,
+    rows: 0,
+    rescuedValues: 0,
+    quarantined: [],
+    keysUnique: false,
+    cut: false,
+    maxCursor: null,
+  };
 }
 
 function sameOffset(left: FlowOffset, right: FlowOffset): boolean {

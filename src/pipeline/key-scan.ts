@@ -33,7 +33,11 @@ export async function rememberKeyScan(services: FlowServices, flow: ResolvedFlow
  * made from this list removes exactly the row that was seen missing.
  * @throws TOO_MANY_DELETES when more of the table would go than `max_deleted_percent` allows.
  */
-export async function keyScanDeletes(services: FlowServices, flow: ResolvedFlow, options: {readonly table: DeltaTable; readonly ctx: ReadContext}): Promise<KeyScan> {
+export async function keyScanDeletes(
+  services: FlowServices,
+  flow: ResolvedFlow,
+  options: {readonly table: DeltaTable; readonly ctx: ReadContext},
+): Promise<KeyScan> {
   const {engine} = services.context;
   const schema = keySchema(flow);
   const scanned = engine.uniqueName('scanned_keys');
@@ -48,7 +52,9 @@ export async function keyScanDeletes(services: FlowServices, flow: ResolvedFlow,
       appender.close();
     }
     const missing = await missingSql(flow, options.table, scanned);
-    const [row] = await engine.query(`SELECT (SELECT count(*) FROM (${missing})) AS gone, (SELECT count(*) FROM (${await options.table.readSql({columns: [...flow.keys]})})) AS live`);
+    const [row] = await engine.query(
+      `SELECT (SELECT count(*) FROM (${missing})) AS gone, (SELECT count(*) FROM (${await options.table.readSql({columns: [...flow.keys]})})) AS live`,
+    );
     const gone = Number(row?.['gone'] ?? 0);
     checkGuard(flow, gone, Number(row?.['live'] ?? 0));
     return {input: {kind: 'relation', select: missing}, count: gone, [Symbol.asyncDispose]: drop};
@@ -61,7 +67,9 @@ export async function keyScanDeletes(services: FlowServices, flow: ResolvedFlow,
 async function missingSql(flow: ResolvedFlow, table: DeltaTable, scanned: string): Promise<string> {
   const columns = [...new Set([...flow.keys, ...flow.sequence])];
   const live = await table.readSql({columns});
-  const on = flow.keys.map(key => `live.${quoteIdentifier(key)} IS NOT DISTINCT FROM scanned.${quoteIdentifier(key)}`).join(' AND ');
+  const on = flow.keys
+    .map((key) => `live.${quoteIdentifier(key)} IS NOT DISTINCT FROM scanned.${quoteIdentifier(key)}`)
+    .join(' AND ');
   return `SELECT * FROM (${live}) AS live ANTI JOIN ${quoteIdentifier(scanned)} AS scanned ON ${on}`;
 }
 
@@ -69,15 +77,21 @@ function checkGuard(flow: ResolvedFlow, gone: number, live: number): void {
   const percent = live === 0 ? 0 : (gone / live) * 100;
   const limit = flow.configuration.maxDeletedPercent;
   if (percent <= limit) return;
-  throw new IngestError('TOO_MANY_DELETES', `${flow.name}: the key scan misses ${gone} of ${live} rows, more than max_deleted_percent: ${limit}. Nothing was deleted.`, {
-    fix: 'Check that the source is complete and readable; if the deletes are right, raise max_deleted_percent for one run.',
-    context: {table: flow.name, gone, live},
-  });
+  throw new IngestError(
+    'TOO_MANY_DELETES',
+    `${flow.name}: the key scan misses ${gone} of ${live} rows, more than max_deleted_percent: ${limit}. Nothing was deleted.`,
+    {
+      fix: 'Check that the source is complete and readable; if the deletes are right, raise max_deleted_percent for one run.',
+      context: {table: flow.name, gone, live},
+    },
+  );
 }
 
 function keySchema(flow: ResolvedFlow): StructType {
-  const fields = flow.keys.map(key => flow.landingSchema.fields.find(field => field.name === key)).filter(field => field !== undefined);
-  return {type: 'struct', fields: fields.map(field => ({...field, nullable: true}))};
+  const fields = flow.keys
+    .map((key) => flow.landingSchema.fields.find((field) => field.name === key))
+    .filter((field) => field !== undefined);
+  return {type: 'struct', fields: fields.map((field) => ({...field, nullable: true}))};
 }
 
 function hintsOf(services: FlowServices): ReturnType<typeof openHints> {

@@ -57,12 +57,22 @@ export class Landing implements AsyncDisposable {
     this.#engine = engine;
     this.#shape = shape;
     this.#tableSchema = {type: 'struct', fields: [...shape.schema.fields, RESCUED_FIELD]};
-    this.#coercer = createCoercer(this.#tableSchema, {keys: shape.required, rescue: true, ignoredFields: shape.ignored});
+    this.#coercer = createCoercer(this.#tableSchema, {
+      keys: shape.required,
+      rescue: true,
+      ignoredFields: shape.ignored,
+    });
   }
 
   /** Rows and bytes so far; bytes are those of the columns in memory, of files their size. */
   get counts(): LandingCounts {
-    return {rows: this.#rows, bytes: this.#bytes, rescuedValues: this.#rescued, quarantined: this.#quarantined, unknownFields: this.#unknown};
+    return {
+      rows: this.#rows,
+      bytes: this.#bytes,
+      rescuedValues: this.#rescued,
+      quarantined: this.#quarantined,
+      unknownFields: this.#unknown,
+    };
   }
 
   /** Takes a page. @throws UNSUPPORTED for pages of change logs; CONTRACT_VIOLATION for columns that do not match. */
@@ -76,7 +86,9 @@ export class Landing implements AsyncDisposable {
       case 'files':
         return this.#addFiles(page.files);
       case 'changes':
-        throw new IngestError('UNSUPPORTED', 'Pages of change logs are read through staging only.', {fix: 'Yield records and deletes instead.'});
+        throw new IngestError('UNSUPPORTED', 'Pages of change logs are read through staging only.', {
+          fix: 'Yield records and deletes instead.',
+        });
     }
   }
 
@@ -90,10 +102,11 @@ export class Landing implements AsyncDisposable {
     this.#appender?.close();
     this.#appender = null;
     if (options.filesToo === true) await this.#landFiles();
-    if (this.#landedRows === 0 || this.#table === null) return {table: null, files: this.#files.map(file => file.select)};
-    const isNamedRowid = this.#shape.schema.fields.some(field => field.name.toLowerCase() === 'rowid');
+    if (this.#landedRows === 0 || this.#table === null)
+      return {table: null, files: this.#files.map((file) => file.select)};
+    const isNamedRowid = this.#shape.schema.fields.some((field) => field.name.toLowerCase() === 'rowid');
     const rows = `SELECT *, ${isNamedRowid ? 'row_number() OVER ()' : 'rowid'} AS __ord FROM ${quoteIdentifier(this.#table)}`;
-    return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files: this.#files.map(file => file.select)};
+    return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files: this.#files.map((file) => file.select)};
   }
 
   /** Counts and quarantines the rows of a SELECT of files that lack a required column; resolves to a SELECT of the others. */
@@ -135,20 +148,23 @@ export class Landing implements AsyncDisposable {
     await this.#append({
       schema: this.#tableSchema,
       rowCount: batch.rowCount,
-      columns: [...this.#shape.schema.fields.map(field => vectorOf(batch, field)), rescuedVector(batch.rowCount, rescued)],
+      columns: [
+        ...this.#shape.schema.fields.map((field) => vectorOf(batch, field)),
+        rescuedVector(batch.rowCount, rescued),
+      ],
     });
     this.#rows += batch.rowCount;
     this.#rescued += rescued.length;
-    this.#isUnchecked ||= this.#shape.required.some(path => mayLack(batch, columnOf(this.#shape.schema, path)));
+    this.#isUnchecked ||= this.#shape.required.some((path) => mayLack(batch, columnOf(this.#shape.schema, path)));
   }
 
   /** Quarantines the rows of a SELECT that lack a required column; resolves to a SELECT of the others. */
   async #refuse(select: string): Promise<string> {
     const {schema, required} = this.#shape;
-    const paths = required.map(path => ({path, sql: pathSql(schema, path)}));
+    const paths = required.map((path) => ({path, sql: pathSql(schema, path)}));
     if (paths.length === 0) return select;
     const lacks = paths.map(({sql}) => `${sql} IS NULL`).join(' OR ');
-    const columns = schema.fields.map(field => quoteIdentifier(field.name));
+    const columns = schema.fields.map((field) => quoteIdentifier(field.name));
     const rescued = quoteIdentifier(RESCUED_COLUMN);
     const found = this.#engine.stream(
       `SELECT CASE ${paths.map(({sql}, at) => `WHEN ${sql} IS NULL THEN ${at}`).join(' ')} END AS lacking, ${rescued} AS rescued,
@@ -166,7 +182,9 @@ export class Landing implements AsyncDisposable {
       await this.#engine.run(`INSERT INTO ${table} ${file.select}`);
     }
     if (this.#files.length === 0) return;
-    const [found] = await this.#engine.query(`SELECT count(*) AS n, count(${quoteIdentifier(RESCUED_COLUMN)}) AS rescued FROM ${await this.#openTable()}`);
+    const [found] = await this.#engine.query(
+      `SELECT count(*) AS n, count(${quoteIdentifier(RESCUED_COLUMN)}) AS rescued FROM ${await this.#openTable()}`,
+    );
     this.#rows += Number(found?.['n'] ?? 0) - this.#landedRows;
     this.#rescued += Number(found?.['rescued'] ?? 0);
     this.#landedRows = Number(found?.['n'] ?? 0);
@@ -193,7 +211,7 @@ export class Landing implements AsyncDisposable {
 
   async #addFiles(refs: readonly FileRef[]): Promise<void> {
     if (refs.length === 0) return;
-    const inputs = refs.map(ref => ({localPath: ref.file.path, options: ref.options}));
+    const inputs = refs.map((ref) => ({localPath: ref.file.path, options: ref.options}));
     this.#files.push(await fileSelect(this.#engine, inputs, this.#shape.schema, {ignoredColumns: this.#shape.ignored}));
     for (const ref of refs) this.#bytes += ref.file.sizeBytes;
   }
@@ -213,20 +231,28 @@ export function rowsShape(flow: ResolvedFlow): LandingShape {
 
 /** What the deletes of a flow land as: keys and sequence. */
 export function deletesShape(flow: ResolvedFlow): LandingShape {
-  const wanted = new Set([...flow.keys, ...sequenceSources(flow).map(path => columnOf(flow.landingSchema, path))]);
-  const fields = flow.landingSchema.fields.filter(field => wanted.has(field.name));
-  const ignored = [...flow.ignoredColumns, ...flow.landingSchema.fields.filter(field => !wanted.has(field.name)).map(field => field.name)];
-  return {schema: {type: 'struct', fields}, required: fields.map(field => field.name), ignored};
+  const wanted = new Set([...flow.keys, ...sequenceSources(flow).map((path) => columnOf(flow.landingSchema, path))]);
+  const fields = flow.landingSchema.fields.filter((field) => wanted.has(field.name));
+  const ignored = [
+    ...flow.ignoredColumns,
+    ...flow.landingSchema.fields.filter((field) => !wanted.has(field.name)).map((field) => field.name),
+  ];
+  return {schema: {type: 'struct', fields}, required: fields.map((field) => field.name), ignored};
 }
 
 /** Landed rows as apply wants them: the destination's columns, `__ord`, and `__op` where predicates make deletes of rows. */
-export function rowsSelect(flow: ResolvedFlow, select: string, options: {readonly dropFiltered?: boolean; readonly ordered: boolean}): string {
-  const columns = flow.tableSchema.fields.map(field => columnSql(flow, field));
+export function rowsSelect(
+  flow: ResolvedFlow,
+  select: string,
+  options: {readonly dropFiltered?: boolean; readonly ordered: boolean},
+): string {
+  const columns = flow.tableSchema.fields.map((field) => columnSql(flow, field));
   const keep = keepSql(flow);
   const from = `FROM (${select}) AS landed`;
   const ord = options.ordered ? ['__ord'] : [];
   if (keep === null) return `SELECT ${[...columns, ...ord].join(', ')} ${from}`;
-  if (options.dropFiltered === true || !makesDeletes(flow)) return `SELECT ${[...columns, ...ord].join(', ')} ${from} WHERE ${keep}`;
+  if (options.dropFiltered === true || !makesDeletes(flow))
+    return `SELECT ${[...columns, ...ord].join(', ')} ${from} WHERE ${keep}`;
   const op = `CASE WHEN ${keep} THEN 'upsert' ELSE 'delete' END AS __op`;
   return `SELECT ${[...columns, ...ord, op].join(', ')} ${from}`;
 }
@@ -236,13 +262,19 @@ export function rowsSelect(flow: ResolvedFlow, select: string, options: {readonl
  * A snapshot without a sequence brings each row once: those turned away are not there.
  */
 export function makesDeletes(flow: ResolvedFlow): boolean {
-  return keepSql(flow) !== null && flow.target !== 'append' && (flow.ingestionType !== 'snapshot' || flow.sequence.length > 0);
+  return (
+    keepSql(flow) !== null &&
+    flow.target !== 'append' &&
+    (flow.ingestionType !== 'snapshot' || flow.sequence.length > 0)
+  );
 }
 
 /** Landed deletes as apply wants them: keys, sequence, `__ord`. */
 export function deletesSelect(flow: ResolvedFlow, select: string): string {
-  const names = [...flow.keys.filter(key => !flow.sequence.includes(key)), ...flow.sequence];
-  const columns = flow.tableSchema.fields.filter(field => names.includes(field.name)).map(field => columnSql(flow, field));
+  const names = [...flow.keys.filter((key) => !flow.sequence.includes(key)), ...flow.sequence];
+  const columns = flow.tableSchema.fields
+    .filter((field) => names.includes(field.name))
+    .map((field) => columnSql(flow, field));
   return `SELECT ${columns.join(', ')}, __ord FROM (${select}) AS landed`;
 }
 
@@ -262,12 +294,14 @@ const RESCUED_FIELD: StructField = {name: RESCUED_COLUMN, type: 'string', nullab
 function keepSql(flow: ResolvedFlow): string | null {
   const parts: string[] = [];
   if (flow.rowFilter !== null) parts.push(`coalesce(${renderPredicate(flow.rowFilter, 'duckdb')}, false)`);
-  if (flow.deletionCondition !== null) parts.push(`NOT coalesce(${renderPredicate(flow.deletionCondition, 'duckdb')}, false)`);
+  if (flow.deletionCondition !== null)
+    parts.push(`NOT coalesce(${renderPredicate(flow.deletionCondition, 'duckdb')}, false)`);
   return parts.length === 0 ? null : parts.join(' AND ');
 }
 
 function columnSql(flow: ResolvedFlow, field: StructField): string {
-  if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null) return `${pathSql(flow.landingSchema, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
+  if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null)
+    return `${pathSql(flow.landingSchema, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
   return quoteIdentifier(field.name);
 }
 
@@ -276,17 +310,20 @@ function isRows(page: Page): page is Extract<Page, readonly unknown[]> {
 }
 
 function vectorOf(batch: ColumnBatch, field: StructField): ColumnVector {
-  const index = batch.schema.fields.findIndex(candidate => candidate.name === field.name);
+  const index = batch.schema.fields.findIndex((candidate) => candidate.name === field.name);
   const column = batch.columns[index];
   if (column === undefined) {
-    throw new IngestError('CONTRACT_VIOLATION', `A page of columns lacks "${field.name}".`, {fix: 'Yield every column of getTableSchema that was asked for.', context: {column: field.name}});
+    throw new IngestError('CONTRACT_VIOLATION', `A page of columns lacks "${field.name}".`, {
+      fix: 'Yield every column of getTableSchema that was asked for.',
+      context: {column: field.name},
+    });
   }
   return column;
 }
 
 /** True when a column of a batch has a NULL; a nested one may have one inside. */
 function mayLack({schema, columns, rowCount}: ColumnBatch, name: string): boolean {
-  const vector = columns[schema.fields.findIndex(field => field.name === name)];
+  const vector = columns[schema.fields.findIndex((field) => field.name === name)];
   if (vector === undefined || vector.kind === 'struct') return true;
   const {validity} = vector;
   if (validity === null) return false;
@@ -299,7 +336,7 @@ function mayLack({schema, columns, rowCount}: ColumnBatch, name: string): boolea
 
 /** Columns, quoted, as the JSON text of a record. */
 function recordSql(columns: readonly string[]): string {
-  return `CAST(to_json(struct_pack(${columns.map(name => `${name} := ${name}`).join(', ')})) AS VARCHAR)`;
+  return `CAST(to_json(struct_pack(${columns.map((name) => `${name} := ${name}`).join(', ')})) AS VARCHAR)`;
 }
 
 function refusedRow(row: EngineRow, required: readonly string[]): QuarantinedRow {

@@ -15,7 +15,12 @@ const KEYS_PER_QUERY = 1000;
  * Opens the ledger of a flow over the side files that its current batch names.
  * @param files names relative to the table's root, later ones win.
  */
-export function openLedger(source: {readonly engine: Engine; readonly localPath: (name: string) => Promise<string>; readonly root: string; readonly files: () => readonly string[]}): OpenLedger {
+export function openLedger(source: {
+  readonly engine: Engine;
+  readonly localPath: (name: string) => Promise<string>;
+  readonly root: string;
+  readonly files: () => readonly string[];
+}): OpenLedger {
   let pending: {key: string; value: string}[] = [];
   const recent = new Map<string, PlainJson>();
   return {
@@ -42,13 +47,16 @@ export function openLedger(source: {readonly engine: Engine; readonly localPath:
   };
 }
 
-async function query(source: Parameters<typeof openLedger>[0], keys: readonly string[]): Promise<readonly (readonly [string, PlainJson])[]> {
+async function query(
+  source: Parameters<typeof openLedger>[0],
+  keys: readonly string[],
+): Promise<readonly (readonly [string, PlainJson])[]> {
   const files = source.files();
   if (files.length === 0 || keys.length === 0) return [];
-  const paths = await Promise.all(files.map(file => source.localPath(`${source.root}/${file}`)));
+  const paths = await Promise.all(files.map((file) => source.localPath(`${source.root}/${file}`)));
   const list = paths.map(quoteLiteral).join(', ');
   const rows = await source.engine.query(
     `SELECT key, arg_max(value, file_index) AS value FROM read_parquet([${list}]) WHERE key IN (${keys.map(quoteLiteral).join(', ')}) GROUP BY key`,
   );
-  return rows.map(row => [String(row['key']), JSON.parse(String(row['value'])) as PlainJson] as const);
+  return rows.map((row) => [String(row['key']), JSON.parse(String(row['value'])) as PlainJson] as const);
 }

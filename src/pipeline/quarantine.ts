@@ -19,7 +19,12 @@ const SCHEMA: StructType = {
   type: 'struct',
   fields: [
     {name: 'flow_id', type: 'string', nullable: true, metadata: {}},
-    {name: 'after_batch_id', type: 'long', nullable: true, metadata: {comment: 'The batch that the flow stood at; the row counts once a later batch is committed'}},
+    {
+      name: 'after_batch_id',
+      type: 'long',
+      nullable: true,
+      metadata: {comment: 'The batch that the flow stood at; the row counts once a later batch is committed'},
+    },
     {name: 'attempt', type: 'string', nullable: true, metadata: {}},
     {name: 'quarantined_at', type: 'timestamp', nullable: true, metadata: {}},
     {name: 'reason', type: 'string', nullable: true, metadata: {}},
@@ -37,15 +42,25 @@ export function quarantineRoot(root: string): string {
  * Writes rows that cannot land, before the batch that they came with. May be called several times for one batch.
  * @throws TABLE_NOT_OURS when a table of the source has the name.
  */
-export async function writeQuarantine(context: DeltaContext, flow: ResolvedFlow, options: {readonly destination: Destination; readonly rows: readonly QuarantinedRow[]}): Promise<void> {
+export async function writeQuarantine(
+  context: DeltaContext,
+  flow: ResolvedFlow,
+  options: {readonly destination: Destination; readonly rows: readonly QuarantinedRow[]},
+): Promise<void> {
   const {destination, rows} = options;
   const root = quarantineRoot(flow.root);
-  const table = (await openTable(context, root)) ?? (await createTable(context, root, {schema: SCHEMA, configuration: {[FLOW_ID_PROPERTY]: destination.flowId}}));
+  const table =
+    (await openTable(context, root)) ??
+    (await createTable(context, root, {schema: SCHEMA, configuration: {[FLOW_ID_PROPERTY]: destination.flowId}}));
   if (!isQuarantine(table)) {
-    throw new IngestError('TABLE_NOT_OURS', `${rows.length} rows of ${flow.name} cannot land, and ${flow.name}${QUARANTINE_SUFFIX}, where they belong, is a table of its own.`, {
-      fix: 'Give that table another destination_table.',
-      context: {table: flow.name},
-    });
+    throw new IngestError(
+      'TABLE_NOT_OURS',
+      `${rows.length} rows of ${flow.name} cannot land, and ${flow.name}${QUARANTINE_SUFFIX}, where they belong, is a table of its own.`,
+      {
+        fix: 'Give that table another destination_table.',
+        context: {table: flow.name},
+      },
+    );
   }
   const attempt = randomUUID();
   const coercer = createCoercer(SCHEMA, {keys: [], rescue: false, ignoredFields: []});
@@ -67,7 +82,13 @@ export async function writeQuarantine(context: DeltaContext, flow: ResolvedFlow,
     appender.append(coercer.take().batch);
     appender.close();
     const adds = await table.writeFiles({select: `SELECT * FROM ${quoteIdentifier(name)}`, schema: SCHEMA}, NEVER);
-    await table.commit({base: table.snapshot, operation: 'WRITE', operationParameters: {mode: 'Append'}, adds, blindAppend: true});
+    await table.commit({
+      base: table.snapshot,
+      operation: 'WRITE',
+      operationParameters: {mode: 'Append'},
+      adds,
+      blindAppend: true,
+    });
   } finally {
     await context.engine.dropTable(name);
   }
@@ -75,27 +96,46 @@ export async function writeQuarantine(context: DeltaContext, flow: ResolvedFlow,
 }
 
 /** Takes away the rows that attempts of the flow left after its last committed batch: theirs never was. */
-export async function discardOrphans(context: DeltaContext, flow: ResolvedFlow, destination: Destination): Promise<void> {
+export async function discardOrphans(
+  context: DeltaContext,
+  flow: ResolvedFlow,
+  destination: Destination,
+): Promise<void> {
   const table = await openTable(context, quarantineRoot(flow.root));
   if (table === null || !isQuarantine(table)) return;
   const at = BigInt(standsAt(destination));
-  const ofFlow = new Set(table.filesInRange('flow_id', destination.flowId, destination.flowId).map(file => file.path));
-  const files = table.filesInRange('after_batch_id', at, at).filter(file => ofFlow.has(file.path));
+  const ofFlow = new Set(
+    table.filesInRange('flow_id', destination.flowId, destination.flowId).map((file) => file.path),
+  );
+  const files = table.filesInRange('after_batch_id', at, at).filter((file) => ofFlow.has(file.path));
   if (files.length === 0) return;
-  const rows = await table.readSql({files: files.map(file => file.path)});
+  const rows = await table.readSql({files: files.map((file) => file.path)});
   const isOrphan = `coalesce(flow_id = ${quoteLiteral(destination.flowId)} AND after_batch_id = ${at}, false)`;
   const [found] = await context.engine.query(`SELECT count(*) AS orphans FROM (${rows}) AS q WHERE ${isOrphan}`);
   if (Number(found?.['orphans'] ?? 0) === 0) return;
   // A file holds one attempt, unless somebody compacted the table.
-  const adds = await table.writeFiles({select: `SELECT * FROM (${rows}) AS q WHERE NOT ${isOrphan}`, schema: table.snapshot.schema}, NEVER);
-  const removes = files.map(file => table.removeOf(file));
-  await table.commit({base: table.snapshot, operation: 'DELETE', operationParameters: {predicate: `flow_id = '${destination.flowId}' AND after_batch_id = ${at}`}, removes, adds, blindAppend: false});
+  const adds = await table.writeFiles(
+    {select: `SELECT * FROM (${rows}) AS q WHERE NOT ${isOrphan}`, schema: table.snapshot.schema},
+    NEVER,
+  );
+  const removes = files.map((file) => table.removeOf(file));
+  await table.commit({
+    base: table.snapshot,
+    operation: 'DELETE',
+    operationParameters: {predicate: `flow_id = '${destination.flowId}' AND after_batch_id = ${at}`},
+    removes,
+    adds,
+    blindAppend: false,
+  });
 }
 
 /** False for a table of a flow that happens to have the name. */
 function isQuarantine(table: DeltaTable): boolean {
-  const names = new Set(table.snapshot.schema.fields.map(field => field.name));
-  return !(PIPELINE_PROPERTY in table.snapshot.metadata.configuration) && SCHEMA.fields.every(field => names.has(field.name));
+  const names = new Set(table.snapshot.schema.fields.map((field) => field.name));
+  return (
+    !(PIPELINE_PROPERTY in table.snapshot.metadata.configuration) &&
+    SCHEMA.fields.every((field) => names.has(field.name))
+  );
 }
 
 function standsAt(destination: Destination): number {

@@ -10,7 +10,7 @@ type Notes = BatchFile['notes'];
 /** Which column the rows of an append-only flow are told apart by, beside the keys; null where nothing tells them apart. */
 export function appendCursorOf({cursorField, keys, tableSchema, target}: ResolvedFlow): string | null {
   if (target !== 'append' || keys.length === 0 || cursorField === null) return null;
-  return tableSchema.fields.some(field => field.name === cursorField) ? cursorField : null;
+  return tableSchema.fields.some((field) => field.name === cursorField) ? cursorField : null;
 }
 
 /**
@@ -40,10 +40,14 @@ export function checkToldApart(flow: ResolvedFlow, notes: Notes): void {
   const before = notes['told_apart_by'];
   const now = toldApartBy(flow);
   if (before === undefined || before === now || (before === NOTHING && flow.target === 'append')) return;
-  throw new IngestError('INVALID_SPEC', `${flow.object.path}: the rows of ${flow.name} are told apart by ${String(before)}, and would be by ${now} now.`, {
-    fix: `Take the change of keys, sequence or columns back, or read the table anew: sluice run --full-refresh-tables ${flow.name}`,
-    context: {path: flow.object.path, table: flow.name},
-  });
+  throw new IngestError(
+    'INVALID_SPEC',
+    `${flow.object.path}: the rows of ${flow.name} are told apart by ${String(before)}, and would be by ${now} now.`,
+    {
+      fix: `Take the change of keys, sequence or columns back, or read the table anew: sluice run --full-refresh-tables ${flow.name}`,
+      context: {path: flow.object.path, table: flow.name},
+    },
+  );
 }
 
 const NOTHING = 'nothing';
@@ -56,7 +60,7 @@ function toldApartBy(flow: ResolvedFlow): string {
 }
 
 function listOf(names: readonly string[]): string {
-  return names.length === 0 ? 'none' : names.map(name => JSON.stringify(name)).join(', ');
+  return names.length === 0 ? 'none' : names.map((name) => JSON.stringify(name)).join(', ');
 }
 
 function chosenBy(flow: ResolvedFlow): string | null {
@@ -69,7 +73,17 @@ const LIMITS: ReadonlySet<string> = new Set(['max_records_per_batch', 'max_files
 
 function readAs(flow: ResolvedFlow): string {
   const options = Object.entries(flow.options).filter(([name]) => !LIMITS.has(name));
-  const columns = [flow.landingSchema, flow.tableSchema].map(schema => schema.fields.map(field => [field.name, typeToDdl(field.type)]));
-  const all = [flow.sourceTable, flow.ingestionType, flow.target, toldApartBy(flow), chosenBy(flow), columns, options.sort(([left], [right]) => (left < right ? -1 : 1))];
+  const columns = [flow.landingSchema, flow.tableSchema].map((schema) =>
+    schema.fields.map((field) => [field.name, typeToDdl(field.type)]),
+  );
+  const all = [
+    flow.sourceTable,
+    flow.ingestionType,
+    flow.target,
+    toldApartBy(flow),
+    chosenBy(flow),
+    columns,
+    options.sort(([left], [right]) => (left < right ? -1 : 1)),
+  ];
   return createHash('sha256').update(JSON.stringify(all)).digest('hex');
 }

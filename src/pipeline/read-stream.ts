@@ -26,7 +26,12 @@ export interface StreamEnd {
 export async function driveStream(
   pages: AsyncGenerator<Page, Offset | null>,
   landing: Landing,
-  options: {readonly table: string; readonly budget: BatchBudget; readonly ctx: ReadContext; readonly onPage: (landing: Landing) => void},
+  options: {
+    readonly table: string;
+    readonly budget: BatchBudget;
+    readonly ctx: ReadContext;
+    readonly onPage: (landing: Landing) => void;
+  },
 ): Promise<StreamEnd> {
   const {table, budget, ctx} = options;
   let finished = false;

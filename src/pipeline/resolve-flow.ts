@@ -23,7 +23,12 @@ export interface OpenConnector {
  * Decides everything about one flow: asks the source for schema and metadata and lays the user's configuration over it.
  * @throws UNKNOWN_TABLE, UNKNOWN_COLUMN, MISSING_KEY, MISSING_SEQUENCE, UNBOUNDED_TABLE, INVALID_OPTION, INVALID_PREDICATE, INVALID_SCHEMA, UNSUPPORTED
  */
-export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourceTable: string, ctx: CallContext): Promise<ResolvedFlow> {
+export async function resolveFlow(
+  open: OpenConnector,
+  object: ObjectSpec,
+  sourceTable: string,
+  ctx: CallContext,
+): Promise<ResolvedFlow> {
   const {configuration} = object;
   const options = tableOptions(open.definition, object, null);
   const metadata = await open.connector.readTableMetadata(sourceTable, options, ctx);
@@ -38,9 +43,14 @@ export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourc
   const rowFilter = predicateOf(where, configuration.rowFilter, 'row_filter');
   const deletionCondition = predicateOf(where, configuration.deletionCondition, 'deletion_condition');
   const selected = selectColumns(where, [...keys]);
-  const needed = new Set([...selected, ...[...(sequence ?? []), ...columnsOf(rowFilter), ...columnsOf(deletionCondition)].map(path => columnOf(sourceSchema, path))]);
+  const needed = new Set([
+    ...selected,
+    ...[...(sequence ?? []), ...columnsOf(rowFilter), ...columnsOf(deletionCondition)].map((path) =>
+      columnOf(sourceSchema, path),
+    ),
+  ]);
   if (cursorField !== null) needed.add(columnOf(sourceSchema, cursorField));
-  const landingFields = sourceSchema.fields.filter(field => needed.has(field.name));
+  const landingFields = sourceSchema.fields.filter((field) => needed.has(field.name));
   checkNames(where, landingFields);
   const stored = storedSequence(where, sequence, selected);
   return {
@@ -60,16 +70,24 @@ export async function resolveFlow(open: OpenConnector, object: ObjectSpec, sourc
     cursorIsTimestamp: cursorField !== null && isTimestamp(fieldAt(sourceSchema, cursorField)?.type),
     landingSchema: {type: 'struct', fields: landingFields},
     tableSchema: tableSchemaOf(sourceSchema, selected, stored.extra),
-    ignoredColumns: sourceSchema.fields.map(field => field.name).filter(name => !needed.has(name)),
+    ignoredColumns: sourceSchema.fields.map((field) => field.name).filter((name) => !needed.has(name)),
     rowFilter,
     deletionCondition,
-    options: tableOptions(open.definition, object, landingFields.length === sourceSchema.fields.length ? null : landingFields.map(field => field.name)),
+    options: tableOptions(
+      open.definition,
+      object,
+      landingFields.length === sourceSchema.fields.length ? null : landingFields.map((field) => field.name),
+    ),
     comment: metadata.comment ?? null,
   };
 }
 
 /** The context of a planning: the connector may ask what landed. Not for rows that are read anew, whose types may change. */
-export function planningContext(context: DeltaContext, table: {readonly object: ObjectSpec; readonly sourceTable: string}, ctx: CallContext): CallContext {
+export function planningContext(
+  context: DeltaContext,
+  table: {readonly object: ObjectSpec; readonly sourceTable: string},
+  ctx: CallContext,
+): CallContext {
   const {object, sourceTable} = table;
   const root = rootOf(object, sourceTable);
   return {...ctx, landedSchema: async () => (await openTable(context, root))?.snapshot.schema ?? null};
@@ -85,7 +103,8 @@ function rootOf(object: ObjectSpec, sourceTable: string): string {
  */
 export function checkObject(definition: ConnectorDefinition, object: ObjectSpec): void {
   tableOptions(definition, object, null);
-  for (const text of [object.configuration.rowFilter, object.configuration.deletionCondition]) if (text !== null) parsePredicate(text);
+  for (const text of [object.configuration.rowFilter, object.configuration.deletionCondition])
+    if (text !== null) parsePredicate(text);
 }
 
 /** Lower-cased source name unless the spec says otherwise, as in Lakeflow. */
@@ -105,7 +124,11 @@ interface Where {
 }
 
 /** The connector's options of a table: what the user wrote, and what the framework knows if the connector declares it. */
-function tableOptions(definition: ConnectorDefinition, object: ObjectSpec, columns: readonly string[] | null): TableOptions {
+function tableOptions(
+  definition: ConnectorDefinition,
+  object: ObjectSpec,
+  columns: readonly string[] | null,
+): TableOptions {
   const {configuration} = object;
   const ours: Record<string, OptionValue> = {};
   if (columns !== null) ours['columns'] = columns;
@@ -113,12 +136,13 @@ function tableOptions(definition: ConnectorDefinition, object: ObjectSpec, colum
   if (configuration.primaryKeys.length > 0) ours['primary_keys'] = configuration.primaryKeys;
   if (configuration.maxRecordsPerBatch !== null) ours['max_records_per_batch'] = configuration.maxRecordsPerBatch;
   const given: Record<string, OptionValue> = {...object.options};
-  for (const [name, value] of Object.entries(ours)) if (name in definition.spec.table && !(name in given)) given[name] = value;
+  for (const [name, value] of Object.entries(ours))
+    if (name in definition.spec.table && !(name in given)) given[name] = value;
   return resolveOptions(definition.spec.table, given, object.path);
 }
 
 function landed(schema: StructType): StructType {
-  return {type: 'struct', fields: schema.fields.map(field => ({...field, type: landedType(field.type)}))};
+  return {type: 'struct', fields: schema.fields.map((field) => ({...field, type: landedType(field.type)}))};
 }
 
 function checkScdType(where: Where, ingestionType: IngestionType): void {
@@ -127,10 +151,20 @@ function checkScdType(where: Where, ingestionType: IngestionType): void {
     throw refused(where, 'UNSUPPORTED', 'scd_type SCD_TYPE_2 is not available yet', 'Use SCD_TYPE_1 or APPEND_ONLY.');
   }
   if (scdType === 'APPEND_ONLY' && ingestionType === 'snapshot') {
-    throw refused(where, 'UNSUPPORTED', 'APPEND_ONLY of a snapshot table would add a full copy in every run', 'Use SCD_TYPE_1, or give the table a cursor column.');
+    throw refused(
+      where,
+      'UNSUPPORTED',
+      'APPEND_ONLY of a snapshot table would add a full copy in every run',
+      'Use SCD_TYPE_1, or give the table a cursor column.',
+    );
   }
   if (scdType === 'SCD_TYPE_1' && ingestionType === 'append' && where.object.configuration.primaryKeys.length === 0) {
-    throw refused(where, 'MISSING_KEY', 'SCD_TYPE_1 of an append table needs a key', 'Set table_configuration.primary_keys, or use APPEND_ONLY.');
+    throw refused(
+      where,
+      'MISSING_KEY',
+      'SCD_TYPE_1 of an append table needs a key',
+      'Set table_configuration.primary_keys, or use APPEND_ONLY.',
+    );
   }
 }
 
@@ -138,10 +172,15 @@ function resolveKeys(where: Where, metadata: TableMetadata): readonly string[] {
   const configured = where.object.configuration.primaryKeys;
   const keys = configured.length > 0 ? configured : metadata.primaryKeys;
   for (const key of keys) {
-    const field = where.sourceSchema.fields.find(candidate => candidate.name === key);
+    const field = where.sourceSchema.fields.find((candidate) => candidate.name === key);
     if (field === undefined) throw unknownColumn(where, key, 'primary_keys');
     if (typeof field.type === 'object' && field.type.type !== 'decimal') {
-      throw refused(where, 'INVALID_SPEC', `key column "${key}" is nested`, 'Choose columns of simple types as primary_keys.');
+      throw refused(
+        where,
+        'INVALID_SPEC',
+        `key column "${key}" is nested`,
+        'Choose columns of simple types as primary_keys.',
+      );
     }
   }
   return keys;
@@ -152,45 +191,68 @@ function resolveTarget(where: Where, metadata: TableMetadata, keys: readonly str
   if (scdType === 'APPEND_ONLY') return 'append';
   if (metadata.ingestionType === 'append' && (scdType === null || primaryKeys.length === 0)) return 'append';
   if (metadata.ingestionType !== 'snapshot' && keys.length === 0) {
-    throw refused(where, 'MISSING_KEY', 'the table has no primary key', 'Set table_configuration.primary_keys, or scd_type: APPEND_ONLY.');
+    throw refused(
+      where,
+      'MISSING_KEY',
+      'the table has no primary key',
+      'Set table_configuration.primary_keys, or scd_type: APPEND_ONLY.',
+    );
   }
   return 'scd1';
 }
 
 function resolveSequence(where: Where, metadata: TableMetadata): readonly string[] {
   const {sequenceBy} = where.object.configuration;
-  const names = sequenceBy.length > 0 ? sequenceBy : [cursorOf(where.object.configuration, metadata)].filter(name => name !== null);
+  const names =
+    sequenceBy.length > 0
+      ? sequenceBy
+      : [cursorOf(where.object.configuration, metadata)].filter((name) => name !== null);
   if (names.length === 0 && metadata.ingestionType !== 'snapshot') {
-    throw refused(where, 'MISSING_SEQUENCE', 'nothing orders the changes of a key', 'Set table_configuration.sequence_by or query_based_connector_config.cursor_columns.');
+    throw refused(
+      where,
+      'MISSING_SEQUENCE',
+      'nothing orders the changes of a key',
+      'Set table_configuration.sequence_by or query_based_connector_config.cursor_columns.',
+    );
   }
-  for (const name of names) if (fieldAt(where.sourceSchema, name) === undefined) throw unknownColumn(where, name, 'sequence_by');
+  for (const name of names)
+    if (fieldAt(where.sourceSchema, name) === undefined) throw unknownColumn(where, name, 'sequence_by');
   return metadata.ingestionType === 'snapshot' && sequenceBy.length === 0 ? [] : names;
 }
 
 /** Where the sequence is kept: in its own columns when they land as they are, else in a technical one. */
-function storedSequence(where: Where, sequence: readonly string[] | null, selected: ReadonlySet<string>): {readonly columns: readonly string[]; readonly extra: StructField | null} {
+function storedSequence(
+  where: Where,
+  sequence: readonly string[] | null,
+  selected: ReadonlySet<string>,
+): {readonly columns: readonly string[]; readonly extra: StructField | null} {
   if (sequence === null || sequence.length === 0) return {columns: [], extra: null};
-  if (sequence.every(name => selected.has(name))) return {columns: sequence, extra: null};
+  if (sequence.every((name) => selected.has(name))) return {columns: sequence, extra: null};
   const first = sequence[0];
   const field = first === undefined ? undefined : fieldAt(where.sourceSchema, first);
   if (sequence.length > 1 || field === undefined) {
-    throw refused(where, 'UNSUPPORTED', 'sequence_by with several columns needs all of them selected', 'Add them to include_columns.');
+    throw refused(
+      where,
+      'UNSUPPORTED',
+      'sequence_by with several columns needs all of them selected',
+      'Add them to include_columns.',
+    );
   }
   return {columns: [SEQUENCE_COLUMN], extra: {name: SEQUENCE_COLUMN, type: field.type, nullable: true, metadata: {}}};
 }
 
 function selectColumns(where: Where, keys: readonly string[]): ReadonlySet<string> {
   const {includeColumns, excludeColumns} = where.object.configuration;
-  const all = where.sourceSchema.fields.map(field => field.name);
+  const all = where.sourceSchema.fields.map((field) => field.name);
   for (const name of includeColumns ?? []) if (!all.includes(name)) throw unknownColumn(where, name, 'include_columns');
   for (const name of excludeColumns ?? []) if (!all.includes(name)) throw unknownColumn(where, name, 'exclude_columns');
   const excluded = new Set(excludeColumns ?? []);
-  const lostKey = keys.find(key => excluded.has(key));
+  const lostKey = keys.find((key) => excluded.has(key));
   if (lostKey !== undefined) {
     throw refused(where, 'INVALID_SPEC', `exclude_columns names the key column "${lostKey}"`, 'Keep key columns.');
   }
-  if (includeColumns === null) return new Set(all.filter(name => !excluded.has(name)));
-  return new Set(all.filter(name => includeColumns.includes(name) || keys.includes(name)));
+  if (includeColumns === null) return new Set(all.filter((name) => !excluded.has(name)));
+  return new Set(all.filter((name) => includeColumns.includes(name) || keys.includes(name)));
 }
 
 function predicateOf(where: Where, text: string | null, option: string): Predicate | null {
@@ -207,7 +269,8 @@ function columnsOf(predicate: Predicate | null): readonly string[] {
 }
 
 function checkBounded(where: Where, connector: Connector, metadata: TableMetadata, cursor: string | null): void {
-  if (metadata.ingestionType === 'snapshot' || metadata.bounded === true || connector.latestOffset !== undefined) return;
+  if (metadata.ingestionType === 'snapshot' || metadata.bounded === true || connector.latestOffset !== undefined)
+    return;
   if (cursor !== null && isTimestamp(fieldAt(where.sourceSchema, cursor)?.type)) return;
   throw refused(
     where,
@@ -218,7 +281,7 @@ function checkBounded(where: Where, connector: Connector, metadata: TableMetadat
 }
 
 function tableSchemaOf(source: StructType, selected: ReadonlySet<string>, sequence: StructField | null): StructType {
-  const fields = source.fields.filter(field => selected.has(field.name)).map(field => ({...field, nullable: true}));
+  const fields = source.fields.filter((field) => selected.has(field.name)).map((field) => ({...field, nullable: true}));
   const rescued: StructField = {name: RESCUED_COLUMN, type: 'string', nullable: true, metadata: {}};
   return {type: 'struct', fields: [...fields, rescued, ...(sequence === null ? [] : [sequence])]};
 }
@@ -250,23 +313,40 @@ function checkNames(where: Where, fields: readonly StructField[]): void {
   for (const {name} of fields) {
     const folded = name.toLowerCase();
     if (!RESERVED.has(folded) && !folded.startsWith('__sluice_')) continue;
-    throw refused(where, 'INVALID_SCHEMA', `the name of column "${name}" is one that Sluice needs for itself`, 'Leave it out with exclude_columns, or rename it in the source (a view will do).');
+    throw refused(
+      where,
+      'INVALID_SCHEMA',
+      `the name of column "${name}" is one that Sluice needs for itself`,
+      'Leave it out with exclude_columns, or rename it in the source (a view will do).',
+    );
   }
 }
 
 function sameNames(left: readonly string[], right: readonly string[]): boolean {
-  return left.length === right.length && left.every(name => right.includes(name));
+  return left.length === right.length && left.every((name) => right.includes(name));
 }
 
 function unknownColumn(where: Where, name: string, option: string): IngestError {
-  const names = where.sourceSchema.fields.map(field => field.name);
+  const names = where.sourceSchema.fields.map((field) => field.name);
   const close = didYouMean(name, names);
-  return new IngestError('UNKNOWN_COLUMN', `${where.object.path}: ${option} names "${name}", which table "${where.sourceTable}" does not have.`, {
-    fix: close === null ? `Its columns are ${names.join(', ')}.` : `Did you mean "${close}"?`,
-    context: {path: where.object.path, table: where.sourceTable, column: name},
-  });
+  return new IngestError(
+    'UNKNOWN_COLUMN',
+    `${where.object.path}: ${option} names "${name}", which table "${where.sourceTable}" does not have.`,
+    {
+      fix: close === null ? `Its columns are ${names.join(', ')}.` : `Did you mean "${close}"?`,
+      context: {path: where.object.path, table: where.sourceTable, column: name},
+    },
+  );
 }
 
-function refused(where: Where, code: 'UNSUPPORTED' | 'MISSING_KEY' | 'MISSING_SEQUENCE' | 'UNBOUNDED_TABLE' | 'INVALID_SPEC' | 'INVALID_SCHEMA', what: string, fix: string): IngestError {
-  return new IngestError(code, `${where.object.path}: table "${where.sourceTable}": ${what}.`, {fix, context: {path: where.object.path, table: where.sourceTable}});
+function refused(
+  where: Where,
+  code: 'UNSUPPORTED' | 'MISSING_KEY' | 'MISSING_SEQUENCE' | 'UNBOUNDED_TABLE' | 'INVALID_SPEC' | 'INVALID_SCHEMA',
+  what: string,
+  fix: string,
+): IngestError {
+  return new IngestError(code, `${where.object.path}: table "${where.sourceTable}": ${what}.`, {
+    fix,
+    context: {path: where.object.path, table: where.sourceTable},
+  });
 }

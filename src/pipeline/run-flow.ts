@@ -37,7 +37,12 @@ export async function runFlow(services: FlowServices, name: string, task: FlowTa
         counter.failed(request.signal.aborted ? 'STOPPED' : 'FAILED', describe(error, request.signal));
         return;
       }
-      services.note({level: 'WARN', flow: name, code: codeOf(error), message: `Attempt ${attempt} failed, trying again in ${Math.round(waitMs)} ms: ${messageOf(error)}`});
+      services.note({
+        level: 'WARN',
+        flow: name,
+        code: codeOf(error),
+        message: `Attempt ${attempt} failed, trying again in ${Math.round(waitMs)} ms: ${messageOf(error)}`,
+      });
       // An abort ends the wait; the next attempt sees it.
       await services.context.clock.sleep(waitMs, request.signal).catch(() => undefined);
     }
@@ -54,10 +59,21 @@ function retryWaitMs(error: unknown, attempt: number, services: FlowServices): n
 }
 
 /** What is said of a failure: code, message, fix. */
-export function describe(error: unknown, signal: AbortSignal): {readonly code: string; readonly message: string; readonly fix?: string | undefined} {
-  if (signal.aborted) return {code: 'CANCELLED', message: 'The run was asked to stop; what was committed stays, the next run goes on from there.'};
+export function describe(
+  error: unknown,
+  signal: AbortSignal,
+): {readonly code: string; readonly message: string; readonly fix?: string | undefined} {
+  if (signal.aborted)
+    return {
+      code: 'CANCELLED',
+      message: 'The run was asked to stop; what was committed stays, the next run goes on from there.',
+    };
   if (error instanceof IngestError) return {code: error.code, message: error.message, fix: error.fix};
-  return {code: 'BUG', message: messageOf(error), fix: 'This is a fault of Sluice or of the connector; please report it with the event log.'};
+  return {
+    code: 'BUG',
+    message: messageOf(error),
+    fix: 'This is a fault of Sluice or of the connector; please report it with the event log.',
+  };
 }
 
 function codeOf(error: unknown): string {

@@ -31,34 +31,49 @@ export interface UpdateEnd {
  * checked here, before anything is written.
  * @throws INVALID_OPTION, INVALID_PREDICATE, INVALID_SPEC, UNKNOWN_TABLE
  */
-export async function selectForUpdate(pipeline: PipelineSpec, open: OpenConnector, options: {readonly request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>; readonly ctx: CallContext}): Promise<readonly SelectedTable[]> {
+export async function selectForUpdate(
+  pipeline: PipelineSpec,
+  open: OpenConnector,
+  options: {readonly request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>; readonly ctx: CallContext},
+): Promise<readonly SelectedTable[]> {
   for (const object of pipeline.objects) checkObject(open.definition, object);
   const all = await selectTables(pipeline, open, options.ctx);
-  const selected = all.filter(table => matchesTable(table, options.request.tables));
+  const selected = all.filter((table) => matchesTable(table, options.request.tables));
   checkSelection(all, selected, options.request);
   return selected;
 }
 
 /** Runs flows, some at a time. What concerns one flow fails that flow and no other. */
-export async function runUpdate(selected: readonly SelectedTable[], services: FlowServices, request: UpdateRequest): Promise<UpdateEnd> {
+export async function runUpdate(
+  selected: readonly SelectedTable[],
+  services: FlowServices,
+  request: UpdateRequest,
+): Promise<UpdateEnd> {
   const {clock} = services.context;
   const ctx: CallContext = {signal: request.signal, clock, log: services.log, files: services.files};
   const triggerStartedAt = clock.nowMicros();
-  const counters = selected.map(table => new FlowCounter({flow: table.flow, sourceTable: table.sourceTable}, clock, services.report));
+  const counters = selected.map(
+    (table) => new FlowCounter({flow: table.flow, sourceTable: table.sourceTable}, clock, services.report),
+  );
   for (const counter of counters) counter.setState('QUEUED');
   await forEachLimited(selected, request.maxParallelFlows, async (table, index) => {
     const counter = counters[index];
     if (counter === undefined) return;
     const isAnew = isRefreshed(table, request.fullRefresh);
     const resolve = async (): Promise<ResolvedFlow> => {
-      const flow = await resolveFlow(services.open, table.object, table.sourceTable, isAnew ? ctx : planningContext(services.context, table, ctx));
+      const flow = await resolveFlow(
+        services.open,
+        table.object,
+        table.sourceTable,
+        isAnew ? ctx : planningContext(services.context, table, ctx),
+      );
       request.onFlow(flow);
       return flow;
     };
     const trigger = {fullRefresh: isAnew, triggerStartedAt, signal: request.signal};
     await runFlow(services, table.flow, {resolve, counter, request: trigger});
   });
-  const flows = counters.map(counter => counter.progress);
+  const flows = counters.map((counter) => counter.progress);
   return {flows, state: endState(flows, request.signal)};
 }
 
@@ -66,26 +81,40 @@ function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly strin
   return typeof fullRefresh === 'boolean' ? fullRefresh : matchesTable(table, fullRefresh) && fullRefresh.length > 0;
 }
 
-function checkSelection(all: readonly SelectedTable[], selected: readonly SelectedTable[], request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>): void {
-  const known = all.map(table => table.flow).join(', ');
+function checkSelection(
+  all: readonly SelectedTable[],
+  selected: readonly SelectedTable[],
+  request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>,
+): void {
+  const known = all.map((table) => table.flow).join(', ');
   if (selected.length === 0) {
-    throw new IngestError('UNKNOWN_TABLE', request.tables.length === 0 ? 'The pipeline selects no table.' : `No table matches ${request.tables.join(', ')}.`, {fix: `Its tables are ${known || 'none'}.`});
+    throw new IngestError(
+      'UNKNOWN_TABLE',
+      request.tables.length === 0 ? 'The pipeline selects no table.' : `No table matches ${request.tables.join(', ')}.`,
+      {fix: `Its tables are ${known || 'none'}.`},
+    );
   }
   if (typeof request.fullRefresh === 'boolean') return;
   for (const name of request.fullRefresh) {
-    if (!selected.some(table => matchesTable(table, [name]))) {
-      throw new IngestError('UNKNOWN_TABLE', `Full refresh names "${name}", which this run does not have.`, {fix: `Its tables are ${known}.`});
+    if (!selected.some((table) => matchesTable(table, [name]))) {
+      throw new IngestError('UNKNOWN_TABLE', `Full refresh names "${name}", which this run does not have.`, {
+        fix: `Its tables are ${known}.`,
+      });
     }
   }
 }
 
 function endState(flows: readonly FlowProgress[], signal: AbortSignal): UpdateState {
-  if (flows.some(flow => flow.state === 'FAILED')) return 'FAILED';
-  return signal.aborted && flows.some(flow => flow.state === 'STOPPED') ? 'CANCELED' : 'COMPLETED';
+  if (flows.some((flow) => flow.state === 'FAILED')) return 'FAILED';
+  return signal.aborted && flows.some((flow) => flow.state === 'STOPPED') ? 'CANCELED' : 'COMPLETED';
 }
 
 /** Runs a task for every item, at most `limit` at once. Tasks do not throw. */
-async function forEachLimited<Item>(items: readonly Item[], limit: number, task: (item: Item, index: number) => Promise<void>): Promise<void> {
+async function forEachLimited<Item>(
+  items: readonly Item[],
+  limit: number,
+  task: (item: Item, index: number) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let index = next++; index < items.length; index = next++) {

@@ -22,12 +22,12 @@ export async function stageRows(job: StageJob, landing: Landing, select: string)
   const files = await writeRows(job, select);
   const required = rowsShape(job.flow).required;
   // The statistics of what is written tell it without reading the source's files once more.
-  if (required.length === 0 || files.every(file => hasAll(file, required))) return files;
+  if (required.length === 0 || files.every((file) => hasAll(file, required))) return files;
   const kept = await landing.withoutRefused(select);
   return kept === select ? files : writeRows(job, kept);
 }
 
 function hasAll(file: AddFile, names: readonly string[]): boolean {
   const {nullCount = {}} = JSON.parse(file.stats ?? '{}') as {readonly nullCount?: Readonly<Record<string, unknown>>};
-  return names.every(name => nullCount[name] === 0);
+  return names.every((name) => nullCount[name] === 0);
 }

@@ -38,7 +38,9 @@ export function decodeName(part: string): string {
 }
 
 function encoded(name: string): string {
-  return encodeURIComponent(name).replace(/[!~*'()]|^[._]/g, percent).replaceAll('%', '~');
+  return encodeURIComponent(name)
+    .replace(/[!~*'()]|^[._]/g, percent)
+    .replaceAll('%', '~');
 }
 
 function percent(character: string): string {

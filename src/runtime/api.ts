@@ -50,7 +50,11 @@ export interface PlannedTable {
   readonly scdType: string;
   readonly keys: readonly string[];
   readonly sequence: readonly string[];
-  readonly columns: readonly {readonly name: string; readonly type: string; readonly change: 'new' | 'kept' | 'dropped' | 'same'}[];
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly change: 'new' | 'kept' | 'dropped' | 'same';
+  }[];
   readonly deletionVectors: boolean;
   /** Engines that can read the table as planned, and those that cannot. */
   readonly readers: {readonly can: readonly string[]; readonly cannot: readonly string[]};
@@ -87,7 +91,12 @@ export interface FlowStateReport {
   readonly version: number;
   readonly offset: unknown;
   readonly inSnapshot: boolean;
-  readonly sideFiles: {readonly tombstones: number; readonly ledger: number; readonly tail: number; readonly pending: number};
+  readonly sideFiles: {
+    readonly tombstones: number;
+    readonly ledger: number;
+    readonly tail: number;
+    readonly pending: number;
+  };
 }
 
 /** What `verify` says of one table. */
@@ -108,7 +117,11 @@ export interface VerifyReport {
   /** Differing keys that may have changed in the source since the flow read it: about them nothing is said. */
   readonly unproven: number;
   /** At most 100 keys with the columns that differ; not for logs. */
-  readonly samples: readonly {readonly key: string; readonly kind: 'missing' | 'extra' | 'changed'; readonly columns: readonly string[]}[];
+  readonly samples: readonly {
+    readonly key: string;
+    readonly kind: 'missing' | 'extra' | 'changed';
+    readonly columns: readonly string[];
+  }[];
   readonly columnsCompared: number;
   readonly excluded: readonly {readonly name: string; readonly reason: string}[];
   readonly elapsedMs: number;
@@ -172,7 +185,12 @@ export interface TableDescription {
   readonly version: number;
   readonly createdAt: string | null;
   readonly lastCommitAt: string;
-  readonly columns: readonly {readonly name: string; readonly type: string; readonly nullable: boolean; readonly comment: string | null}[];
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly nullable: boolean;
+    readonly comment: string | null;
+  }[];
   readonly partitionColumns: readonly string[];
   /** Live rows; null when a file has no statistics. */
   readonly rows: number | null;
@@ -198,16 +216,42 @@ export interface TableDescription {
 /** The functions that `cli` calls; `runtime/index.ts` exports them. */
 export interface RuntimeApi {
   runPipeline(spec: PipelineSpec, options: RunOptions): Promise<RunResult>;
-  planPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly PlannedTable[]>;
-  listSourceTables(spec: PipelineSpec, options: LakeOptions): Promise<readonly {readonly name: string; readonly selected: boolean}[]>;
-  previewTable(spec: PipelineSpec, table: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult>;
+  planPipeline(
+    spec: PipelineSpec,
+    options: LakeOptions & {readonly tables: readonly string[]},
+  ): Promise<readonly PlannedTable[]>;
+  listSourceTables(
+    spec: PipelineSpec,
+    options: LakeOptions,
+  ): Promise<readonly {readonly name: string; readonly selected: boolean}[]>;
+  previewTable(
+    spec: PipelineSpec,
+    table: string,
+    options: LakeOptions & {readonly limit: number},
+  ): Promise<TableResult>;
   status(specs: readonly PipelineSpec[], options: LakeOptions): Promise<readonly TableStatus[]>;
   showState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
   resetState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
   adoptTables(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
   queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult>;
-  tableHistory(table: string, options: LakeOptions & {readonly limit: number}): Promise<readonly {readonly version: number; readonly timestamp: string; readonly operation: string; readonly rowsAdded: number | null; readonly filesAdded: number; readonly filesRemoved: number; readonly batchId: number | null}[]>;
-  verifyPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly VerifyReport[]>;
+  tableHistory(
+    table: string,
+    options: LakeOptions & {readonly limit: number},
+  ): Promise<
+    readonly {
+      readonly version: number;
+      readonly timestamp: string;
+      readonly operation: string;
+      readonly rowsAdded: number | null;
+      readonly filesAdded: number;
+      readonly filesRemoved: number;
+      readonly batchId: number | null;
+    }[]
+  >;
+  verifyPipeline(
+    spec: PipelineSpec,
+    options: LakeOptions & {readonly tables: readonly string[]},
+  ): Promise<readonly VerifyReport[]>;
   optimizeTables(spec: PipelineSpec, options: MaintenanceOptions): Promise<readonly OptimizedTable[]>;
   vacuumTables(spec: PipelineSpec, options: VacuumTablesOptions): Promise<readonly VacuumedTable[]>;
   describeTable(table: string, options: LakeOptions): Promise<TableDescription>;

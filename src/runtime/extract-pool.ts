@@ -6,8 +6,14 @@ import type {ExtractDone, ExtractJob, ExtractRunner} from '../pipeline/extract-r
 import type {OpenConnector} from '../pipeline/resolve-flow.ts';
 import type {SourceFiles} from '../sdk/contract.ts';
 import {updateEnvironment} from './config/process-environment.ts';
+import {
+  fromPlainError,
+  toPlainError,
+  type ExtractReply,
+  type ExtractRequest,
+  type ExtractStart,
+} from './process-messages.ts';
 import {readContextOf, silentLog} from './read-context.ts';
-import {fromPlainError, toPlainError, type ExtractReply, type ExtractRequest, type ExtractStart} from './process-messages.ts';
 import type {Workbench} from './workbench.ts';
 
 /** Jobs of fewer rows are read in this process: starting processes takes longer. */
@@ -45,7 +51,14 @@ class ExtractPool implements ExtractRunner, AsyncDisposable {
     this.#inline = createInlineExtract({
       context,
       connector: setup.open.connector,
-      read: (job, signal) => readContextOf({signal, clock: context.clock, log: silentLog, files: setup.files, triggerStartedAt: job.triggerStartedAt}),
+      read: (job, signal) =>
+        readContextOf({
+          signal,
+          clock: context.clock,
+          log: silentLog,
+          files: setup.files,
+          triggerStartedAt: job.triggerStartedAt,
+        }),
     });
   }
 
@@ -56,25 +69,36 @@ class ExtractPool implements ExtractRunner, AsyncDisposable {
 
   run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone> {
     const workers = Math.min(this.#setup.workers, job.partitions.length);
-    return workers < 2 || isSmall(job.estimatedRows) ? this.#inline.run(job, signal) : this.#runInTurn(job, {signal, workers});
+    return workers < 2 || isSmall(job.estimatedRows)
+      ? this.#inline.run(job, signal)
+      : this.#runInTurn(job, {signal, workers});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const children = this.#waiting.splice(0);
     for (const child of children) if (child.connected) child.disconnect();
-    await Promise.all(children.map(child => exited(child)));
+    await Promise.all(children.map((child) => exited(child)));
   }
 
-  async *#runInTurn(job: ExtractJob, options: {readonly signal: AbortSignal; readonly workers: number}): AsyncGenerator<ExtractDone, void> {
+  async *#runInTurn(
+    job: ExtractJob,
+    options: {readonly signal: AbortSignal; readonly workers: number},
+  ): AsyncGenerator<ExtractDone, void> {
     const before = this.#lastJob;
     let done = (): void => undefined;
-    this.#lastJob = new Promise(resolve => {
+    this.#lastJob = new Promise((resolve) => {
       done = resolve;
     });
     try {
       await before;
       options.signal.throwIfAborted();
-      const start: ExtractStart = {lake: this.#setup.bench.lake, memoryLimitMb: this.#setup.workerMemoryMb, threads: 1, inputs: this.#setup.inputs, job};
+      const start: ExtractStart = {
+        lake: this.#setup.bench.lake,
+        memoryLimitMb: this.#setup.workerMemoryMb,
+        threads: 1,
+        inputs: this.#setup.inputs,
+        job,
+      };
       yield* runInProcesses(start, {...options, fork: () => this.#waiting.pop() ?? forkProcess()});
     } finally {
       done();
@@ -86,7 +110,10 @@ function isSmall(rows: number | null): boolean {
   return rows !== null && rows < POOL_FROM_ROWS;
 }
 
-async function* runInProcesses(start: ExtractStart, options: {readonly signal: AbortSignal; readonly workers: number; readonly fork: () => ChildProcess}): AsyncGenerator<ExtractDone, void> {
+async function* runInProcesses(
+  start: ExtractStart,
+  options: {readonly signal: AbortSignal; readonly workers: number; readonly fork: () => ChildProcess},
+): AsyncGenerator<ExtractDone, void> {
   const {partitions} = start.job;
   const queue = new ReplyQueue();
   const children = Array.from({length: options.workers}, () => startProcess(options.fork(), start, queue));
@@ -112,7 +139,7 @@ async function* runInProcesses(start: ExtractStart, options: {readonly signal: A
     options.signal.removeEventListener('abort', abort);
     // The reader gave up: they are asked and waited for, so that nothing is written after us.
     if (running > 0) stopAll(children, new Error('The reader gave up.'));
-    await Promise.all(children.map(child => exited(child)));
+    await Promise.all(children.map((child) => exited(child)));
   }
   options.signal.throwIfAborted();
   if (failure !== null) throw failure;
@@ -121,7 +148,7 @@ async function* runInProcesses(start: ExtractStart, options: {readonly signal: A
 /** Starts a process, which waits for its job. */
 function forkProcess(): ChildProcess {
   const file = import.meta.url.endsWith('.ts') ? './extract-process.ts' : './extract-process.js';
-  const execArgv = [...process.execArgv.filter(argument => !argument.startsWith('--max-old-space-size')), HEAP];
+  const execArgv = [...process.execArgv.filter((argument) => !argument.startsWith('--max-old-space-size')), HEAP];
   const child = fork(new URL(file, import.meta.url), {env: updateEnvironment(), serialization: 'advanced', execArgv});
   // A process that cannot be started is told of when its job is given to it.
   child.on('error', () => undefined);
@@ -139,7 +166,7 @@ function startProcess(child: ChildProcess, start: ExtractStart, queue: ReplyQueu
     if (reply.kind === 'end' || reply.kind === 'failed') end(reply);
     else queue.put({child, reply});
   });
-  child.on('error', error => end({kind: 'failed', error: toPlainError(error)}));
+  child.on('error', (error) => end({kind: 'failed', error: toPlainError(error)}));
   // Not `exit`: the process may be gone before its last messages are read.
   child.on('close', (code, signal) => end({kind: 'failed', error: toPlainError(died(code, signal))}));
   if (child.connected) send(child, {kind: 'start', start});
@@ -148,16 +175,20 @@ function startProcess(child: ChildProcess, start: ExtractStart, queue: ReplyQueu
 }
 
 function died(code: number | null, signal: NodeJS.Signals | null): IngestError {
-  return new IngestError('ENGINE_FAILED', `A process that read partitions ended ${signal === null ? `with code ${code}` : `by ${signal}`} before it was done.`, {
-    fix: 'Run again: what it read is read again. If it happens again, the machine lacks memory: give the run fewer threads (--threads).',
-  });
+  return new IngestError(
+    'ENGINE_FAILED',
+    `A process that read partitions ended ${signal === null ? `with code ${code}` : `by ${signal}`} before it was done.`,
+    {
+      fix: 'Run again: what it read is read again. If it happens again, the machine lacks memory: give the run fewer threads (--threads).',
+    },
+  );
 }
 
 /** Small: pages are decoded into memory outside the heap. */
 const HEAP = '--max-old-space-size=256';
 
 function exited(child: ChildProcess): Promise<void> {
-  return new Promise(resolve => {
+  return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) resolve();
     else child.once('exit', () => resolve());
   });
@@ -191,7 +222,7 @@ class ReplyQueue {
   take(): Promise<QueuedReply> {
     const first = this.#replies.shift();
     if (first !== undefined) return Promise.resolve(first);
-    return new Promise(resolve => {
+    return new Promise((resolve) => {
       this.#waiting = resolve;
     });
   }

@@ -3,10 +3,16 @@ import {openTable} from '../delta/table.ts';
 import {extractPartitions} from '../pipeline/extract-partitions.ts';
 import type {Partition} from '../sdk/contract.ts';
 import {openConnector} from './open-connector.ts';
-import {createSourceFiles} from './source-files.ts';
-import {fromPlainError, toPlainError, type ExtractReply, type ExtractRequest, type ExtractStart} from './process-messages.ts';
-import {openWorkbench} from './workbench.ts';
+import {
+  fromPlainError,
+  toPlainError,
+  type ExtractReply,
+  type ExtractRequest,
+  type ExtractStart,
+} from './process-messages.ts';
 import {readContextOf, silentLog} from './read-context.ts';
+import {createSourceFiles} from './source-files.ts';
+import {openWorkbench} from './workbench.ts';
 
 /** Entry of an extract process: reads the partitions that it is handed, one after the other, into data files. */
 async function extract(start: ExtractStart): Promise<void> {
@@ -27,13 +33,16 @@ async function extract(start: ExtractStart): Promise<void> {
       stop.signal.throwIfAborted();
       const abort = (): void => reject(stop.signal.reason as Error);
       stop.signal.addEventListener('abort', abort, {once: true});
-      waiting.push(partition => {
+      waiting.push((partition) => {
         stop.signal.removeEventListener('abort', abort);
         resolve(partition);
       });
       void reply({kind: 'next'});
     });
-  for await (const done of extractPartitions({context: bench.context, connector: open.connector, flow: job.flow, table, schema: job.schema, read}, next)) {
+  for await (const done of extractPartitions(
+    {context: bench.context, connector: open.connector, flow: job.flow, table, schema: job.schema, read},
+    next,
+  )) {
     await reply({kind: 'done', done});
   }
 }
@@ -42,7 +51,7 @@ const stop = new AbortController();
 const waiting: ((partition: Partition | null) => void)[] = [];
 
 function reply(message: ExtractReply): Promise<void> {
-  return new Promise(resolve => {
+  return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) resolve();
     else process.send(message, () => resolve());
   });

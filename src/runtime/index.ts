@@ -28,9 +28,12 @@ export const runtime: RuntimeApi = {
 };
 
 /** Tables of the source, and whether the pipeline selects them. */
-async function listSourceTables(spec: PipelineSpec, options: LakeOptions): Promise<readonly {readonly name: string; readonly selected: boolean}[]> {
+async function listSourceTables(
+  spec: PipelineSpec,
+  options: LakeOptions,
+): Promise<readonly {readonly name: string; readonly selected: boolean}[]> {
   await using session = await openSession(spec, options);
-  const selected = new Set((await selectTables(spec, session.open, session.ctx)).map(table => table.sourceTable));
+  const selected = new Set((await selectTables(spec, session.open, session.ctx)).map((table) => table.sourceTable));
   const names = new Set([...(await session.open.connector.listTables(session.ctx)), ...selected]);
-  return [...names].sort().map(name => ({name, selected: selected.has(name)}));
+  return [...names].sort().map((name) => ({name, selected: selected.has(name)}));
 }

@@ -1,9 +1,9 @@
-import type {PipelineSpec} from '../pipeline/spec.ts';
+import {IngestError} from '../core/errors.ts';
 import type {RunUpdate} from '../pipeline/events.ts';
+import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
 import {processEnvironment} from './config/environment.ts';
 import {loadPipelines} from './config/load-pipelines.ts';
-import {IngestError} from '../core/errors.ts';
 import {runUpdateHere} from './update.ts';
 
 /** Options of {@link ingest}. */
@@ -36,7 +36,9 @@ async function onePipeline(data: object): Promise<PipelineSpec> {
   const {pipelines} = await loadPipelines({data, variables: {}, cwd: process.cwd(), env: processEnvironment()});
   const [first] = pipelines;
   if (first === undefined || pipelines.length > 1) {
-    throw new IngestError('INVALID_SPEC', `The spec holds ${pipelines.length} pipelines; ingest runs one.`, {fix: 'Load them with loadPipelines and give ingest one of them.'});
+    throw new IngestError('INVALID_SPEC', `The spec holds ${pipelines.length} pipelines; ingest runs one.`, {
+      fix: 'Load them with loadPipelines and give ingest one of them.',
+    });
   }
   return first;
 }

@@ -1,11 +1,11 @@
 import {IngestError} from '../core/errors.ts';
-import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {currentBatch} from '../delta/batch-files.ts';
+import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {openTable} from '../delta/table.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import {FLOW_ID_PROPERTY, PIPELINE_PROPERTY} from '../pipeline/destination.ts';
-import type {PipelineSpec} from '../pipeline/spec.ts';
 import {quarantineRoot} from '../pipeline/quarantine.ts';
+import type {PipelineSpec} from '../pipeline/spec.ts';
 import {decodeName} from '../pipeline/table-root.ts';
 import {openHints} from '../state/hints.ts';
 import type {LakeOptions, RuntimeApi, TableResult, TableStatus} from './api.ts';
@@ -59,13 +59,17 @@ export async function queryLake(sql: string, options: LakeOptions & {readonly li
 }
 
 /** The first rows of a SELECT with the types of its columns. */
-export async function limitedResult(bench: Workbench, select: string, options: {readonly limit: number; readonly signal: AbortSignal}): Promise<TableResult> {
+export async function limitedResult(
+  bench: Workbench,
+  select: string,
+  options: {readonly limit: number; readonly signal: AbortSignal},
+): Promise<TableResult> {
   const {engine} = bench.context;
   const described = await engine.query(`DESCRIBE ${select}`, options.signal);
   const rows = await engine.query(`SELECT * FROM (${select}) LIMIT ${options.limit + 1}`, options.signal);
   return {
-    columns: described.map(row => String(row['column_name'])),
-    types: described.map(row => String(row['column_type'])),
+    columns: described.map((row) => String(row['column_name'])),
+    types: described.map((row) => String(row['column_type'])),
     rows: rows.slice(0, options.limit),
     truncated: rows.length > options.limit,
   };
@@ -94,17 +98,24 @@ async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: 
       await engine.run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
       await engine.run(`CREATE OR REPLACE VIEW ${schema}.${quoteIdentifier(entry.table)} AS ${select}`);
     }
-    if (short.get(entry.table.toLowerCase()) === 1) await engine.run(`CREATE OR REPLACE VIEW ${quoteIdentifier(entry.table)} AS ${select}`);
+    if (short.get(entry.table.toLowerCase()) === 1)
+      await engine.run(`CREATE OR REPLACE VIEW ${quoteIdentifier(entry.table)} AS ${select}`);
   }
 }
 
 /** Takes reserved catalogs off the names of the lake's tables; strings and comments stay as they are. */
 function withoutReservedCatalogs(sql: string, tables: readonly LakeTable[]): string {
-  const schemas = new Set(tables.filter(entry => RESERVED_CATALOGS.has(entry.catalog.toLowerCase())).map(entry => entry.schema.toLowerCase()));
-  const token = /'(?:[^']|'')*'|--[^\n]*|\/\*[\s\S]*?\*\/|(?<catalog>"(?:main|temp|system|memory)"|\b(?:main|temp|system|memory))\s*\.\s*(?<schema>"\w+"|\w+)(?=\s*\.)/gi;
+  const schemas = new Set(
+    tables
+      .filter((entry) => RESERVED_CATALOGS.has(entry.catalog.toLowerCase()))
+      .map((entry) => entry.schema.toLowerCase()),
+  );
+  const token =
+    /'(?:[^']|'')*'|--[^\n]*|\/\*[\s\S]*?\*\/|(?<catalog>"(?:main|temp|system|memory)"|\b(?:main|temp|system|memory))\s*\.\s*(?<schema>"\w+"|\w+)(?=\s*\.)/gi;
   return sql.replace(token, (whole: string, ...rest: unknown[]) => {
     const {catalog, schema} = rest.at(-1) as Record<string, string | undefined>;
-    const isOurs = catalog !== undefined && schema !== undefined && schemas.has(schema.replaceAll('"', '').toLowerCase());
+    const isOurs =
+      catalog !== undefined && schema !== undefined && schemas.has(schema.replaceAll('"', '').toLowerCase());
     return isOurs ? schema : whole;
   });
 }
@@ -112,13 +123,17 @@ function withoutReservedCatalogs(sql: string, tables: readonly LakeTable[]): str
 /** What every table of the pipelines looks like now. */
 export async function status(specs: readonly PipelineSpec[], options: LakeOptions): Promise<readonly TableStatus[]> {
   await using bench = await openWorkbench(options);
-  const keys = new Set(specs.map(spec => spec.key));
+  const keys = new Set(specs.map((spec) => spec.key));
   const found: TableStatus[] = [];
   for (const entry of await listLakeTables(bench.context)) {
     const flow = `${entry.catalog}.${entry.schema}.${entry.table}`;
     const table = await openTable(bench.context, entry.root).catch((error: unknown) => unreadable(error));
     if (table instanceof IngestError) {
-      found.push({...UNREADABLE, flow, recommendation: `[${table.code}] ${table.message}${table.fix === undefined ? '' : ` ${table.fix}`}`});
+      found.push({
+        ...UNREADABLE,
+        flow,
+        recommendation: `[${table.code}] ${table.message}${table.fix === undefined ? '' : ` ${table.fix}`}`,
+      });
       continue;
     }
     const pipeline = table?.snapshot.metadata.configuration[PIPELINE_PROPERTY];
@@ -148,7 +163,10 @@ const UNREADABLE: Omit<TableStatus, 'flow' | 'recommendation'> = {
   lastVerdict: null,
 };
 
-async function statusOf(bench: Workbench, entry: {readonly table: DeltaTable; readonly pipeline: string; readonly flow: string}): Promise<TableStatus> {
+async function statusOf(
+  bench: Workbench,
+  entry: {readonly table: DeltaTable; readonly pipeline: string; readonly flow: string},
+): Promise<TableStatus> {
   const {table, pipeline, flow} = entry;
   const {snapshot} = table;
   const flowId = snapshot.metadata.configuration[FLOW_ID_PROPERTY] ?? '';
@@ -184,7 +202,8 @@ export function rowsOf(table: DeltaTable): number | null {
 }
 
 async function countRescued(context: DeltaContext, table: DeltaTable): Promise<number> {
-  if (!table.snapshot.schema.fields.some(field => field.name === '_rescued_data') || table.snapshot.files.size === 0) return 0;
+  if (!table.snapshot.schema.fields.some((field) => field.name === '_rescued_data') || table.snapshot.files.size === 0)
+    return 0;
   const select = await table.readSql({columns: ['_rescued_data']});
   return Number((await context.engine.query(`SELECT count(_rescued_data) AS n FROM (${select})`))[0]?.['n'] ?? 0);
 }
@@ -198,42 +217,51 @@ const VECTORS_WORTH_BYTES = 1024 * 1024 * 1024;
 
 function recommend(table: DeltaTable, sizeBytes: number): string | null {
   const vectors = table.snapshot.metadata.configuration['delta.enableDeletionVectors'] === 'true';
-  const isMerged = [...table.snapshot.txns.values()].some(txn => txn.version > 1);
+  const isMerged = [...table.snapshot.txns.values()].some((txn) => txn.version > 1);
   if (vectors || !isMerged || sizeBytes < VECTORS_WORTH_BYTES) return null;
   return 'The table has outgrown copy-on-write: set deletion_vectors: "true" and read it anew (--full-refresh-tables).';
 }
 
 /** Commits of one table, newest first. */
-export async function tableHistory(name: string, options: LakeOptions & {readonly limit: number}): ReturnType<RuntimeApi['tableHistory']> {
+export async function tableHistory(
+  name: string,
+  options: LakeOptions & {readonly limit: number},
+): ReturnType<RuntimeApi['tableHistory']> {
   await using bench = await openWorkbench(options);
   const entry = findTable(await listLakeTables(bench.context), name);
   const table = await openTable(bench.context, entry.root);
   if (table === null) throw noSuchTable(name, []);
   const flowId = table.snapshot.metadata.configuration[FLOW_ID_PROPERTY];
   const commits = await table.history({limit: options.limit});
-  return commits.map(commit => ({
+  return commits.map((commit) => ({
     version: commit.version,
     timestamp: new Date(commit.timestampMs).toISOString(),
     operation: commit.info.operation ?? 'unknown',
     rowsAdded: commit.addedRows,
     filesAdded: commit.addedFiles,
     filesRemoved: commit.removedFiles,
-    batchId: commit.txns.find(txn => txn.appId === flowId)?.version ?? null,
+    batchId: commit.txns.find((txn) => txn.appId === flowId)?.version ?? null,
   }));
 }
 
 /** The table of a lake that a name means: `catalog.schema.table`, or less of it where that is unambiguous. @throws UNKNOWN_TABLE */
 export function findTable(tables: readonly LakeTable[], name: string): LakeTable {
   const wanted = name.toLowerCase();
-  const matches = tables.filter(entry => {
+  const matches = tables.filter((entry) => {
     const full = `${entry.catalog}.${entry.schema}.${entry.table}`.toLowerCase();
     return full === wanted || full.endsWith(`.${wanted}`);
   });
   const [first] = matches;
-  if (first === undefined || matches.length > 1) throw noSuchTable(name, (matches.length > 1 ? matches : tables).map(entry => `${entry.catalog}.${entry.schema}.${entry.table}`));
+  if (first === undefined || matches.length > 1)
+    throw noSuchTable(
+      name,
+      (matches.length > 1 ? matches : tables).map((entry) => `${entry.catalog}.${entry.schema}.${entry.table}`),
+    );
   return first;
 }
 
 function noSuchTable(name: string, names: readonly string[]): IngestError {
-  return new IngestError('UNKNOWN_TABLE', `The lake has no single table "${name}".`, {fix: names.length === 0 ? 'Run a pipeline first.' : `It has ${names.join(', ')}.`});
+  return new IngestError('UNKNOWN_TABLE', `The lake has no single table "${name}".`, {
+    fix: names.length === 0 ? 'Run a pipeline first.' : `It has ${names.join(', ')}.`,
+  });
 }

@@ -11,7 +11,10 @@ import type {LakeOptions, PlannedTable} from './api.ts';
 import {openSession, type Session} from './session.ts';
 
 /** What a run would create, change or reload. Writes nothing; a table that cannot be planned says why. */
-export async function planPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly PlannedTable[]> {
+export async function planPipeline(
+  spec: PipelineSpec,
+  options: LakeOptions & {readonly tables: readonly string[]},
+): Promise<readonly PlannedTable[]> {
   await using session = await openSession(spec, options);
   const planned: PlannedTable[] = [];
   for (const table of await session.select(options.tables)) planned.push(await planTable(session, table));
@@ -20,13 +23,27 @@ export async function planPipeline(spec: PipelineSpec, options: LakeOptions & {r
 
 async function planTable(session: Session, table: SelectedTable): Promise<PlannedTable> {
   try {
-    const flow = await resolveFlow(session.open, table.object, table.sourceTable, planningContext(session.bench.context, table, session.ctx));
+    const flow = await resolveFlow(
+      session.open,
+      table.object,
+      table.sourceTable,
+      planningContext(session.bench.context, table, session.ctx),
+    );
     const destination = await openDestination(session.bench.context, flow, session.spec.key);
-    const estimate = destination === null ? await session.open.connector.estimate?.(flow.sourceTable, flow.options, session.ctx) : undefined;
+    const estimate =
+      destination === null
+        ? await session.open.connector.estimate?.(flow.sourceTable, flow.options, session.ctx)
+        : undefined;
     return planned(flow, destination, estimate ?? {});
   } catch (error) {
     const {code, message, fix} = describe(error, session.ctx.signal);
-    return {...NOTHING, flow: table.flow, sourceTable: table.sourceTable, action: 'blocked', error: {code, message, ...(fix === undefined ? {} : {fix})}};
+    return {
+      ...NOTHING,
+      flow: table.flow,
+      sourceTable: table.sourceTable,
+      action: 'blocked',
+      error: {code, message, ...(fix === undefined ? {} : {fix})},
+    };
   }
 }
 
@@ -42,9 +59,16 @@ const NOTHING: Omit<PlannedTable, 'flow' | 'sourceTable' | 'action'> = {
   notes: [],
 };
 
-function planned(flow: ResolvedFlow, destination: Destination | null, estimate: {readonly rows?: number; readonly bytes?: number}): PlannedTable {
+function planned(
+  flow: ResolvedFlow,
+  destination: Destination | null,
+  estimate: {readonly rows?: number; readonly bytes?: number},
+): PlannedTable {
   const vectors = destination === null ? choosesVectors(flow, estimate.bytes ?? 0) : hasVectors(destination);
-  const evolution = destination === null ? null : evolveSchema(flow, destination.table.snapshot.schema, flow.ingestionType === 'snapshot');
+  const evolution =
+    destination === null
+      ? null
+      : evolveSchema(flow, destination.table.snapshot.schema, flow.ingestionType === 'snapshot');
   const changes = evolution !== null && (evolution.added.length > 0 || evolution.dropped.length > 0);
   return {
     flow: flow.name,
@@ -74,23 +98,33 @@ function hasVectors(destination: Destination): boolean {
 }
 
 function columnsOf(flow: ResolvedFlow, current: StructType | null): PlannedTable['columns'] {
-  const known = new Set(current?.fields.map(field => field.name));
-  const wanted = new Set(flow.tableSchema.fields.map(field => field.name));
-  const columns: PlannedTable['columns'][number][] = flow.tableSchema.fields.map(field => ({
+  const known = new Set(current?.fields.map((field) => field.name));
+  const wanted = new Set(flow.tableSchema.fields.map((field) => field.name));
+  const columns: PlannedTable['columns'][number][] = flow.tableSchema.fields.map((field) => ({
     name: field.name,
     type: typeToDdl(field.type),
     change: current === null || !known.has(field.name) ? 'new' : 'same',
   }));
-  for (const field of current?.fields ?? []) if (!wanted.has(field.name)) columns.push({name: field.name, type: typeToDdl(field.type), change: 'dropped'});
+  for (const field of current?.fields ?? [])
+    if (!wanted.has(field.name)) columns.push({name: field.name, type: typeToDdl(field.type), change: 'dropped'});
   return columns;
 }
 
 function notesOf(flow: ResolvedFlow, destination: Destination | null): readonly string[] {
   const notes: string[] = [];
   if (flow.ignoredColumns.length > 0) notes.push(`not selected: ${flow.ignoredColumns.join(', ')}`);
-  if (destination?.batch?.inSnapshot === true) notes.push('a snapshot or full refresh goes on where it was interrupted');
-  for (const commit of destination?.foreign ?? []) notes.push(`version ${commit.version} was written by another writer (${commit.info.operation ?? 'unknown operation'})`);
-  if (flow.ingestionType === 'cdc' && flow.target === 'scd1' && flow.configuration.hardDeletionSyncMinIntervalSeconds === null && flow.deletionCondition === null) {
+  if (destination?.batch?.inSnapshot === true)
+    notes.push('a snapshot or full refresh goes on where it was interrupted');
+  for (const commit of destination?.foreign ?? [])
+    notes.push(
+      `version ${commit.version} was written by another writer (${commit.info.operation ?? 'unknown operation'})`,
+    );
+  if (
+    flow.ingestionType === 'cdc' &&
+    flow.target === 'scd1' &&
+    flow.configuration.hardDeletionSyncMinIntervalSeconds === null &&
+    flow.deletionCondition === null
+  ) {
     notes.push('deletes in the source are not seen (no delete feed, key scan or deletion_condition)');
   }
   return notes;

@@ -11,13 +11,31 @@ import {readContextOf, silentLog} from './read-context.ts';
 import {openSession, type Session} from './session.ts';
 
 /** The first rows of a source table as they would land. Writes nothing. @throws UNKNOWN_TABLE */
-export async function previewTable(spec: PipelineSpec, name: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult> {
+export async function previewTable(
+  spec: PipelineSpec,
+  name: string,
+  options: LakeOptions & {readonly limit: number},
+): Promise<TableResult> {
   await using session = await openSession(spec, options);
   const all = await selectTables(spec, session.open, session.ctx);
-  const table = all.find(candidate => matchesTable(candidate, [name]));
-  if (table === undefined) throw new IngestError('UNKNOWN_TABLE', `The pipeline has no table "${name}".`, {fix: `Its tables are ${all.map(candidate => candidate.sourceTable).join(', ')}.`});
-  const flow = await resolveFlow(session.open, table.object, table.sourceTable, planningContext(session.bench.context, table, session.ctx));
-  const ctx = readContextOf({...session.ctx, log: silentLog, files: session.files, triggerStartedAt: session.ctx.clock.nowMicros(), maxRows: options.limit});
+  const table = all.find((candidate) => matchesTable(candidate, [name]));
+  if (table === undefined)
+    throw new IngestError('UNKNOWN_TABLE', `The pipeline has no table "${name}".`, {
+      fix: `Its tables are ${all.map((candidate) => candidate.sourceTable).join(', ')}.`,
+    });
+  const flow = await resolveFlow(
+    session.open,
+    table.object,
+    table.sourceTable,
+    planningContext(session.bench.context, table, session.ctx),
+  );
+  const ctx = readContextOf({
+    ...session.ctx,
+    log: silentLog,
+    files: session.files,
+    triggerStartedAt: session.ctx.clock.nowMicros(),
+    maxRows: options.limit,
+  });
   const {engine} = session.bench.context;
   await using landing = new Landing(engine, rowsShape(flow));
   for await (const page of firstPages(session, {table: flow.sourceTable, flow, ctx})) {
@@ -26,18 +44,29 @@ export async function previewTable(spec: PipelineSpec, name: string, options: La
   }
   const landed = await landing.finish();
   const select = landed.table ?? landed.files[0];
-  const columns = flow.tableSchema.fields.map(field => field.name);
+  const columns = flow.tableSchema.fields.map((field) => field.name);
   if (select === undefined) return {columns, rows: [], truncated: false};
   const shown = rowsSelect(flow, select, {dropFiltered: true, ordered: false});
-  return await limitedResult(session.bench, `SELECT ${columns.map(quoteIdentifier).join(', ')} FROM (${shown})`, options);
+  return await limitedResult(
+    session.bench,
+    `SELECT ${columns.map(quoteIdentifier).join(', ')} FROM (${shown})`,
+    options,
+  );
 }
 
 const PREVIEW_BYTES = 16 * 1024 * 1024;
 
-async function* firstPages(session: Session, read: {readonly table: string; readonly flow: Awaited<ReturnType<typeof resolveFlow>>; readonly ctx: ReadContext}): AsyncGenerator<Page, void> {
+async function* firstPages(
+  session: Session,
+  read: {readonly table: string; readonly flow: Awaited<ReturnType<typeof resolveFlow>>; readonly ctx: ReadContext},
+): AsyncGenerator<Page, void> {
   const {connector} = session.open;
   const {table, flow, ctx} = read;
-  if (connector.readPartition !== undefined && connector.getPartitions !== undefined && connector.isPartitioned?.(table, null, flow.options) === true) {
+  if (
+    connector.readPartition !== undefined &&
+    connector.getPartitions !== undefined &&
+    connector.isPartitioned?.(table, null, flow.options) === true
+  ) {
     const end = (await connector.latestOffset?.(table, null, flow.options, ctx)) ?? null;
     const plan = await connector.getPartitions(table, {start: null, end}, flow.options, ctx);
     try {

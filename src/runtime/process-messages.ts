@@ -1,5 +1,5 @@
-import {IngestError, messageOf, type ErrorClass} from '../core/errors.ts';
 import type {ErrorCode} from '../core/error-codes.ts';
+import {IngestError, messageOf, type ErrorClass} from '../core/errors.ts';
 import type {ExtractDone, ExtractJob} from '../pipeline/extract-runner.ts';
 import type {Partition} from '../sdk/contract.ts';
 

@@ -3,9 +3,9 @@ import {fork} from 'node:child_process';
 import {IngestError} from '../core/errors.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
-import type {UpdateReplyMessage, UpdateRequestMessage} from './update-process.ts';
 import {updateEnvironment} from './config/process-environment.ts';
 import {fromPlainError} from './process-messages.ts';
+import type {UpdateReplyMessage, UpdateRequestMessage} from './update-process.ts';
 
 /** Heap of an update's process in MB, beside the engine's memory. */
 const HEAP_MB = 1024;
@@ -34,7 +34,7 @@ export function runUpdateInChild(spec: PipelineSpec, options: RunOptions): Promi
       else if (message.kind === 'result') outcome = () => resolve(message.result);
       else outcome = () => reject(fromPlainError(message.error));
     });
-    child.on('error', error => reject(error));
+    child.on('error', (error) => reject(error));
     // Not `exit`: the process may be gone before its last messages are read.
     child.on('close', (code, killedBy) => {
       signal.removeEventListener('abort', stop);
@@ -48,7 +48,11 @@ export function runUpdateInChild(spec: PipelineSpec, options: RunOptions): Promi
 }
 
 function died(code: number | null, killedBy: NodeJS.Signals | null): IngestError {
-  return new IngestError('ENGINE_FAILED', `The update's process ended ${killedBy === null ? `with code ${code}` : `by ${killedBy}`} before it was done.`, {
-    fix: 'Run again: it goes on after the last commit. If it happens again, give the engine less memory or the machine more.',
-  });
+  return new IngestError(
+    'ENGINE_FAILED',
+    `The update's process ended ${killedBy === null ? `with code ${code}` : `by ${killedBy}`} before it was done.`,
+    {
+      fix: 'Run again: it goes on after the last commit. If it happens again, give the engine less memory or the machine more.',
+    },
+  );
 }

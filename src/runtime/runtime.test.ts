@@ -32,7 +32,16 @@ async function load(key: string, configuration: object = {}, source = 'people'):
   const data = {
     resources: {
       connections: {folder: {connection_type: 'FILES', options: {path: join(folder, 'inputs')}}},
-      pipelines: {[key]: {catalog: 'main', schema: 'crew', pipeline_spec: {connection_name: 'folder', objects: [{table: {source_table: source, table_configuration: configuration}}]}}},
+      pipelines: {
+        [key]: {
+          catalog: 'main',
+          schema: 'crew',
+          pipeline_spec: {
+            connection_name: 'folder',
+            objects: [{table: {source_table: source, table_configuration: configuration}}],
+          },
+        },
+      },
     },
   };
   const [first] = (await loadPipelines({data, variables: {}, cwd: folder, env: {}})).pipelines;
@@ -47,25 +56,46 @@ describe('a run', () => {
     expect(await run()).toMatchObject({state: 'COMPLETED', flows: [{rowsInserted: 2, sourceTable: 'people'}]});
     expect(await run()).toMatchObject({state: 'COMPLETED', flows: [{rowsRead: 0}]});
     const result = await queryLake('SELECT name, born FROM main.crew.people ORDER BY id', {...options, limit: 10});
-    expect(result).toMatchObject({columns: ['name', 'born'], types: ['VARCHAR', 'DATE'], rows: [{name: 'Ada'}, {name: 'Grace'}], truncated: false});
-    expect(await status([spec], options)).toMatchObject([{flow: 'main.crew.people', rows: 2, version: 1, lastBatchId: 1, inSnapshot: false, quarantinedRows: 0}]);
-    expect(await showState(spec, [], options)).toMatchObject([{flow: 'main.crew.people', batchId: 1, pipeline: 'people', sideFiles: {ledger: 1}}]);
-    expect(await tableHistory('people', {...options, limit: 5})).toMatchObject([{version: 1, batchId: 1, rowsAdded: 2}, {version: 0, operation: 'CREATE TABLE'}]);
+    expect(result).toMatchObject({
+      columns: ['name', 'born'],
+      types: ['VARCHAR', 'DATE'],
+      rows: [{name: 'Ada'}, {name: 'Grace'}],
+      truncated: false,
+    });
+    expect(await status([spec], options)).toMatchObject([
+      {flow: 'main.crew.people', rows: 2, version: 1, lastBatchId: 1, inSnapshot: false, quarantinedRows: 0},
+    ]);
+    expect(await showState(spec, [], options)).toMatchObject([
+      {flow: 'main.crew.people', batchId: 1, pipeline: 'people', sideFiles: {ledger: 1}},
+    ]);
+    expect(await tableHistory('people', {...options, limit: 5})).toMatchObject([
+      {version: 1, batchId: 1, rowsAdded: 2},
+      {version: 0, operation: 'CREATE TABLE'},
+    ]);
   });
 
   test('writes its events into the event log, with the schema of Lakeflow', async () => {
     await run();
-    const {rows} = await queryLake("SELECT event_type, level, origin.flow_name AS flow, details FROM crew.event_log_people ORDER BY timestamp", {...options, limit: 50});
-    expect(rows.map(row => row['event_type'])).toEqual(expect.arrayContaining(['create_update', 'update_progress', 'flow_definition', 'flow_progress']));
-    const done = rows.filter(row => row['event_type'] === 'flow_progress').map(row => String(row['details']));
-    expect(done.some(details => details.includes('"COMPLETED"') && details.includes('num_output_rows'))).toBe(true);
+    const {rows} = await queryLake(
+      'SELECT event_type, level, origin.flow_name AS flow, details FROM crew.event_log_people ORDER BY timestamp',
+      {...options, limit: 50},
+    );
+    expect(rows.map((row) => row['event_type'])).toEqual(
+      expect.arrayContaining(['create_update', 'update_progress', 'flow_definition', 'flow_progress']),
+    );
+    const done = rows.filter((row) => row['event_type'] === 'flow_progress').map((row) => String(row['details']));
+    expect(done.some((details) => details.includes('"COMPLETED"') && details.includes('num_output_rows'))).toBe(true);
   });
 
   test('reads anew on a full refresh, without a row twice', async () => {
     await run();
     await appendFile(join(folder, 'inputs', 'people', 'b.csv'), 'id,name,born\n3,Radia,1951-12-18\n');
     expect((await run(spec, {fullRefresh: ['people']})).flows).toMatchObject([{state: 'COMPLETED', rowsInserted: 3}]);
-    expect((await queryLake('SELECT id FROM people ORDER BY id', {...options, limit: 10})).rows).toEqual([{id: 1n}, {id: 2n}, {id: 3n}]);
+    expect((await queryLake('SELECT id FROM people ORDER BY id', {...options, limit: 10})).rows).toEqual([
+      {id: 1n},
+      {id: 2n},
+      {id: 3n},
+    ]);
   });
 
   test('keeps the types that landed: what does not fit them in a later file is rescued', async () => {
@@ -78,7 +108,10 @@ describe('a run', () => {
   });
 
   test('with bad input writes nothing at all', async () => {
-    await expect(run(await load('people', {delimeter: ';'}))).rejects.toMatchObject({code: 'INVALID_OPTION', fix: expect.stringContaining('delimiter') as string});
+    await expect(run(await load('people', {delimeter: ';'}))).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      fix: expect.stringContaining('delimiter') as string,
+    });
     await expect(run(spec, {tables: ['poeple']})).rejects.toMatchObject({code: 'UNKNOWN_TABLE'});
     await expect(run(spec, {fullRefresh: ['poeple']})).rejects.toMatchObject({code: 'UNKNOWN_TABLE'});
     await expect(readdir(join(folder, 'lake'))).rejects.toThrow('ENOENT');
@@ -88,8 +121,14 @@ describe('a run', () => {
 test('status shows the other tables when the log of one is corrupt', async () => {
   await run();
   await mkdir(join(folder, 'lake', 'main', 'crew', 'broken', '_delta_log'), {recursive: true});
-  await writeFile(join(folder, 'lake', 'main', 'crew', 'broken', '_delta_log', '00000000000000000000.json'), '{"metaData":');
-  expect(await status([spec], options)).toMatchObject([{flow: 'main.crew.broken', version: -1, recommendation: expect.stringContaining('CORRUPT_LOG') as string}, {flow: 'main.crew.people', rows: 2}]);
+  await writeFile(
+    join(folder, 'lake', 'main', 'crew', 'broken', '_delta_log', '00000000000000000000.json'),
+    '{"metaData":',
+  );
+  expect(await status([spec], options)).toMatchObject([
+    {flow: 'main.crew.broken', version: -1, recommendation: expect.stringContaining('CORRUPT_LOG') as string},
+    {flow: 'main.crew.people', rows: 2},
+  ]);
 });
 
 describe('state', () => {
@@ -97,7 +136,10 @@ describe('state', () => {
     await run();
     expect(await resetState(spec, ['people'], options)).toMatchObject([{batchId: null}]);
     expect(await run()).toMatchObject({state: 'COMPLETED'});
-    expect((await queryLake('SELECT id FROM people ORDER BY id', {...options, limit: 10})).rows).toEqual([{id: 1n}, {id: 2n}]);
+    expect((await queryLake('SELECT id FROM people ORDER BY id', {...options, limit: 10})).rows).toEqual([
+      {id: 1n},
+      {id: 2n},
+    ]);
   });
 
   test('of another pipeline is refused until it is adopted', async () => {
@@ -114,7 +156,17 @@ describe('state', () => {
 describe('looking before', () => {
   test('plan says what would be made, and writes nothing', async () => {
     const [planned] = await planPipeline(spec, {...options, tables: []});
-    expect(planned).toMatchObject({action: 'create', scdType: 'APPEND_ONLY', deletionVectors: false, columns: [{name: 'id', type: 'BIGINT', change: 'new'}, {name: 'name'}, {name: 'born', type: 'DATE'}, {name: '_rescued_data'}]});
+    expect(planned).toMatchObject({
+      action: 'create',
+      scdType: 'APPEND_ONLY',
+      deletionVectors: false,
+      columns: [
+        {name: 'id', type: 'BIGINT', change: 'new'},
+        {name: 'name'},
+        {name: 'born', type: 'DATE'},
+        {name: '_rescued_data'},
+      ],
+    });
     await expect(readdir(join(folder, 'lake'))).rejects.toThrow('ENOENT');
     await run();
     await writeFile(join(folder, 'inputs', 'people', 'b.csv'), 'id,name,born,city\n3,Radia,1951-12-18,Portland\n');
@@ -122,10 +174,16 @@ describe('looking before', () => {
   });
 
   test('plan says why a table cannot be run', async () => {
-    expect(await planPipeline(await load('people', {primary_keys: ['nmae']}), {...options, tables: []})).toMatchObject([{action: 'blocked', error: {code: 'UNKNOWN_COLUMN', fix: 'Did you mean "name"?'}}]);
+    expect(await planPipeline(await load('people', {primary_keys: ['nmae']}), {...options, tables: []})).toMatchObject([
+      {action: 'blocked', error: {code: 'UNKNOWN_COLUMN', fix: 'Did you mean "name"?'}},
+    ]);
   });
 
   test('preview shows rows as they would land', async () => {
-    expect(await previewTable(spec, 'people', {...options, limit: 1})).toMatchObject({columns: ['id', 'name', 'born', '_rescued_data'], rows: [{id: 1n, name: 'Ada'}], truncated: true});
+    expect(await previewTable(spec, 'people', {...options, limit: 1})).toMatchObject({
+      columns: ['id', 'name', 'born', '_rescued_data'],
+      rows: [{id: 1n, name: 'Ada'}],
+      truncated: true,
+    });
   });
 });

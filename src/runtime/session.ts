@@ -1,6 +1,6 @@
 import {systemClock} from '../core/clock.ts';
-import {selectForUpdate} from '../pipeline/run-update.ts';
 import type {SelectedTable} from '../pipeline/discover.ts';
+import {selectForUpdate} from '../pipeline/run-update.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {CallContext, SourceFiles} from '../sdk/contract.ts';
 import type {LakeOptions} from './api.ts';
@@ -34,7 +34,7 @@ export async function openSession(spec: PipelineSpec, options: LakeOptions): Pro
     open,
     files,
     ctx,
-    select: tables => selectForUpdate(spec, open, {request: {tables, fullRefresh: false}, ctx}),
+    select: (tables) => selectForUpdate(spec, open, {request: {tables, fullRefresh: false}, ctx}),
     async [Symbol.asyncDispose](): Promise<void> {
       await open[Symbol.asyncDispose]();
       await bench[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto';
 
-import {IngestError} from '../core/errors.ts';
 import {systemClock} from '../core/clock.ts';
+import {IngestError} from '../core/errors.ts';
 import {currentBatch} from '../delta/batch-files.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import {openTable} from '../delta/table.ts';
@@ -20,39 +20,66 @@ interface FoundTable {
 }
 
 /** Where the flows of a pipeline stand. */
-export async function showState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]> {
+export async function showState(
+  spec: PipelineSpec,
+  tables: readonly string[],
+  options: LakeOptions,
+): Promise<readonly FlowStateReport[]> {
   await using bench = await openWorkbench(options);
   const found = await findTables(bench, tables);
-  return Promise.all(found.filter(entry => ownerOf(entry.table) === spec.key).map(entry => report(bench, entry)));
+  return Promise.all(found.filter((entry) => ownerOf(entry.table) === spec.key).map((entry) => report(bench, entry)));
 }
 
 /** Forgets where flows stand. The rows stay readable; the next run reads the tables anew and swaps them in one commit. */
-export async function resetState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]> {
-  return changeTables(spec, tables, {options, change: async (entry, bench) => {
-    if (ownerOf(entry.table) === spec.key) await giveNewFlow(entry.table, spec);
-    else if (tables.length > 0) throw new IngestError('TABLE_NOT_OURS', `Table ${entry.flow} belongs to another pipeline.`, {fix: `Take it over first: sluice state adopt ${entry.flow}`});
-    else return null;
-    return report(bench, entry);
-  }});
+export async function resetState(
+  spec: PipelineSpec,
+  tables: readonly string[],
+  options: LakeOptions,
+): Promise<readonly FlowStateReport[]> {
+  return changeTables(spec, tables, {
+    options,
+    change: async (entry, bench) => {
+      if (ownerOf(entry.table) === spec.key) await giveNewFlow(entry.table, spec);
+      else if (tables.length > 0)
+        throw new IngestError('TABLE_NOT_OURS', `Table ${entry.flow} belongs to another pipeline.`, {
+          fix: `Take it over first: sluice state adopt ${entry.flow}`,
+        });
+      else return null;
+      return report(bench, entry);
+    },
+  });
 }
 
 /**
  * Takes tables over. One that is this pipeline's already is accepted as others left it: the flow goes on where it stood.
  * Any other becomes this pipeline's, and the next run reads it anew and swaps it in one commit.
  */
-export async function adoptTables(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]> {
-  if (tables.length === 0) throw new IngestError('INVALID_SPEC', 'state adopt needs the names of the tables.', {fix: 'sluice state adopt catalog.schema.table'});
-  return changeTables(spec, tables, {options, change: async (entry, bench) => {
-    if (ownerOf(entry.table) === spec.key) await acceptAsItIs(entry.table);
-    else await giveNewFlow(entry.table, spec);
-    return report(bench, entry);
-  }});
+export async function adoptTables(
+  spec: PipelineSpec,
+  tables: readonly string[],
+  options: LakeOptions,
+): Promise<readonly FlowStateReport[]> {
+  if (tables.length === 0)
+    throw new IngestError('INVALID_SPEC', 'state adopt needs the names of the tables.', {
+      fix: 'sluice state adopt catalog.schema.table',
+    });
+  return changeTables(spec, tables, {
+    options,
+    change: async (entry, bench) => {
+      if (ownerOf(entry.table) === spec.key) await acceptAsItIs(entry.table);
+      else await giveNewFlow(entry.table, spec);
+      return report(bench, entry);
+    },
+  });
 }
 
 async function changeTables(
   spec: PipelineSpec,
   tables: readonly string[],
-  request: {readonly options: LakeOptions; readonly change: (entry: FoundTable, bench: Workbench) => Promise<FlowStateReport | null>},
+  request: {
+    readonly options: LakeOptions;
+    readonly change: (entry: FoundTable, bench: Workbench) => Promise<FlowStateReport | null>;
+  },
 ): Promise<readonly FlowStateReport[]> {
   await using bench = await openWorkbench(request.options);
   await using _ = await acquireLease(bench.context.store, `${pipelinePrefix(spec.key)}/lease`, systemClock);
@@ -67,8 +94,17 @@ async function changeTables(
 /** A new flow id has no txn: whatever was known of the old flow no longer counts. */
 async function giveNewFlow(table: DeltaTable, spec: PipelineSpec): Promise<void> {
   const {snapshot} = table;
-  const configuration = {...snapshot.metadata.configuration, [FLOW_ID_PROPERTY]: randomUUID(), [PIPELINE_PROPERTY]: spec.key};
-  await table.commit({base: snapshot, operation: 'SET TBLPROPERTIES', metadata: {...snapshot.metadata, configuration}, blindAppend: false});
+  const configuration = {
+    ...snapshot.metadata.configuration,
+    [FLOW_ID_PROPERTY]: randomUUID(),
+    [PIPELINE_PROPERTY]: spec.key,
+  };
+  await table.commit({
+    base: snapshot,
+    operation: 'SET TBLPROPERTIES',
+    metadata: {...snapshot.metadata, configuration},
+    blindAppend: false,
+  });
 }
 
 /** Writes the flow's txn once more, so that what others committed lies before it. */
@@ -76,7 +112,12 @@ async function acceptAsItIs(table: DeltaTable): Promise<void> {
   const flowId = table.snapshot.metadata.configuration[FLOW_ID_PROPERTY];
   const txn = flowId === undefined ? undefined : table.snapshot.txns.get(flowId);
   if (txn === undefined) return;
-  await table.commit({base: table.snapshot, operation: 'ADOPT', txn: {appId: txn.appId, version: txn.version}, blindAppend: false});
+  await table.commit({
+    base: table.snapshot,
+    operation: 'ADOPT',
+    txn: {appId: txn.appId, version: txn.version},
+    blindAppend: false,
+  });
 }
 
 async function findTables(bench: Workbench, names: readonly string[]): Promise<readonly FoundTable[]> {
@@ -88,7 +129,10 @@ async function findTables(bench: Workbench, names: readonly string[]): Promise<r
     if (table !== null && (names.length > 0 || ownerOf(table) !== undefined)) found.push({flow, table});
   }
   const [first] = names;
-  if (found.length === 0 && first !== undefined) throw new IngestError('UNKNOWN_TABLE', `The lake has no table "${first}".`, {fix: 'See the tables with: sluice status'});
+  if (found.length === 0 && first !== undefined)
+    throw new IngestError('UNKNOWN_TABLE', `The lake has no table "${first}".`, {
+      fix: 'See the tables with: sluice status',
+    });
   return found;
 }
 

@@ -4,7 +4,15 @@ import {messageOf} from '../core/errors.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
 import {createEventLog, type EventLog} from '../pipeline/event-log.ts';
 import type {FlowProgress, PipelineEvent, RunUpdate, UpdateState} from '../pipeline/events.ts';
-import {createUpdateEvent, flowDefinitionEvent, flowProgressEvent, noteEvent, updateProgressEvent, type EventSource, type FlowOrigin} from '../pipeline/make-event.ts';
+import {
+  createUpdateEvent,
+  flowDefinitionEvent,
+  flowProgressEvent,
+  noteEvent,
+  updateProgressEvent,
+  type EventSource,
+  type FlowOrigin,
+} from '../pipeline/make-event.ts';
 import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
 import type {FlowNote} from '../pipeline/services.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
@@ -61,21 +69,38 @@ class RunEvents implements UpdateEvents {
     this.#scope = scope;
     this.#log = log;
     const {spec, updateId, context} = scope;
-    this.#source = {clock: context.clock, origin: {pipeline_id: spec.key, pipeline_name: spec.name, update_id: updateId, ingestion_source_connection_name: spec.connection.name}};
+    this.#source = {
+      clock: context.clock,
+      origin: {
+        pipeline_id: spec.key,
+        pipeline_name: spec.name,
+        update_id: updateId,
+        ingestion_source_connection_name: spec.connection.name,
+      },
+    };
     this.#timer = setInterval(() => this.#enqueue(() => log.flush()), FLUSH_EVERY_MS);
     this.#timer.unref();
   }
 
   async start(options: RunOptions): Promise<void> {
     const fullRefreshSelection = typeof options.fullRefresh === 'boolean' ? [] : options.fullRefresh;
-    this.#emit(createUpdateEvent(this.#source, {cause: 'USER_ACTION', fullRefresh: options.fullRefresh === true, fullRefreshSelection, refreshSelection: options.tables}));
+    this.#emit(
+      createUpdateEvent(this.#source, {
+        cause: 'USER_ACTION',
+        fullRefresh: options.fullRefresh === true,
+        fullRefreshSelection,
+        refreshSelection: options.tables,
+      }),
+    );
     this.#tellState('RUNNING', 'The update is running.');
     await this.#pending;
   }
 
   readonly flowResolved = (flow: ResolvedFlow): void => {
     this.#flows.set(flow.name, flow);
-    this.#emit(flowDefinitionEvent(this.#source, originOf(flow), {schema: flow.tableSchema, flowType: flow.ingestionType}));
+    this.#emit(
+      flowDefinitionEvent(this.#source, originOf(flow), {schema: flow.tableSchema, flowType: flow.ingestionType}),
+    );
   };
 
   progress(progress: FlowProgress): void {
@@ -85,19 +110,28 @@ class RunEvents implements UpdateEvents {
     if (this.#lastTold.get(progress.flow) === told || QUIET_STATES.has(progress.state)) return;
     this.#lastTold.set(progress.flow, told);
     const flow = this.#flows.get(progress.flow);
-    const origin: FlowOrigin = flow === undefined ? {flow: progress.flow, sourceTable: progress.sourceTable} : originOf(flow);
+    const origin: FlowOrigin =
+      flow === undefined ? {flow: progress.flow, sourceTable: progress.sourceTable} : originOf(flow);
     this.#emit(flowProgressEvent(this.#source, origin, {progress, target: flow?.target ?? 'scd1'}));
   }
 
   note(note: FlowNote): void {
     const {spec, updateId, onUpdate} = this.#scope;
-    onUpdate({kind: 'note', updateId, pipeline: spec.key, level: note.level, flow: note.flow, code: note.code, message: note.message});
+    onUpdate({
+      kind: 'note',
+      updateId,
+      pipeline: spec.key,
+      level: note.level,
+      flow: note.flow,
+      code: note.code,
+      message: note.message,
+    });
     const flow = note.flow === null ? undefined : this.#flows.get(note.flow);
     this.#emit(noteEvent(this.#source, flow === undefined ? null : originOf(flow), note));
   }
 
   async finish(state: UpdateState, flows: readonly FlowProgress[]): Promise<void> {
-    const failed = flows.filter(flow => flow.state === 'FAILED').length;
+    const failed = flows.filter((flow) => flow.state === 'FAILED').length;
     this.#tellState(state, failed === 0 ? `The update is ${state}.` : `${failed} of ${flows.length} flows failed.`);
     await this.#pending;
     this.#enqueue(() => this.#log.flush());
@@ -124,7 +158,15 @@ class RunEvents implements UpdateEvents {
   #enqueue(work: () => Promise<void>): void {
     const {spec, updateId, onUpdate} = this.#scope;
     this.#pending = this.#pending.then(work).catch((error: unknown) => {
-      onUpdate({kind: 'note', updateId, pipeline: spec.key, level: 'WARN', flow: null, code: 'EVENT_LOG', message: `The event log could not be written: ${messageOf(error)}`});
+      onUpdate({
+        kind: 'note',
+        updateId,
+        pipeline: spec.key,
+        level: 'WARN',
+        flow: null,
+        code: 'EVENT_LOG',
+        message: `The event log could not be written: ${messageOf(error)}`,
+      });
     });
   }
 }
@@ -132,5 +174,10 @@ class RunEvents implements UpdateEvents {
 const QUIET_STATES: ReadonlySet<string> = new Set(['QUEUED', 'STARTING', 'PLANNING']);
 
 function originOf(flow: ResolvedFlow): FlowOrigin {
-  return {flow: flow.name, sourceTable: flow.sourceTable, sourceCatalog: flow.object.sourceCatalog, sourceSchema: flow.object.sourceSchema};
+  return {
+    flow: flow.name,
+    sourceTable: flow.sourceTable,
+    sourceCatalog: flow.object.sourceCatalog,
+    sourceSchema: flow.object.sourceSchema,
+  };
 }

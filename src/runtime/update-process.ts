@@ -2,8 +2,8 @@ import type {RunUpdate} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
 import {installFailpointOf, processEnvironment} from './config/environment.ts';
-import {runUpdateHere} from './update.ts';
 import {toPlainError, type PlainError} from './process-messages.ts';
+import {runUpdateHere} from './update.ts';
 
 /** To an update's process. */
 export type UpdateRequestMessage =
@@ -19,7 +19,7 @@ export type UpdateReplyMessage =
 const stop = new AbortController();
 
 function send(message: UpdateReplyMessage): Promise<void> {
-  return new Promise(resolve => {
+  return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) resolve();
     else process.send(message, () => resolve());
   });

@@ -11,12 +11,12 @@ import {encodeName} from '../pipeline/table-root.ts';
 import type {ConnectorLog} from '../sdk/contract.ts';
 import {acquireLease} from '../state/lease.ts';
 import type {RunOptions, RunResult} from './api.ts';
-import {openUpdateEvents, type UpdateEvents} from './update-events.ts';
 import {createExtractRunner} from './extract-pool.ts';
 import {inputFolders} from './input-folders.ts';
 import {openConnector} from './open-connector.ts';
 import {silentLog} from './read-context.ts';
 import {createSourceFiles} from './source-files.ts';
+import {openUpdateEvents, type UpdateEvents} from './update-events.ts';
 import {DEFAULT_MEMORY_MB, openWorkbench, type Workbench} from './workbench.ts';
 
 /** Flows at a time unless the caller says otherwise. */
@@ -58,11 +58,21 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
 }
 
 /** Where partitions are read: memory is shared out among this process and those that read. */
-function extractRunnerOf(bench: Workbench, parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & {readonly inputs: readonly string[]}): ReturnType<typeof createExtractRunner> {
+function extractRunnerOf(
+  bench: Workbench,
+  parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & {readonly inputs: readonly string[]},
+): ReturnType<typeof createExtractRunner> {
   const {open, files, inputs, options} = parts;
   const workers = Math.min(options.threads ?? availableParallelism(), 4);
   const memoryMb = options.memoryLimitMb ?? DEFAULT_MEMORY_MB;
-  return createExtractRunner({bench, open, files, inputs, workers, workerMemoryMb: Math.max(128, Math.floor(memoryMb / (workers + 1)))});
+  return createExtractRunner({
+    bench,
+    open,
+    files,
+    inputs,
+    workers,
+    workerMemoryMb: Math.max(128, Math.floor(memoryMb / (workers + 1))),
+  });
 }
 
 interface ServiceParts {
@@ -86,12 +96,19 @@ function servicesOf(spec: PipelineSpec, bench: Workbench, parts: ServiceParts): 
     log: connectorLog(events),
     random: Math.random,
     report: (progress: FlowProgress) => events.progress(progress),
-    note: note => events.note(note),
+    note: (note) => events.note(note),
   };
 }
 
 function connectorLog(events: UpdateEvents): ConnectorLog {
-  const say = (level: 'INFO' | 'WARN') => (message: string, context?: Readonly<Record<string, PlainJson>>): void =>
-    events.note({level, flow: null, code: 'CONNECTOR', message: context === undefined ? message : `${message} ${JSON.stringify(context)}`});
+  const say =
+    (level: 'INFO' | 'WARN') =>
+    (message: string, context?: Readonly<Record<string, PlainJson>>): void =>
+      events.note({
+        level,
+        flow: null,
+        code: 'CONNECTOR',
+        message: context === undefined ? message : `${message} ${JSON.stringify(context)}`,
+      });
   return {debug: () => undefined, info: say('INFO'), warn: say('WARN')};
 }

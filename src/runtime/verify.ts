@@ -13,14 +13,17 @@ import {openHints} from '../state/hints.ts';
 import {acquireLease} from '../state/lease.ts';
 import type {LakeOptions, VerifyReport} from './api.ts';
 import {openSession, type Session} from './session.ts';
-import {pipelinePrefix} from './update.ts';
 import {spoolFolder} from './update-events.ts';
+import {pipelinePrefix} from './update.ts';
 
 /**
  * Compares the pipeline's tables with their sources, one after the other, and remembers the verdicts. A table that cannot
  * be compared says why; a source that fails is `not_comparable`.
  */
-export async function verifyPipeline(spec: PipelineSpec, options: LakeOptions & {readonly tables: readonly string[]}): Promise<readonly VerifyReport[]> {
+export async function verifyPipeline(
+  spec: PipelineSpec,
+  options: LakeOptions & {readonly tables: readonly string[]},
+): Promise<readonly VerifyReport[]> {
   await using session = await openSession(spec, options);
   const reports: VerifyReport[] = [];
   for (const table of await session.select(options.tables)) reports.push(await verifyOne(session, table));
@@ -31,10 +34,16 @@ export async function verifyPipeline(spec: PipelineSpec, options: LakeOptions & 
 async function verifyOne(session: Session, selected: SelectedTable): Promise<VerifyReport> {
   const {context} = session.bench;
   try {
-    const flow = await resolveFlow(session.open, selected.object, selected.sourceTable, planningContext(context, selected, session.ctx));
+    const flow = await resolveFlow(
+      session.open,
+      selected.object,
+      selected.sourceTable,
+      planningContext(context, selected, session.ctx),
+    );
     const destination = await openDestination(context, flow, session.spec.key);
     if (destination === null) return refused(selected.flow, 'the table was not loaded yet');
-    if (destination.batch?.inSnapshot === true) return refused(selected.flow, 'a snapshot or full refresh is under way');
+    if (destination.batch?.inSnapshot === true)
+      return refused(selected.flow, 'a snapshot or full refresh is under way');
     const verdict = await verifyTable({
       connector: session.open.connector,
       flow,
@@ -78,8 +87,13 @@ async function remember(session: Session, reports: readonly VerifyReport[]): Pro
   const {context} = session.bench;
   const {spec} = session;
   const hints = openHints(context.store, `${pipelinePrefix(spec.key)}/verdicts`);
-  const loaded = reports.filter(report => report.destinationVersion !== null);
-  for (const report of loaded) await hints.put(report.flow, {verdict: report.verdict, version: report.destinationVersion, at: context.clock.nowMs()});
+  const loaded = reports.filter((report) => report.destinationVersion !== null);
+  for (const report of loaded)
+    await hints.put(report.flow, {
+      verdict: report.verdict,
+      version: report.destinationVersion,
+      at: context.clock.nowMs(),
+    });
   if (loaded.length === 0) return;
   try {
     await using _ = await acquireLease(context.store, `${pipelinePrefix(spec.key)}/lease`, context.clock);
@@ -102,7 +116,13 @@ async function logVerdicts(session: Session, reports: readonly VerifyReport[]): 
   const source = {clock: context.clock, origin: {pipeline_id: spec.key, pipeline_name: spec.name, update_id: updateId}};
   for (const report of reports) {
     const {verdict, mode, sourceRows, destinationRows, destinationVersion, missing, extra, changed} = report;
-    await log.emit(verifyProgressEvent(source, {flow: report.flow, sourceTable: report.flow}, {verdict, mode, sourceRows, destinationRows, destinationVersion, missing, extra, changed}));
+    await log.emit(
+      verifyProgressEvent(
+        source,
+        {flow: report.flow, sourceTable: report.flow},
+        {verdict, mode, sourceRows, destinationRows, destinationVersion, missing, extra, changed},
+      ),
+    );
   }
   await log.flush();
 }

@@ -2,8 +2,8 @@ import {mkdir, mkdtemp, rm} from 'node:fs/promises';
 import {availableParallelism, tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 
-import {createDuckDbApply} from '../apply/duckdb-apply.ts';
 import type {ApplyEngine} from '../apply/apply-engine.ts';
+import {createDuckDbApply} from '../apply/duckdb-apply.ts';
 import {systemClock} from '../core/clock.ts';
 import {IngestError} from '../core/errors.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
@@ -26,7 +26,10 @@ export const DEFAULT_MEMORY_MB = 1024;
  * @param inputs folders that may be read beside the lake.
  * @throws UNSUPPORTED for a lake that is no local folder; STORAGE_* when it cannot be made.
  */
-export async function openWorkbench(options: Pick<LakeOptions, 'lake' | 'memoryLimitMb' | 'threads'>, inputs: readonly string[] = []): Promise<Workbench> {
+export async function openWorkbench(
+  options: Pick<LakeOptions, 'lake' | 'memoryLimitMb' | 'threads'>,
+  inputs: readonly string[] = [],
+): Promise<Workbench> {
   const lake = lakeFolder(options.lake);
   const store = createLocalStore(lake);
   const tempFolder = await mkdtemp(join(tmpdir(), 'sluice-'));
@@ -36,7 +39,7 @@ export async function openWorkbench(options: Pick<LakeOptions, 'lake' | 'memoryL
       memoryLimitMb: options.memoryLimitMb ?? DEFAULT_MEMORY_MB,
       threads: options.threads ?? availableParallelism(),
       tempFolder,
-      allowedFolders: [lake, ...inputs.map(input => resolve(input))],
+      allowedFolders: [lake, ...inputs.map((input) => resolve(input))],
     });
     const context: DeltaContext = {store, engine, clock: systemClock};
     return {
@@ -56,7 +59,9 @@ export async function openWorkbench(options: Pick<LakeOptions, 'lake' | 'memoryL
 
 function lakeFolder(lake: string): string {
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(lake) && !lake.startsWith('file://')) {
-    throw new IngestError('UNSUPPORTED', `The lake "${lake}" is no local folder.`, {fix: 'Give a folder: --lake ./lake'});
+    throw new IngestError('UNSUPPORTED', `The lake "${lake}" is no local folder.`, {
+      fix: 'Give a folder: --lake ./lake',
+    });
   }
   return resolve(lake.replace(/^file:\/\//, ''));
 }

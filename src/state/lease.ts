@@ -44,7 +44,9 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
       return leaseOf(store, name, number, me);
     }
   }
-  throw new IngestError('CONCURRENT_RUN', `Could not claim ${name}: other processes keep claiming it.`, {fix: 'Run one pipeline once at a time.'});
+  throw new IngestError('CONCURRENT_RUN', `Could not claim ${name}: other processes keep claiming it.`, {
+    fix: 'Run one pipeline once at a time.',
+  });
 }
 
 /** Since when a living process holds a lease, in milliseconds since 1970; null when none does. Claims nothing. */
@@ -66,7 +68,10 @@ function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Le
   };
 }
 
-async function lastEntry(store: Store, name: string): Promise<{readonly number: number; readonly entry: LeaseEntry} | null> {
+async function lastEntry(
+  store: Store,
+  name: string,
+): Promise<{readonly number: number; readonly entry: LeaseEntry} | null> {
   let lastName: string | null = null;
   for await (const info of store.list(`${name}/`)) if (info.name.endsWith('.json')) lastName = info.name;
   if (lastName === null) return null;
@@ -79,7 +84,8 @@ async function lastEntry(store: Store, name: string): Promise<{readonly number: 
 const RELEASED: LeaseEntry = {host: '', pid: 0, processStart: null, acquiredAt: '', released: true};
 
 async function removeOlder(store: Store, name: string, number: number): Promise<void> {
-  for await (const info of store.list(`${name}/`)) if (info.name < entryName(name, number)) await store.delete(info.name);
+  for await (const info of store.list(`${name}/`))
+    if (info.name < entryName(name, number)) await store.delete(info.name);
 }
 
 function entryName(name: string, number: number): string {
@@ -92,10 +98,14 @@ function encode(entry: LeaseEntry): Uint8Array {
 
 function heldBy(name: string, store: Store, last: {readonly number: number; readonly entry: LeaseEntry}): IngestError {
   const {pid, host, acquiredAt} = last.entry;
-  return new IngestError('CONCURRENT_RUN', `Another run is under way: process ${pid} on ${host}, since ${acquiredAt}.`, {
-    fix: `Wait for it, or stop it. If that host is gone for good, delete ${store.root}/${entryName(name, last.number)}.`,
-    context: {pid, host},
-  });
+  return new IngestError(
+    'CONCURRENT_RUN',
+    `Another run is under way: process ${pid} on ${host}, since ${acquiredAt}.`,
+    {
+      fix: `Wait for it, or stop it. If that host is gone for good, delete ${store.root}/${entryName(name, last.number)}.`,
+      context: {pid, host},
+    },
+  );
 }
 
 async function isAlive(entry: LeaseEntry): Promise<boolean> {

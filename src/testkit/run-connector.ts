@@ -48,10 +48,18 @@ export interface TestRunEnd extends UpdateEnd {
 }
 
 /** Opens a lake in a folder (default: a new temporary one). */
-export async function openTestLake(folder?: string, options: {readonly clock?: Clock; readonly memoryLimitMb?: number; readonly inputs?: readonly string[]} = {}): Promise<TestLake> {
+export async function openTestLake(
+  folder?: string,
+  options: {readonly clock?: Clock; readonly memoryLimitMb?: number; readonly inputs?: readonly string[]} = {},
+): Promise<TestLake> {
   const at = folder ?? (await mkdtemp(join(tmpdir(), 'sluice-lake-')));
   const tempFolder = await mkdtemp(join(tmpdir(), 'sluice-'));
-  const engine = await openEngine({memoryLimitMb: options.memoryLimitMb ?? 512, threads: 2, tempFolder, allowedFolders: [at, ...(options.inputs ?? [])]});
+  const engine = await openEngine({
+    memoryLimitMb: options.memoryLimitMb ?? 512,
+    threads: 2,
+    tempFolder,
+    allowedFolders: [at, ...(options.inputs ?? [])],
+  });
   return {
     folder: at,
     context: {store: createLocalStore(at), engine, clock: options.clock ?? systemClock},
@@ -67,7 +75,8 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
   const {context} = lake;
   const {definition} = run;
   const options = resolveConnectionOptions(definition.spec, run.options ?? {}, 'connection "test"');
-  const connector = run.connector ?? definition.create({options, clock: context.clock, random: Math.random, connectionName: 'test'});
+  const connector =
+    run.connector ?? definition.create({options, clock: context.clock, random: Math.random, connectionName: 'test'});
   const signal = run.signal ?? new AbortController().signal;
   const files = run.files ?? NO_FILES;
   const notes: FlowNote[] = [];
@@ -93,12 +102,29 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
     log: SILENT,
     random: Math.random,
     report: () => undefined,
-    note: note => notes.push(note),
+    note: (note) => notes.push(note),
   };
-  const request = {tables: [], fullRefresh: run.fullRefresh ?? false, maxParallelFlows: 1, signal, onFlow: (): undefined => undefined};
-  const pipeline = {key: 'test', name: 'test', catalog: 'main', schema: 'test', connection: services.connection, objects: run.tables.map(objectOf), eventLogTable: 'event_log_test'};
+  const request = {
+    tables: [],
+    fullRefresh: run.fullRefresh ?? false,
+    maxParallelFlows: 1,
+    signal,
+    onFlow: (): undefined => undefined,
+  };
+  const pipeline = {
+    key: 'test',
+    name: 'test',
+    catalog: 'main',
+    schema: 'test',
+    connection: services.connection,
+    objects: run.tables.map(objectOf),
+    eventLogTable: 'event_log_test',
+  };
   try {
-    const selected = await selectForUpdate(pipeline, services.open, {request, ctx: {signal, clock: context.clock, log: SILENT, files}});
+    const selected = await selectForUpdate(pipeline, services.open, {
+      request,
+      ctx: {signal, clock: context.clock, log: SILENT, files},
+    });
     return {...(await runUpdate(selected, services, request)), notes};
   } finally {
     if (run.connector === undefined) await connector.close?.();

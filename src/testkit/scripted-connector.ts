@@ -53,15 +53,26 @@ export function scriptedConnector(tables: Readonly<Record<string, ScriptedTable>
   }
   const connector: Connector = {
     listTables: () => Promise.resolve(Object.keys(tables)),
-    getTableSchema: name => Promise.resolve(tableOf(name).schema),
-    readTableMetadata: name => {
+    getTableSchema: (name) => Promise.resolve(tableOf(name).schema),
+    readTableMetadata: (name) => {
       const {ingestionType, primaryKeys = [], cursorField, metadata} = tableOf(name);
-      return Promise.resolve({primaryKeys, ingestionType, bounded: true, ...(cursorField === undefined ? {} : {cursorField}), ...metadata});
+      return Promise.resolve({
+        primaryKeys,
+        ingestionType,
+        bounded: true,
+        ...(cursorField === undefined ? {} : {cursorField}),
+        ...metadata,
+      });
     },
     readTable: (name, start, _options, ctx) => play(tableOf(name).read(start, ctx)),
-    readTableDeletes: (name, start, _options, ctx) => play(tableOf(name).deletes?.(start, ctx) ?? {pages: [], end: start}),
+    readTableDeletes: (name, start, _options, ctx) =>
+      play(tableOf(name).deletes?.(start, ctx) ?? {pages: [], end: start}),
   };
-  const definition = defineConnector({name: 'scripted', spec: {displayName: 'Scripted', description: 'Answers as a test says.', connection: {}, table: {}}, create: () => connector});
+  const definition = defineConnector({
+    name: 'scripted',
+    spec: {displayName: 'Scripted', description: 'Answers as a test says.', connection: {}, table: {}},
+    create: () => connector,
+  });
   return {definition, connector, cleanups: () => cleanups};
 }
 
@@ -70,7 +81,7 @@ export function scriptedConnector(tables: Readonly<Record<string, ScriptedTable>
  * The array may grow between runs.
  */
 export function batches(all: readonly (readonly JsonObject[])[]): (start: Offset | null) => ScriptedCall {
-  return start => {
+  return (start) => {
     const next = typeof start?.['n'] === 'number' ? start['n'] : 0;
     const rows = all[next];
     return rows === undefined ? {pages: [], end: start ?? {n: 0}} : {pages: [rows], end: {n: next + 1}};
