@@ -15,6 +15,8 @@ export type ApplyMode =
   | 'append'
   /** SCD type 1: newest sequence per key wins; late and repeated rows change nothing. */
   | 'scd1'
+  /** SCD type 2: every version of a key, from `__START_AT` (inclusive) to `__END_AT` (exclusive). */
+  | 'scd2'
   /** Keep the rows aside: part of a snapshot or full refresh; nothing becomes visible. */
   | 'hold'
   /** The end of a snapshot or full refresh: pending rows and these inputs become the table, in one commit. */
@@ -29,7 +31,7 @@ export interface ApplyJob {
   readonly previousBatchId: number | null;
   readonly mode: ApplyMode;
   /** What `replace` and `hold` refresh: keyed rows with or without a sequence, or an append-only flow. Equals `mode` else. */
-  readonly target: 'append' | 'scd1';
+  readonly target: 'append' | 'scd1' | 'scd2';
   /** Key columns (top level), empty when the table has no key. */
   readonly keys: readonly string[];
   /**
@@ -39,18 +41,30 @@ export interface ApplyJob {
   readonly sequence: readonly string[];
   /** True when the source guarantees that the rows of this batch hold each key once. */
   readonly keysUnique: boolean;
+  /** SCD type 2: columns whose change begins a new version; a change of any other goes into the current one. Empty otherwise. */
+  readonly trackedColumns: readonly string[];
+  /** Columns in which a NULL of an upsert declines to say anything: the newest value of an older event stays. */
+  readonly ignoreNullColumns: readonly string[];
+  /**
+   * When a snapshot was read, microseconds since 1970: where the versions that it begins and ends begin and end, if
+   * nothing else orders them (`sequence` empty).
+   */
+  readonly snapshotAt: bigint;
   /** A snapshot that holds a key twice: fail with DUPLICATE_KEY, or quarantine all but the first by sequence. */
   readonly onDuplicateKey: 'fail' | 'quarantine';
-  /** Deletes of rows with an older sequence must be remembered for ever (source not ordered across batches). */
+  /** Deletes of rows with an older sequence must be remembered (source not ordered across batches). */
   readonly keepTombstones: boolean;
+  /** Milliseconds after which a tombstone is forgotten; null: never. */
+  readonly tombstoneRetentionMs: number | null;
   /** For `append`: rows whose (keys) are known for the last values of this cursor column are dropped. */
   readonly appendCursor: string | null;
   /** The table's schema after this batch: a superset of the current one (new columns last, before technical ones). */
   readonly schema: StructType;
   /**
    * Rows. Relations have the columns of `schema` by name (missing ones are NULL) and may have `__ord` (BIGINT, order of
-   * arrival within the input; later wins ties) and `__op` (VARCHAR 'upsert' | 'delete'; without it all are upserts). Inputs
-   * arrived in the order of the list, deletes after them.
+   * arrival within the input; later wins ties), `__op` (VARCHAR 'upsert' | 'delete' | 'truncate'; without it all are
+   * upserts; a truncate has a sequence and no key) and `__unchanged` (VARCHAR[]: columns whose value the event leaves as it
+   * is, NULL in the row). Inputs arrived in the order of the list, deletes after them.
    */
   readonly inputs: readonly ApplyInput[];
   /** Deletes: relations with the key columns, the sequence columns and maybe `__ord`. */

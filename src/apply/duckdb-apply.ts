@@ -14,6 +14,7 @@ import {appendBatch} from './append-batch.ts';
 import type {ApplyEngine, ApplyInput, ApplyJob, ApplyMode, ApplyResult, LeftOut} from './apply-engine.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {duckDbDialect} from './duckdb-dialect.ts';
+import {historyBatch} from './history-batch.ts';
 import {keyedBatch} from './keyed-batch.ts';
 import {MergeSql} from './merge-sql.ts';
 import {SideFileStore} from './side-files.ts';
@@ -28,11 +29,20 @@ export function createDuckDbApply(context: DeltaContext): ApplyEngine {
 const MODES: Readonly<Record<ApplyMode, (context: BatchContext) => Promise<TableChange>>> = {
   append: appendBatch,
   scd1: keyedBatch,
+  scd2: historyBatch,
   hold: heldBatch,
   replace: replacingBatch,
 };
 
-const NO_SIDE_FILES: SideFiles = {tombstones: [], ledger: [], tail: [], pending: []};
+const NO_SIDE_FILES: SideFiles = {
+  tombstones: [],
+  ledger: [],
+  tail: [],
+  pending: [],
+  hidden: [],
+  truncates: [],
+  authors: [],
+};
 const NOWHERE: FlowOffset = {rows: null, deletes: null};
 
 /** The last commit that was tried for a flow; its outcome may not have been seen. */
@@ -177,6 +187,9 @@ class DuckDbApply implements ApplyEngine {
       ledger: await side.appendLedger(before.ledger, job.ledger),
       tail: changed.tail ?? before.tail,
       pending: changed.pending ?? [],
+      hidden: changed.hidden ?? before.hidden,
+      truncates: changed.truncates ?? before.truncates,
+      authors: changed.authors ?? before.authors,
     };
   }
 

@@ -63,5 +63,9 @@ export interface StructField {
 export const RESCUED_COLUMN = '_rescued_data';
 /** Holds the sequence of a row when the sequence is no selected column. */
 export const SEQUENCE_COLUMN = '_sluice_sequence';
+/** Sequence at which a version of a row begins (inclusive), in SCD type 2 tables; a struct when several columns order the changes. */
+export const START_COLUMN = '__START_AT';
+/** Sequence at which a version ends (exclusive), null for the current one. */
+export const END_COLUMN = '__END_AT';
 /** Kind of change (`insert`, `update_postimage`, `delete`) in append-only flows of change sources. */
 export const CHANGE_TYPE_COLUMN = '_change_type';

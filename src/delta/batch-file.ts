@@ -32,6 +32,12 @@ export interface SideFiles {
   readonly tail: readonly string[];
   /** Files of a snapshot or full refresh under way, not visible yet: upserts and deletes in order of arrival. */
   readonly pending: readonly PendingFile[];
+  /** SCD type 2: events that no version of the table shows, tombstones among them. */
+  readonly hidden: readonly string[];
+  /** Sequences of truncates: nothing older than the newest of them counts. */
+  readonly truncates: readonly string[];
+  /** Ignored NULLs: which event each value of a row comes from. */
+  readonly authors: readonly string[];
 }
 
 /** A file of a snapshot under way. */

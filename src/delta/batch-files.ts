@@ -126,9 +126,20 @@ function counts(value: unknown): BatchCounts {
   return Object.fromEntries(entries) as Record<(typeof COUNTS)[number], number>;
 }
 
+/** Lists that files of version 0.1 do not have. */
+const LATER_SIDE_FILES = {hidden: [], truncates: [], authors: []};
+const SIDE_FILES = ['tombstones', 'ledger', 'tail', 'pending', 'hidden', 'truncates', 'authors'] as const;
+
+function asObject(value: unknown): object {
+  return typeof value === 'object' && value !== null ? value : {};
+}
+
 function sideFiles(value: unknown): SideFiles {
-  const plain = record(value, 'side', ['tombstones', 'ledger', 'tail', 'pending']);
+  const plain = record({...LATER_SIDE_FILES, ...asObject(value)}, 'side', SIDE_FILES);
   return {
+    hidden: texts(plain, 'hidden'),
+    truncates: texts(plain, 'truncates'),
+    authors: texts(plain, 'authors'),
     tombstones: texts(plain, 'tombstones'),
     ledger: texts(plain, 'ledger'),
     tail: texts(plain, 'tail'),

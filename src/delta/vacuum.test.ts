@@ -143,6 +143,9 @@ describe('vacuum', () => {
         tombstones: [`_sluice/f/tombstones-${UUID.slice(0, -1)}${previous ?? 0}.parquet`],
         ledger: [],
         tail: [],
+        hidden: [],
+        truncates: [],
+        authors: [],
         pending: [
           {kind: 'rows' as const, name: `held-${previous ?? 0}.parquet`, rowCount: 1, sizeBytes: 1, stats: null},
         ],

@@ -1,14 +1,14 @@
-import type {ApplyInput, ApplyJob, LeftOut} from '../apply/apply-engine.ts';
+import type {ApplyJob, LeftOut} from '../apply/apply-engine.ts';
 import type {QuarantinedRow} from '../core/coerce.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {type Offset, offsetsEqual, offsetText} from '../core/offset.ts';
 import type {StructType} from '../core/types.ts';
-import type {AddFile} from '../delta/actions.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
+import {BatchReader, emptyBatch, MAX_BATCH_BYTES, MAX_BATCH_ROWS, type ReadBatch} from './batch-reader.ts';
 import {
   createDestination,
   evolveSchema,
@@ -19,14 +19,11 @@ import {
 } from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
-import {deletesSelect, deletesShape, Landing, makesDeletes, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
 import {openLedger, type OpenLedger} from './ledger.ts';
 import {discardOrphans, writeQuarantine} from './quarantine.ts';
 import {appendCursorOf, checkToldApart, isChosenOtherwise, isReadAlike, notesOf} from './read-notes.ts';
-import {driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
-import {stageRows} from './stage-rows.ts';
 
 /** What is asked of one trigger of a flow. */
 export interface TriggerRequest {
@@ -36,25 +33,7 @@ export interface TriggerRequest {
   readonly signal: AbortSignal;
 }
 
-/** What one micro-batch brought. */
-interface ReadBatch {
-  readonly inputs: readonly ApplyInput[];
-  readonly deletes: readonly ApplyInput[];
-  readonly end: FlowOffset;
-  readonly rows: number;
-  readonly rescuedValues: number;
-  readonly quarantined: readonly QuarantinedRow[];
-  /** Each key is in it once, because the source says so. */
-  readonly keysUnique: boolean;
-  readonly cut: boolean;
-  /** Largest timestamp cursor, microseconds since 1970. */
-  readonly maxCursor: bigint | null;
-}
-
 const NOWHERE: FlowOffset = {rows: null, deletes: null};
-const MAX_BATCH_ROWS = 500_000;
-const MAX_BATCH_BYTES = 128 * 1024 * 1024;
-const MAX_BATCH_MS = 60_000;
 /** A first load above this gets deletion vectors, where the user lets us choose. */
 const VECTORS_FROM_BYTES = 256 * 1024 * 1024;
 
@@ -65,6 +44,7 @@ export class FlowRun {
   readonly #request: TriggerRequest;
   readonly #counter: FlowCounter;
   readonly #ledger: OpenLedger;
+  readonly #reader: BatchReader;
   #destination: Destination | null = null;
   #evolution: Evolution | null = null;
   /** The table is read from the beginning: what the ledger knows of the reading before does not count. */
@@ -85,6 +65,13 @@ export class FlowRun {
       localPath: (name) => store.localPath(name),
       root: flow.root,
       files: () => (this.#isAnew ? [] : (this.#destination?.batch?.side.ledger ?? [])),
+    });
+    this.#reader = new BatchReader(services, flow, {
+      ...options.request,
+      counter: options.counter,
+      readContext: (isFirstCall) => this.#readContext(isFirstCall),
+      ensureTable: (estimatedBytes) => this.#ensureTable(estimatedBytes),
+      note: (level, code, message) => this.#note(level, code, message),
     });
   }
 
@@ -134,7 +121,7 @@ export class FlowRun {
     this.#isAnew = refreshing && sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
-      const {batch, landings} = await this.#read(start, isFirst);
+      const {batch, landings} = await this.#reader.read(start, isFirst);
       await using _ = landings;
       const moved = !sameOffset(start, batch.end);
       guard.check({...start}, {...batch.end});
@@ -176,7 +163,7 @@ export class FlowRun {
     this.#isAnew = sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
-      const {batch, landings, whole} = await this.#read(start, isFirst);
+      const {batch, landings, whole} = await this.#reader.read(start, isFirst);
       await using _ = landings;
       const last = whole || (!batch.cut && (batch.end.rows === null || offsetsEqual(batch.end.rows, start.rows)));
       if (!last) guard.check({...start}, {...batch.end});
@@ -184,191 +171,6 @@ export class FlowRun {
       if (last) return;
       start = batch.end;
     }
-  }
-
-  /** Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is. */
-  async #read(
-    start: FlowOffset,
-    isFirst: boolean,
-  ): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
-    const {connector} = this.#services.open;
-    const ctx = this.#readContext(isFirst);
-    // Partitions become data files at once: where a row may turn into the delete of an older one, it must be looked at first.
-    const isFirstOfItsKey = start.rows === null && this.#flow.keysEnforced;
-    const canPartition =
-      (isFirstOfItsKey || !makesDeletes(this.#flow)) &&
-      this.#flow.ingestionType !== 'cdc_with_deletes' &&
-      connector.readPartition !== undefined;
-    if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true)
-      return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
-    return {...(await this.#readCall(start, ctx)), whole: false};
-  }
-
-  async #readPartitions(start: FlowOffset, ctx: ReadContext): Promise<ReadBatch> {
-    const {connector} = this.#services.open;
-    const {sourceTable, options} = this.#flow;
-    const estimate = start.rows === null ? await connector.estimate?.(sourceTable, options, ctx) : undefined;
-    if (start.rows === null) this.#services.extract.warm?.(estimate?.rows ?? null);
-    const end = (await connector.latestOffset?.(sourceTable, start.rows, options, ctx)) ?? null;
-    if (start.rows !== null && offsetsEqual(start.rows, end)) return emptyBatch(start);
-    if (estimate?.rows !== undefined) this.#counter.setTotal(estimate.rows);
-    await this.#ensureTable(estimate?.bytes ?? 0);
-    const plan = await connector.getPartitions?.(sourceTable, {start: start.rows, end}, options, ctx);
-    if (plan === undefined)
-      throw new IngestError(
-        'CONTRACT_VIOLATION',
-        `Connector "${this.#services.open.definition.name}" is partitioned but has no getPartitions.`,
-      );
-    const files: AddFile[] = [];
-    const quarantined: QuarantinedRow[] = [];
-    let rows = 0;
-    let rescuedValues = 0;
-    try {
-      const job = {
-        connection: this.#services.connection,
-        flow: this.#flow,
-        schema: this.#flow.tableSchema,
-        partitions: plan.partitions,
-        estimatedRows: plan.estimatedRows ?? estimate?.rows ?? null,
-        triggerStartedAt: this.#request.triggerStartedAt,
-      };
-      for await (const done of this.#services.extract.run(job, this.#request.signal)) {
-        files.push(...done.files);
-        quarantined.push(...done.quarantined);
-        rows += done.rows;
-        rescuedValues += done.rescuedValues;
-        this.#counter.reading(rows);
-      }
-    } finally {
-      await plan[Symbol.asyncDispose]?.();
-    }
-    const inputs: ApplyInput[] = files.length === 0 ? [] : [{kind: 'staged', files}];
-    return {
-      inputs,
-      deletes: [],
-      end: {rows: plan.end ?? end, deletes: null},
-      rows,
-      rescuedValues,
-      quarantined,
-      keysUnique: this.#flow.keysEnforced && start.rows === null,
-      cut: false,
-      maxCursor: null,
-    };
-  }
-
-  async #readCall(
-    start: FlowOffset,
-    ctx: ReadContext,
-  ): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable}> {
-    const {connector} = this.#services.open;
-    const {sourceTable, options} = this.#flow;
-    const {engine} = this.#services.context;
-    const landing = new Landing(engine, rowsShape(this.#flow));
-    const deletes =
-      this.#flow.ingestionType === 'cdc_with_deletes' ? new Landing(engine, deletesShape(this.#flow)) : null;
-    const landings = disposeAll([landing, ...(deletes === null ? [] : [deletes])]);
-    try {
-      const drive = {
-        table: sourceTable,
-        budget: this.#budget(),
-        ctx,
-        onPage: (): void => this.#counter.reading(landing.counts.rows + (deletes?.counts.rows ?? 0)),
-      };
-      const rowsEnd = await driveStream(connector.readTable(sourceTable, start.rows, options, ctx), landing, drive);
-      const deletesEnd = deletes === null ? null : await this.#driveDeletes(start, deletes, drive);
-      failpoint('read.finished');
-      const batch = await this.#landed(landing, deletes, {rowsEnd, deletesEnd});
-      return {batch, landings};
-    } catch (error) {
-      await landings[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-
-  async #driveDeletes(
-    start: FlowOffset,
-    deletes: Landing,
-    drive: Parameters<typeof driveStream>[2],
-  ): Promise<StreamEnd> {
-    const {connector, definition} = this.#services.open;
-    const pages = connector.readTableDeletes?.(this.#flow.sourceTable, start.deletes, this.#flow.options, drive.ctx);
-    if (pages === undefined) {
-      throw new IngestError(
-        'CONTRACT_VIOLATION',
-        `Connector "${definition.name}" declares cdc_with_deletes for "${this.#flow.sourceTable}" but has no readTableDeletes.`,
-      );
-    }
-    return driveStream(pages, deletes, drive);
-  }
-
-  async #landed(
-    landing: Landing,
-    deletes: Landing | null,
-    ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null},
-  ): Promise<ReadBatch> {
-    const rows = await this.#rowInputs(landing);
-    const gone = await this.#deleteInputs(deletes);
-    const {rowsEnd, deletesEnd} = ends;
-    for (const [field, count] of landing.counts.unknownFields) {
-      this.#note(
-        'INFO',
-        'UNKNOWN_FIELD',
-        `${count} records have a field "${field}" that the schema of "${this.#flow.sourceTable}" does not have.`,
-      );
-    }
-    return {
-      inputs: [...rows.inputs, ...gone.asRows],
-      deletes: gone.deletes,
-      end: {rows: rowsEnd.offset, deletes: deletesEnd?.offset ?? null},
-      rows: landing.counts.rows + rows.fileRows + (deletes?.counts.rows ?? 0),
-      rescuedValues: landing.counts.rescuedValues + rows.fileRescued + (deletes?.counts.rescuedValues ?? 0),
-      quarantined: [...landing.counts.quarantined, ...(deletes?.counts.quarantined ?? [])],
-      keysUnique: false,
-      cut: rowsEnd.cut || deletesEnd?.cut === true,
-      maxCursor: rows.maxCursor,
-    };
-  }
-
-  async #rowInputs(
-    landing: Landing,
-  ): Promise<{
-    readonly inputs: readonly ApplyInput[];
-    readonly fileRows: number;
-    readonly fileRescued: number;
-    readonly maxCursor: bigint | null;
-  }> {
-    const landed = await landing.finish({filesToo: makesDeletes(this.#flow)});
-    const inputs: ApplyInput[] = [];
-    let maxCursor: bigint | null = null;
-    if (landed.table !== null) {
-      inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true})});
-      const sql = maxCursorSql(this.#flow, landed.table);
-      const value =
-        sql === null ? null : (await this.#services.context.engine.query(sql, this.#request.signal))[0]?.['m'];
-      if (typeof value === 'bigint') maxCursor = value;
-    }
-    if (landed.files.length === 0) return {inputs, fileRows: 0, fileRescued: 0, maxCursor};
-    const staged = await this.#stageFiles(landing, landed.files);
-    inputs.push({kind: 'staged', files: staged});
-    return {inputs, ...countStaged(staged), maxCursor};
-  }
-
-  /** Rows of files go straight into data files: apply adds them as they are where the mode allows it. */
-  async #stageFiles(landing: Landing, selects: readonly string[]): Promise<readonly AddFile[]> {
-    const {table} = await this.#ensureTable(landing.counts.bytes);
-    const files: AddFile[] = [];
-    const job = {table, flow: this.#flow, schema: this.#flow.tableSchema, signal: this.#request.signal};
-    for (const select of selects) files.push(...(await stageRows(job, landing, select)));
-    return files;
-  }
-
-  async #deleteInputs(
-    deletes: Landing | null,
-  ): Promise<{readonly asRows: readonly ApplyInput[]; readonly deletes: readonly ApplyInput[]}> {
-    const landed = await deletes?.finish();
-    if (landed === undefined || landed.table === null) return {asRows: [], deletes: []};
-    const input: ApplyInput = {kind: 'relation', select: deletesSelect(this.#flow, landed.table)};
-    return this.#flow.target === 'append' ? {asRows: [input], deletes: []} : {asRows: [], deletes: [input]};
   }
 
   /** An append-only flow cannot tell a re-delivered row unless it knows keys or the offset moves. */
@@ -407,6 +209,10 @@ export class FlowRun {
         sequence: this.#flow.sequence,
         keysUnique: batch.keysUnique,
         onDuplicateKey: this.#flow.configuration.onDuplicateKey,
+        trackedColumns: this.#flow.trackedColumns,
+        ignoreNullColumns: this.#flow.ignoreNullColumns,
+        snapshotAt: this.#request.triggerStartedAt,
+        tombstoneRetentionMs: this.#flow.configuration.tombstoneRetentionMs,
         keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
         deletesWinTies: false,
         appendCursor: appendCursorOf(this.#flow),
@@ -514,15 +320,6 @@ export class FlowRun {
     await rememberKeyScan(this.#services, this.#flow);
   }
 
-  #budget(): BatchBudget {
-    const {clock} = this.#services.context;
-    return {
-      maxRows: this.#flow.configuration.maxRecordsPerBatch ?? MAX_BATCH_ROWS,
-      maxBytes: MAX_BATCH_BYTES,
-      deadlineMs: clock.nowMs() + MAX_BATCH_MS,
-    };
-  }
-
   #readContext(isFirstCall: boolean): ReadContext {
     const {context, log, files} = this.#services;
     return {
@@ -546,35 +343,11 @@ export class FlowRun {
   }
 }
 
-const NOTHING_TO_DROP: AsyncDisposable = {[Symbol.asyncDispose]: () => Promise.resolve()};
-
-function disposeAll(resources: readonly AsyncDisposable[]): AsyncDisposable {
-  return {
-    async [Symbol.asyncDispose](): Promise<void> {
-      for (const resource of resources) await resource[Symbol.asyncDispose]();
-    },
-  };
-}
-
 /** Whether a new table gets deletion vectors. */
 export function choosesVectors(flow: ResolvedFlow, estimatedBytes: number): boolean {
   if (flow.target === 'append' || flow.keys.length === 0) return false;
   const wanted = flow.configuration.deletionVectors;
   return wanted === 'auto' ? estimatedBytes > VECTORS_FROM_BYTES : wanted === 'true';
-}
-
-function emptyBatch(end: FlowOffset): ReadBatch {
-  return {
-    inputs: [],
-    deletes: [],
-    end,
-    rows: 0,
-    rescuedValues: 0,
-    quarantined: [],
-    keysUnique: false,
-    cut: false,
-    maxCursor: null,
-  };
 }
 
 function sameOffset(left: FlowOffset, right: FlowOffset): boolean {
@@ -583,16 +356,4 @@ function sameOffset(left: FlowOffset, right: FlowOffset): boolean {
 
 function textOf(offset: FlowOffset): string {
   return `${offsetText(offset.rows)}/${offsetText(offset.deletes)}`;
-}
-
-function countStaged(files: readonly AddFile[]): {readonly fileRows: number; readonly fileRescued: number} {
-  let fileRows = 0;
-  let fileRescued = 0;
-  for (const file of files) {
-    const stats = JSON.parse(file.stats ?? '{}') as {numRecords?: number; nullCount?: Record<string, number>};
-    const rows = stats.numRecords ?? 0;
-    fileRows += rows;
-    fileRescued += rows - (stats.nullCount?.['_rescued_data'] ?? rows);
-  }
-  return {fileRows, fileRescued};
 }

@@ -7,6 +7,7 @@ import {schemaToJson} from '../core/schema-json.ts';
 import type {StructType} from '../core/types.ts';
 import type {OriginKey} from './event-schema.ts';
 import type {FlowProgress, PipelineEvent, UpdateState} from './events.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** Origin fields of an event. */
 export type EventOrigin = Readonly<Partial<Record<OriginKey, string | number | null>>>;
@@ -94,7 +95,7 @@ export function flowDefinitionEvent(
 export function flowProgressEvent(
   source: EventSource,
   flow: FlowOrigin,
-  report: {readonly progress: FlowProgress; readonly target: 'append' | 'scd1'},
+  report: {readonly progress: FlowProgress; readonly target: ResolvedFlow['target']},
 ): PipelineEvent {
   const {progress, target} = report;
   const isAppend = target === 'append';

@@ -9,6 +9,7 @@ import type {CallContext, Connector, IngestionType, OptionValue, TableMetadata, 
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveOptions} from '../sdk/options.ts';
 import {columnOf} from './column-path.ts';
+import {historyColumns, withVersions} from './resolve-history.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {ObjectSpec, TableConfiguration} from './spec.ts';
 import {tableRoot} from './table-root.ts';
@@ -42,10 +43,11 @@ export async function resolveFlow(
   checkBounded(where, open.connector, metadata, cursorField);
   const rowFilter = predicateOf(where, configuration.rowFilter, 'row_filter');
   const deletionCondition = predicateOf(where, configuration.deletionCondition, 'deletion_condition');
+  const truncateCondition = truncateConditionOf(where, target, sequence);
   const selected = selectColumns(where, [...keys]);
   const needed = new Set([
     ...selected,
-    ...[...(sequence ?? []), ...columnsOf(rowFilter), ...columnsOf(deletionCondition)].map((path) =>
+    ...[...(sequence ?? []), ...[rowFilter, deletionCondition, truncateCondition].flatMap(columnsOf)].map((path) =>
       columnOf(sourceSchema, path),
     ),
   ]);
@@ -53,6 +55,7 @@ export async function resolveFlow(
   const landingFields = sourceSchema.fields.filter((field) => needed.has(field.name));
   checkNames(where, landingFields);
   const stored = storedSequence(where, sequence, selected);
+  const tableSchema = withVersions(tableSchemaOf(sourceSchema, selected, stored.extra), target, stored.columns);
   return {
     name: destinationName(object, sourceTable),
     root: rootOf(object, sourceTable),
@@ -61,18 +64,20 @@ export async function resolveFlow(
     configuration,
     ingestionType: metadata.ingestionType,
     target,
+    ...historyColumns({object, sourceTable, columns: [...selected]}, target, keys),
     keys,
     keysEnforced: metadata.keysEnforced === true && sameNames(keys, metadata.primaryKeys),
     sequence: stored.columns,
     hiddenSequence: stored.extra === null ? null : (sequence?.[0] ?? null),
-    sequenceRequired: configuration.sequenceBy.length > 0 && target === 'scd1',
+    sequenceRequired: configuration.sequenceBy.length > 0 && target !== 'append',
     cursorField,
     cursorIsTimestamp: cursorField !== null && isTimestamp(fieldAt(sourceSchema, cursorField)?.type),
     landingSchema: {type: 'struct', fields: landingFields},
-    tableSchema: tableSchemaOf(sourceSchema, selected, stored.extra),
+    tableSchema,
     ignoredColumns: sourceSchema.fields.map((field) => field.name).filter((name) => !needed.has(name)),
     rowFilter,
     deletionCondition,
+    truncateCondition,
     options: tableOptions(
       open.definition,
       object,
@@ -147,9 +152,6 @@ function landed(schema: StructType): StructType {
 
 function checkScdType(where: Where, ingestionType: IngestionType): void {
   const {scdType} = where.object.configuration;
-  if (scdType === 'SCD_TYPE_2') {
-    throw refused(where, 'UNSUPPORTED', 'scd_type SCD_TYPE_2 is not available yet', 'Use SCD_TYPE_1 or APPEND_ONLY.');
-  }
   if (scdType === 'APPEND_ONLY' && ingestionType === 'snapshot') {
     throw refused(
       where,
@@ -158,11 +160,12 @@ function checkScdType(where: Where, ingestionType: IngestionType): void {
       'Use SCD_TYPE_1, or give the table a cursor column.',
     );
   }
-  if (scdType === 'SCD_TYPE_1' && ingestionType === 'append' && where.object.configuration.primaryKeys.length === 0) {
+  const isKeyed = scdType === 'SCD_TYPE_1' || scdType === 'SCD_TYPE_2';
+  if (isKeyed && ingestionType === 'append' && where.object.configuration.primaryKeys.length === 0) {
     throw refused(
       where,
       'MISSING_KEY',
-      'SCD_TYPE_1 of an append table needs a key',
+      `${scdType} of an append table needs a key`,
       'Set table_configuration.primary_keys, or use APPEND_ONLY.',
     );
   }
@@ -186,7 +189,7 @@ function resolveKeys(where: Where, metadata: TableMetadata): readonly string[] {
   return keys;
 }
 
-function resolveTarget(where: Where, metadata: TableMetadata, keys: readonly string[]): 'append' | 'scd1' {
+function resolveTarget(where: Where, metadata: TableMetadata, keys: readonly string[]): ResolvedFlow['target'] {
   const {scdType, primaryKeys} = where.object.configuration;
   if (scdType === 'APPEND_ONLY') return 'append';
   if (metadata.ingestionType === 'append' && (scdType === null || primaryKeys.length === 0)) return 'append';
@@ -198,7 +201,14 @@ function resolveTarget(where: Where, metadata: TableMetadata, keys: readonly str
       'Set table_configuration.primary_keys, or scd_type: APPEND_ONLY.',
     );
   }
-  return 'scd1';
+  if (scdType !== 'SCD_TYPE_2') return 'scd1';
+  if (keys.length > 0) return 'scd2';
+  throw refused(
+    where,
+    'MISSING_KEY',
+    'SCD_TYPE_2 keeps versions by key, and the table has none',
+    'Set table_configuration.primary_keys, or use SCD_TYPE_1.',
+  );
 }
 
 function resolveSequence(where: Where, metadata: TableMetadata): readonly string[] {
@@ -217,7 +227,16 @@ function resolveSequence(where: Where, metadata: TableMetadata): readonly string
   }
   for (const name of names)
     if (fieldAt(where.sourceSchema, name) === undefined) throw unknownColumn(where, name, 'sequence_by');
-  return metadata.ingestionType === 'snapshot' && sequenceBy.length === 0 ? [] : names;
+  if (metadata.ingestionType !== 'snapshot') return names;
+  if (sequenceBy.length > 0 && where.object.configuration.scdType === 'SCD_TYPE_2') {
+    throw refused(
+      where,
+      'INVALID_SPEC',
+      'sequence_by orders no snapshots: their versions begin when they are read',
+      'Remove sequence_by, or give the table a cursor column.',
+    );
+  }
+  return sequenceBy.length === 0 ? [] : names;
 }
 
 /** Where the sequence is kept: in its own columns when they land as they are, else in a technical one. */
@@ -262,6 +281,21 @@ function predicateOf(where: Where, text: string | null, option: string): Predica
     if (fieldAt(where.sourceSchema, name) === undefined) throw unknownColumn(where, name, option);
   }
   return predicate;
+}
+
+function truncateConditionOf(
+  where: Where,
+  target: ResolvedFlow['target'],
+  sequence: readonly string[] | null,
+): Predicate | null {
+  const predicate = predicateOf(where, where.object.configuration.applyAsTruncates, 'apply_as_truncates');
+  if (predicate === null || (target === 'scd1' && sequence !== null && sequence.length > 0)) return predicate;
+  throw refused(
+    where,
+    'INVALID_SPEC',
+    'apply_as_truncates is for SCD_TYPE_1 with a sequence',
+    'Remove it, or set scd_type: SCD_TYPE_1 and sequence_by.',
+  );
 }
 
 function columnsOf(predicate: Predicate | null): readonly string[] {

@@ -15,7 +15,11 @@ export interface ResolvedFlow {
   readonly configuration: TableConfiguration;
   readonly ingestionType: IngestionType;
   /** How rows become visible. */
-  readonly target: 'append' | 'scd1';
+  readonly target: 'append' | 'scd1' | 'scd2';
+  /** SCD type 2: columns whose change begins a new version; empty otherwise. */
+  readonly trackedColumns: readonly string[];
+  /** Columns in which a NULL of an update says nothing. */
+  readonly ignoreNullColumns: readonly string[];
   readonly keys: readonly string[];
   readonly keysEnforced: boolean;
   /** Columns of the landed table that order changes; empty when there are none. */
@@ -36,6 +40,7 @@ export interface ResolvedFlow {
   readonly ignoredColumns: readonly string[];
   readonly rowFilter: Predicate | null;
   readonly deletionCondition: Predicate | null;
+  readonly truncateCondition: Predicate | null;
   readonly options: TableOptions;
   readonly comment: string | null;
 }

@@ -1,3 +1,4 @@
+import type {StructType} from '../core/types.ts';
 import type {OptionValue} from '../sdk/contract.ts';
 
 /** How a destination table keeps what the source says. */
@@ -31,6 +32,55 @@ export interface TableConfiguration {
   /** Rows of a micro-batch; null: the framework's limit. */
   readonly maxRecordsPerBatch: number | null;
   readonly onDuplicateKey: 'fail' | 'quarantine';
+  /** SCD type 2: a change of these columns makes a version. Null: every selected column but the keys. */
+  readonly trackHistoryColumns: readonly string[] | null;
+  /** SCD type 2: every selected column but the keys and these. */
+  readonly trackHistoryExceptColumns: readonly string[] | null;
+  /** Columns in which NULL of an update means "as it was". */
+  readonly ignoreNullUpdates: IgnoreNull;
+  /** Predicate grammar: events that empty the table; SCD type 1 and a sequence only. */
+  readonly applyAsTruncates: string | null;
+  /** Milliseconds after which a tombstone may be forgotten; null: never. */
+  readonly tombstoneRetentionMs: number | null;
+  readonly partitionColumns: readonly string[];
+  readonly schemaEvolution: SchemaEvolution;
+  /** Columns whose type is declared, by dotted path; the rest is the source's. */
+  readonly schemaHints: StructType | null;
+  /** The table's new column name by the name that it had: the column is renamed instead of added. */
+  readonly renamedColumns: Readonly<Record<string, string>>;
+  /** A column that is selected anew is filled for the rows that are there already, by reading them again by key. */
+  readonly backfillNewColumns: boolean;
+  readonly autoFullRefresh: AutoFullRefresh | null;
+  readonly autoOptimize: boolean;
+  readonly verify: VerifyPolicy;
+}
+
+/** Which NULLs of an update are no values. */
+export type IgnoreNull =
+  | {readonly kind: 'none'}
+  | {readonly kind: 'all'}
+  | {readonly kind: 'only'; readonly columns: readonly string[]}
+  | {readonly kind: 'except'; readonly columns: readonly string[]};
+
+/**
+ * What happens when the source's schema is no longer the table's: `evolve` follows it where the rows that are there stay
+ * right, `freeze` stops the flow before anything is written, `quarantine` keeps the schema and lays aside the rows that
+ * do not fit it.
+ */
+export type SchemaEvolution = 'evolve' | 'freeze' | 'quarantine';
+
+/** `auto_full_refresh_policy`: a change that rows cannot stay under reloads the table by itself. */
+export interface AutoFullRefresh {
+  /** Least time between two such reloads. */
+  readonly minIntervalHours: number;
+}
+
+/** When the rows are compared with the source without being asked. */
+export interface VerifyPolicy {
+  /** After each snapshot or full refresh, where the connector can; default true. */
+  readonly afterSnapshot: boolean;
+  /** At the end of an update, when the last comparison is older than this; null: never. */
+  readonly intervalHours: number | null;
 }
 
 /** One entry of `objects`, with the place in the spec for messages. */
@@ -92,4 +142,17 @@ export const DEFAULT_TABLE_CONFIGURATION: TableConfiguration = {
   maxQuarantinedRows: null,
   maxRecordsPerBatch: null,
   onDuplicateKey: 'fail',
+  trackHistoryColumns: null,
+  trackHistoryExceptColumns: null,
+  ignoreNullUpdates: {kind: 'none'},
+  applyAsTruncates: null,
+  tombstoneRetentionMs: null,
+  partitionColumns: [],
+  schemaEvolution: 'evolve',
+  schemaHints: null,
+  renamedColumns: {},
+  backfillNewColumns: false,
+  autoFullRefresh: null,
+  autoOptimize: true,
+  verify: {afterSnapshot: true, intervalHours: null},
 };

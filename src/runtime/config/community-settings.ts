@@ -7,6 +7,7 @@ import {
   clusteringShape,
   columnList,
   eitherColumns,
+  oneOfEach,
   refusedSettings,
   settingFields,
   type TableConfigurationText,
@@ -28,7 +29,7 @@ const fields = {
   ...refusedSettings,
 };
 
-const settingsShape = struct(fields, {rules: [eitherColumns]});
+const settingsShape = struct(fields, {rules: [eitherColumns, oneOfEach]});
 
 /** `table_configuration` of `pipeline_spec`: settings and source options side by side. */
 export const communityConfigurationShape: Shape<CommunityConfiguration> = {

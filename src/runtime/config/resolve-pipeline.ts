@@ -1,7 +1,13 @@
 import {isIngestError} from '../../core/errors.ts';
 import {parsePredicate} from '../../core/predicate.ts';
 import {didYouMean} from '../../core/suggest.ts';
-import type {ConnectionSpec, ObjectSpec, PipelineSpec, TableConfiguration} from '../../pipeline/spec.ts';
+import type {
+  AutoFullRefresh,
+  ConnectionSpec,
+  ObjectSpec,
+  PipelineSpec,
+  TableConfiguration,
+} from '../../pipeline/spec.ts';
 import {nameProblem} from '../../pipeline/table-root.ts';
 import type {OptionValue} from '../../sdk/contract.ts';
 import type {PipelineText} from './bundle-shapes.ts';
@@ -157,14 +163,66 @@ function resolveConfiguration(levels: readonly TableConfigurationText[]): TableC
     tableProperties: Object.fromEntries(levels.flatMap((level) => [...(level.table_properties ?? [])])),
     deletionVectors: last('deletion_vectors') ?? 'auto',
     cursorColumns: query('cursor_columns') ?? [],
-    deletionCondition: query('deletion_condition') ?? null,
+    deletionCondition: query('deletion_condition') ?? last('apply_as_deletes') ?? null,
     hardDeletionSyncMinIntervalSeconds: query('hard_deletion_sync_min_interval_in_seconds') ?? null,
     maxDeletedPercent: last('max_deleted_percent') ?? 20,
     maxRescuedValues: last('max_rescued_values') ?? null,
     maxQuarantinedRows: last('max_quarantined_rows') ?? null,
     maxRecordsPerBatch: last('max_records_per_batch') ?? null,
     onDuplicateKey: last('on_duplicate_key') ?? 'fail',
+    ...historySettings(levels),
+    applyAsTruncates: last('apply_as_truncates') ?? null,
+    tombstoneRetentionMs: hoursToMs(last('tombstone_retention_hours')),
+    partitionColumns: last('partition_columns') ?? [],
+    schemaEvolution: last('schema_evolution') ?? 'evolve',
+    schemaHints: last('schema_hints') ?? null,
+    renamedColumns: Object.fromEntries(levels.flatMap((level) => [...(level.renamed_columns ?? [])])),
+    backfillNewColumns: last('backfill_new_columns') ?? false,
+    autoFullRefresh: autoFullRefreshOf(last('auto_full_refresh_policy')),
+    autoOptimize: last('auto_optimize') ?? true,
+    verify: {
+      afterSnapshot: last('verify_after_snapshot') ?? true,
+      intervalHours: last('verify_interval_hours') ?? null,
+    },
   };
+}
+
+/** Settings of which one way of saying undoes the other way of the level above. */
+function historySettings(
+  levels: readonly TableConfigurationText[],
+): Pick<TableConfiguration, 'trackHistoryColumns' | 'trackHistoryExceptColumns' | 'ignoreNullUpdates'> {
+  const tracked = levels.findLast(
+    (level) => level.track_history_column_list !== undefined || level.track_history_except_column_list !== undefined,
+  );
+  const nulls = levels.findLast(
+    (level) =>
+      level.ignore_null_updates !== undefined ||
+      level.ignore_null_updates_column_list !== undefined ||
+      level.ignore_null_updates_except_column_list !== undefined,
+  );
+  return {
+    trackHistoryColumns: tracked?.track_history_column_list ?? null,
+    trackHistoryExceptColumns: tracked?.track_history_except_column_list ?? null,
+    ignoreNullUpdates: ignoreNullOf(nulls),
+  };
+}
+
+function ignoreNullOf(level: TableConfigurationText | undefined): TableConfiguration['ignoreNullUpdates'] {
+  if (level?.ignore_null_updates_column_list !== undefined)
+    return {kind: 'only', columns: level.ignore_null_updates_column_list};
+  if (level?.ignore_null_updates_except_column_list !== undefined)
+    return {kind: 'except', columns: level.ignore_null_updates_except_column_list};
+  return {kind: level?.ignore_null_updates === true ? 'all' : 'none'};
+}
+
+const HOUR_MS = 3_600_000;
+
+function hoursToMs(hours: number | undefined): number | null {
+  return hours === undefined ? null : hours * HOUR_MS;
+}
+
+function autoFullRefreshOf(text: TableConfigurationText['auto_full_refresh_policy']): AutoFullRefresh | null {
+  return text?.enabled === true ? {minIntervalHours: text.min_interval_hours ?? 24} : null;
 }
 
 function checkNames(source: PipelineSource, object: ObjectSpec): void {
@@ -188,7 +246,6 @@ const OWNED_PROPERTIES: ReadonlyMap<string, string> = new Map([
   ['delta.enableDeletionVectors', 'Use the setting deletion_vectors.'],
   ['delta.minReaderVersion', 'Sluice chooses the least protocol that the table needs.'],
   ['delta.minWriterVersion', 'Sluice chooses the least protocol that the table needs.'],
-  ['delta.columnMapping.mode', 'Sluice chooses the least protocol that the table needs.'],
 ]);
 
 function checkConfiguration(source: PipelineSource, object: ObjectSpec): void {
@@ -205,13 +262,8 @@ function checkConfiguration(source: PipelineSource, object: ObjectSpec): void {
         fix,
       });
   }
-  if (configuration.scdType === 'SCD_TYPE_2')
-    source.report(`${path}.scd_type`, {
-      code: 'UNSUPPORTED',
-      message: 'SCD_TYPE_2 is not available yet',
-      fix: 'Use SCD_TYPE_1 or APPEND_ONLY.',
-    });
   checkPredicate(source, configuration.rowFilter, `${path}.row_filter`);
+  checkPredicate(source, configuration.applyAsTruncates, `${path}.apply_as_truncates`);
   checkPredicate(source, configuration.deletionCondition, `${path}.query_based_connector_config.deletion_condition`);
 }
 

@@ -1,8 +1,11 @@
-import type {ScdType, TableConfiguration} from '../../pipeline/spec.ts';
+import {isIngestError} from '../../core/errors.ts';
+import {fromDdl} from '../../core/schema-ddl.ts';
+import type {StructType} from '../../core/types.ts';
+import type {ScdType, SchemaEvolution, TableConfiguration} from '../../pipeline/spec.ts';
 import {list, record} from './collection-shapes.ts';
-import {number, scalar, text, word} from './scalar-shapes.ts';
-import {orReference, warned, type Shape} from './shape.ts';
-import {optional, refused, struct, type Field, type Rule} from './struct-shape.ts';
+import {flag, number, scalar, text, word} from './scalar-shapes.ts';
+import {orReference, type Shape} from './shape.ts';
+import {optional, refused, required, struct, type Field, type Rule} from './struct-shape.ts';
 
 /** `query_based_connector_config` as written. */
 export interface QueryBasedText {
@@ -28,6 +31,29 @@ export interface TableConfigurationText {
   readonly max_deleted_percent: number | undefined;
   readonly max_records_per_batch: number | undefined;
   readonly on_duplicate_key: TableConfiguration['onDuplicateKey'] | undefined;
+  readonly track_history_column_list: readonly string[] | undefined;
+  readonly track_history_except_column_list: readonly string[] | undefined;
+  readonly ignore_null_updates: boolean | undefined;
+  readonly ignore_null_updates_column_list: readonly string[] | undefined;
+  readonly ignore_null_updates_except_column_list: readonly string[] | undefined;
+  readonly apply_as_deletes: string | undefined;
+  readonly apply_as_truncates: string | undefined;
+  readonly tombstone_retention_hours: number | undefined;
+  readonly partition_columns: readonly string[] | undefined;
+  readonly schema_evolution: SchemaEvolution | undefined;
+  readonly schema_hints: StructType | undefined;
+  readonly renamed_columns: ReadonlyMap<string, string> | undefined;
+  readonly backfill_new_columns: boolean | undefined;
+  readonly auto_full_refresh_policy: AutoFullRefreshText | undefined;
+  readonly auto_optimize: boolean | undefined;
+  readonly verify_after_snapshot: boolean | undefined;
+  readonly verify_interval_hours: number | undefined;
+}
+
+/** `auto_full_refresh_policy` as written. */
+export interface AutoFullRefreshText {
+  readonly enabled: boolean;
+  readonly min_interval_hours: number | undefined;
 }
 
 /** A field for each setting. */
@@ -74,18 +100,38 @@ export function settingFields(style: SettingStyle): SettingFields {
     ),
     max_records_per_batch: count('Rows of a micro-batch.', 1),
     on_duplicate_key: optional(onDuplicateKey),
+    track_history_column_list: columns('SCD_TYPE_2: only a change of these columns makes a version.'),
+    track_history_except_column_list: columns('SCD_TYPE_2: a change of these columns makes no version.'),
+    ignore_null_updates: optional(flag('NULL in an update means "as it was".')),
+    ignore_null_updates_column_list: columns('NULL in an update of these columns means "as it was".'),
+    ignore_null_updates_except_column_list: columns('NULL in an update of all columns but these means "as it was".'),
+    apply_as_deletes: optional(text('Rows that meet it are deletes; the grammar of row_filter.')),
+    apply_as_truncates: optional(text('Rows that meet it empty the table of what is older; SCD_TYPE_1 only.')),
+    tombstone_retention_hours: count('Deletes are remembered this long; default: for ever.', 1),
+    partition_columns: columns('Columns by whose values the files of a new table lie in folders.'),
+    schema_evolution: optional(schemaEvolution),
+    schema_hints: optional(schemaHints),
+    renamed_columns: optional(
+      record(text('The name that the column had.'), 'a mapping of new names to old ones', 'New column name: old name.'),
+    ),
+    backfill_new_columns: optional(flag('Fill a newly selected column for the rows that are there, by key.')),
+    auto_full_refresh_policy: optional(autoFullRefresh(style)),
+    auto_optimize: optional(flag('Small files are merged after many small commits; default true.')),
+    verify_after_snapshot: optional(flag('Compare with the source after each snapshot or full refresh; default true.')),
+    verify_interval_hours: count('Compare with the source when the last comparison is older than this.', 1),
   };
 }
 
 /** `clustering_columns`, whose effect is on speed only. */
 export function clusteringShape(columns: SettingStyle['columns']): Shape<readonly string[]> {
-  return warned(columns('Columns by which to cluster the files; no effect yet.'), 'files are not clustered yet');
+  return columns(
+    'Columns by which the rows of files are sorted and files are cut, so that reads and merges skip files.',
+  );
 }
 
 /** Settings of Lakeflow that Sluice knows and does not have. */
 export const refusedSettings: Readonly<Record<string, Field<undefined>>> = {
   enable_auto_clustering: refused('name the columns in clustering_columns', [false]),
-  auto_full_refresh_policy: refused('a change that needs a reload stops the flow; reload with --full-refresh-tables'),
   source_metadata_column: refused('there is no per-row source metadata yet'),
   salesforce_include_formula_fields: refused('it is for the Salesforce connector', [false]),
   workday_report_parameters: refused('it is for the Workday connector'),
@@ -114,6 +160,43 @@ const scdType: Shape<ScdType> = word(
   'SCD_TYPE_1 keeps the newest row of a key, SCD_TYPE_2 its history, APPEND_ONLY every row.',
   ['SCD_TYPE_1', 'SCD_TYPE_2', 'APPEND_ONLY'],
 );
+
+const schemaHints: Shape<StructType> = scalar(
+  {
+    type: 'string',
+    pattern: '\\S',
+    description: 'Types of columns as DDL, for example `amount DECIMAL(18,2), at TIMESTAMP`.',
+  },
+  'columns with their types as DDL, for example "amount DECIMAL(18,2), at TIMESTAMP"',
+  (value) => (typeof value === 'string' ? ddlOf(value) : undefined),
+);
+
+function ddlOf(text: string): StructType | undefined {
+  try {
+    return fromDdl(text);
+  } catch (error) {
+    if (!isIngestError(error)) throw error;
+    return undefined;
+  }
+}
+
+const schemaEvolution: Shape<SchemaEvolution> = word(
+  "A change of the source's schema: follow it (evolve), stop the flow (freeze), or keep the schema and quarantine rows that do not fit (quarantine).",
+  ['evolve', 'freeze', 'quarantine'],
+);
+
+function autoFullRefresh(style: SettingStyle): Shape<AutoFullRefreshText> {
+  return struct({
+    enabled: required(flag('A change that rows cannot stay under reloads the table.')),
+    min_interval_hours: optional(
+      number('Least time between two such reloads; default 24.', {
+        integer: true,
+        min: 24,
+        fromText: style.numbersAsText,
+      }),
+    ),
+  });
+}
 
 const onDuplicateKey: Shape<TableConfiguration['onDuplicateKey']> = word(
   'A snapshot that holds a key twice: fail, or quarantine all but one row.',
@@ -151,8 +234,34 @@ function queryBased(style: SettingStyle): Shape<QueryBasedText> {
   });
 }
 
+const EXCLUSIVE = [
+  ['track_history_column_list', 'track_history_except_column_list'],
+  ['ignore_null_updates', 'ignore_null_updates_column_list', 'ignore_null_updates_except_column_list'],
+] as const;
+
+function pairs<T>(items: readonly T[]): readonly (readonly [T, T])[] {
+  return items.flatMap((left, at) => items.slice(at + 1).map((right) => [left, right] as const));
+}
+
+/** Two ways to say one thing on one level. */
+export const oneOfEach: Rule<TableConfigurationText> = {
+  check(value) {
+    for (const names of EXCLUSIVE) {
+      const given = names.filter((name) => value[name] !== undefined);
+      if (given.length > 1)
+        return {code: 'INVALID_SPEC', message: `${given.join(' and ')} exclude each other`, fix: 'Keep one.'};
+    }
+    return null;
+  },
+  schema: {
+    allOf: EXCLUSIVE.map((names) => ({
+      not: {anyOf: pairs(names).map((pair) => ({required: pair}))},
+    })),
+  },
+};
+
 /** `table_configuration` of `ingestion_definition`. */
 export const tableConfigurationShape: Shape<TableConfigurationText> = struct(
   {...settingFields({columns: columnList, numbersAsText: false}), ...refusedSettings},
-  {name: 'table_configuration', rules: [eitherColumns]},
+  {name: 'table_configuration', rules: [eitherColumns, oneOfEach]},
 );
