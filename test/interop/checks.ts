@@ -2,14 +2,11 @@ import {mkdirSync} from 'node:fs';
 import {join} from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 
-import {allTypesRows, searchedColumns} from './all-types.ts';
-import {writeAppliedTables} from './apply-tables.ts';
 import {type CanonicalTable, ForeignReaders, type ReadAnswer, type ReaderName} from './foreign-readers.ts';
-import {writeByTurns} from './foreign-writes.ts';
 import type {Installation} from './setup.ts';
+import type {InteropBench} from './suite.ts';
+import {suites} from './suites.ts';
 import {Lake, type TableCase} from './table-case.ts';
-import {sparkLiteral} from './values.ts';
-import {writeDeltaTables} from './write-tables.ts';
 
 /** What became of the checks. */
 export interface CheckCounts {
@@ -19,22 +16,36 @@ export interface CheckCounts {
 
 const READERS: readonly ReaderName[] = ['spark', 'delta-rs', 'delta-rs-arrow'];
 
-/** Writes all tables, has every reader read every state of them, and compares value by value. */
-export async function runChecks(installation: Installation): Promise<CheckCounts> {
+/**
+ * Runs the suites one after the other, each with a lake of its own; one that throws counts as a failed check.
+ * @param only names of suites; empty: all.
+ */
+export async function runChecks(installation: Installation, only: readonly string[]): Promise<CheckCounts> {
+  const unknown = only.filter((name) => !suites.some((suite) => suite.name === name));
+  if (unknown.length > 0)
+    throw new Error(`No suite ${unknown.join(', ')}; there are ${suites.map(({name}) => name).join(', ')}.`);
   const counter = new Counter();
-  // A folder whose name needs escaping in URLs, as a user's may.
-  const folder = join(installation.workFolder, 'lake ä 50% #1');
-  mkdirSync(folder, {recursive: true});
-  await using lake = await Lake.open(folder, installation.workFolder);
   await using readers = await ForeignReaders.start(installation);
-  const tables = [...(await writeDeltaTables(lake)), ...(await writeAppliedTables(lake))];
-  for (const table of tables) await checkReads(counter, readers, table);
-  for (const deletionVectors of [true, false]) {
-    const {findings, table} = await writeByTurns(lake, readers, deletionVectors);
-    for (const {name, problem} of findings) counter.add(name, problem);
-    await checkReads(counter, readers, table);
+  for (const suite of suites) {
+    if (only.length > 0 && !only.includes(suite.name)) continue;
+    // A folder whose name needs escaping in URLs, as a user's may.
+    const folder = join(installation.workFolder, suite.name, 'lake ä 50% #1');
+    mkdirSync(folder, {recursive: true});
+    await using lake = await Lake.open(folder, installation.workFolder);
+    const bench: InteropBench = {
+      lake,
+      readers,
+      report: (name, problem) => counter.add(name, problem),
+      checkReads: (table) => checkReads(counter, readers, table),
+    };
+    const startedAt = performance.now();
+    try {
+      await suite.run(bench);
+    } catch (error) {
+      counter.add(`suite ${suite.name}`, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+    console.log(`suite ${suite.name}: ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
   }
-  await checkSkipping(counter, readers, join(folder, 'main/raw/every_type'));
   return counter;
 }
 
@@ -93,24 +104,4 @@ function rowText(table: CanonicalTable, row: CanonicalTable['rows'][number]): st
 
 function count(counts: Map<string, number>, text: string, change: number): void {
   counts.set(text, (counts.get(text) ?? 0) + change);
-}
-
-/** Spark skips files by our statistics: it must find every value that is there. */
-async function checkSkipping(counter: Counter, readers: ForeignReaders, folder: string): Promise<void> {
-  for (const {name, type, values} of searchedColumns) {
-    const searched = values.map((value) => ({value, literal: sparkLiteral(type, value)}));
-    const counts = searched.map(
-      ({literal}) => `(select count(*) from delta.\`${folder}\` where \`${name}\` = ${literal})`,
-    );
-    const wanted = values.map((value) => {
-      const same = allTypesRows.filter((row) => row[name] !== null && Object.is(row[name], value));
-      return String(same.length);
-    });
-    const [found] = await readers.sql(`select ${counts.join(', ')}`);
-    const missed = searched.filter((_, index) => Number(found?.[index] ?? 0) < Number(wanted[index]));
-    counter.add(
-      `spark finds every ${name} by statistics`,
-      missed.length === 0 ? null : `not found: ${missed.map(({literal}) => literal).join(', ')}`,
-    );
-  }
 }

@@ -1,6 +1,7 @@
 import {spawnSync} from 'node:child_process';
 import {createHash} from 'node:crypto';
-import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
@@ -10,7 +11,7 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 export interface Installation {
   readonly python: string;
   readonly jarsFolder: string;
-  /** Scratch folder of the run. */
+  /** Scratch folder of the run; the caller removes it. */
   readonly workFolder: string;
 }
 
@@ -38,7 +39,7 @@ export function installReaders(buildFolder: string): Installation {
   const installation = {
     python: join(venv, 'bin', 'python'),
     jarsFolder: join(folder, 'jars'),
-    workFolder: join(folder, 'work'),
+    workFolder: mkdtempSync(join(tmpdir(), 'sluice-interop-')),
   };
   const stamp = join(folder, 'installed');
   const pinned = readFileSync(join(here, 'requirements.txt'), 'utf8') + readFileSync(join(here, 'pom.xml'), 'utf8');
@@ -51,8 +52,6 @@ export function installReaders(buildFolder: string): Installation {
     step('mvn', mavenArgs(installation.jarsFolder));
     writeFileSync(stamp, digest);
   }
-  rmSync(installation.workFolder, {recursive: true, force: true});
-  mkdirSync(installation.workFolder, {recursive: true});
   return installation;
 }
 
