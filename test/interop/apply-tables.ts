@@ -53,7 +53,7 @@ async function merged(lake: Lake, random: Random, deletionVectors: boolean): Pro
     await flow.apply('scd1', events);
     await flow.record(rowsOf([...newest.values()].filter(({amount}) => amount !== null)));
   }
-  const refusal = deletionVectors ? {arrowRefuses: 'deletionVectors'} : {};
+  const refusal = deletionVectors ? {refuses: {'delta-rs-arrow': 'deletionVectors'}} : {};
   return flow.finish(`merged ${deletionVectors ? 'with deletion vectors' : 'by copy on write'}`, refusal);
 }
 
@@ -116,7 +116,7 @@ class FlowUnderTest {
     this.#recorder.record(await this.#open(), rows);
   }
 
-  async finish(name: string, more: {readonly arrowRefuses?: string} = {}): Promise<TableCase> {
+  async finish(name: string, more: Pick<TableCase, 'refuses'> = {}): Promise<TableCase> {
     return this.#recorder.finish(this.#lake, await this.#open(), name, more);
   }
 

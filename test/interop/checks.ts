@@ -67,7 +67,7 @@ class Counter implements CheckCounts {
 
 async function checkReads(counter: Counter, readers: ForeignReaders, table: TableCase): Promise<void> {
   for (const reader of READERS) {
-    const refusal = reader === 'delta-rs-arrow' ? table.arrowRefuses : undefined;
+    const refusal = table.refuses?.[reader];
     for (const {version, expected} of refusal === undefined ? table.states : table.states.slice(-1)) {
       const answer = await readers.read(reader, table.folder, version);
       const at = version === undefined ? '' : ` at version ${version}`;

@@ -83,7 +83,7 @@ export async function writeByTurns(
     reopened,
     [...rows].map(([id, text]) => ({id: String(id), text})),
   );
-  const refusal = deletionVectors ? {arrowRefuses: 'deletionVectors'} : {};
+  const refusal = deletionVectors ? {refuses: {'delta-rs-arrow': 'deletionVectors'}} : {};
   return {findings, table: recorder.finish(lake, reopened, `written by turns, ${kind}`, refusal)};
 }
 

@@ -6,7 +6,7 @@ import type {DeltaContext, DeltaTable} from '../../src/delta/delta-table.ts';
 import {openEngine} from '../../src/engine/duckdb-engine.ts';
 import type {Engine} from '../../src/engine/engine.ts';
 import {createLocalStore} from '../../src/storage/local-store.ts';
-import type {CanonicalTable} from './foreign-readers.ts';
+import type {CanonicalTable, ReaderName} from './foreign-readers.ts';
 import {type Row, expectedTable} from './values.ts';
 
 /** A table that was written, and what every version of it must hold. */
@@ -17,8 +17,8 @@ export interface TableCase {
   readonly folder: string;
   /** The newest state has no version: readers take what the log says is newest. */
   readonly states: readonly {readonly version?: number; readonly expected: CanonicalTable}[];
-  /** The feature that `to_pyarrow_table` of delta-rs refuses to read. */
-  readonly arrowRefuses?: string;
+  /** Readers that refuse the table, with the feature that their message names. */
+  readonly refuses?: Partial<Readonly<Record<ReaderName, string>>>;
 }
 
 /** A lake in a folder, with its engine. The caller disposes it. */
@@ -53,7 +53,7 @@ export class CaseRecorder {
   }
 
   /** The case; the last state is also asked for without its version. */
-  finish(lake: Lake, table: DeltaTable, name: string, more: {readonly arrowRefuses?: string} = {}): TableCase {
+  finish(lake: Lake, table: DeltaTable, name: string, more: Pick<TableCase, 'refuses'> = {}): TableCase {
     const last = this.#states.at(-1);
     const newest = last === undefined ? [] : [{expected: last.expected}];
     return {name, folder: join(lake.folder, table.root), states: [...this.#states, ...newest], ...more};

@@ -100,7 +100,7 @@ async function deletionVectors(lake: Lake, random: Random): Promise<TableCase> {
     for (const {path, first} of files) for (const at of deletions.get(path) ?? []) live.delete(first + at);
     recorder.record(table, [...live].map(numberedRow));
   }
-  return recorder.finish(lake, table, 'deleted by vectors', {arrowRefuses: 'deletionVectors'});
+  return recorder.finish(lake, table, 'deleted by vectors', {refuses: {'delta-rs-arrow': 'deletionVectors'}});
 }
 
 async function copyOnWrite(lake: Lake): Promise<TableCase> {
@@ -205,7 +205,7 @@ async function checkpointed(lake: Lake): Promise<readonly TableCase[]> {
     }
   }
   recorder.record(table, rows);
-  const whole = recorder.finish(lake, table, 'with a checkpoint', {arrowRefuses: 'deletionVectors'});
+  const whole = recorder.finish(lake, table, 'with a checkpoint', {refuses: {'delta-rs-arrow': 'deletionVectors'}});
   const cut = `${whole.folder}_cut`;
   cpSync(whole.folder, cut, {recursive: true});
   const log = join(cut, '_delta_log');
