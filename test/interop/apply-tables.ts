@@ -1,8 +1,8 @@
-import type {ApplyJob, ApplyMode} from '../../src/apply/apply-engine.ts';
-import {createDuckDbApply} from '../../src/apply/duckdb-apply.ts';
+import type {ApplyMode} from '../../src/apply/apply-engine.ts';
 import {type Random, seededRandom} from '../../src/core/clock.ts';
 import type {StructType} from '../../src/core/types.ts';
-import {createTable, openTable} from '../../src/delta/table.ts';
+import {createTable} from '../../src/delta/table.ts';
+import {FlowUnderTest} from './flow-under-test.ts';
 import {CaseRecorder, type Lake, type TableCase} from './table-case.ts';
 import type {Row} from './values.ts';
 
@@ -35,7 +35,7 @@ export async function writeAppliedTables(lake: Lake): Promise<readonly TableCase
 
 /** Upserts and deletes in batches, some of them late. */
 async function merged(lake: Lake, random: Random, deletionVectors: boolean): Promise<TableCase> {
-  const flow = new FlowUnderTest(lake, `main/raw/merged_${deletionVectors}`);
+  const flow = new RecordedFlow(lake, `main/raw/merged_${deletionVectors}`);
   await flow.create(deletionVectors);
   const newest = new Map<number, Event>();
   let clock = 0;
@@ -58,7 +58,7 @@ async function merged(lake: Lake, random: Random, deletionVectors: boolean): Pro
 }
 
 async function appended(lake: Lake): Promise<TableCase> {
-  const flow = new FlowUnderTest(lake, 'main/raw/appended');
+  const flow = new RecordedFlow(lake, 'main/raw/appended');
   await flow.create(false);
   const all: Event[] = [];
   for (const ids of [
@@ -75,7 +75,7 @@ async function appended(lake: Lake): Promise<TableCase> {
 
 /** A snapshot in three calls: readers see the old rows until its end. */
 async function replaced(lake: Lake): Promise<TableCase> {
-  const flow = new FlowUnderTest(lake, 'main/raw/replaced');
+  const flow = new RecordedFlow(lake, 'main/raw/replaced');
   await flow.create(false);
   const old = [1, 2, 3].map((id) => ({id, amount: '0.10', seq: 1}));
   await flow.apply('replace', old);
@@ -89,16 +89,17 @@ async function replaced(lake: Lake): Promise<TableCase> {
   return flow.finish('replaced by a snapshot');
 }
 
-class FlowUnderTest {
+/** A flow and the states of its table. */
+class RecordedFlow {
   readonly #lake: Lake;
   readonly #root: string;
+  readonly #flow: FlowUnderTest;
   readonly #recorder = new CaseRecorder();
-  #batchId: number | null = null;
-  #offset = 0;
 
   constructor(lake: Lake, root: string) {
     this.#lake = lake;
     this.#root = root;
+    this.#flow = new FlowUnderTest(lake, root, {schema, keys: ['id'], sequence: ['seq']});
   }
 
   async create(deletionVectors: boolean): Promise<void> {
@@ -106,54 +107,15 @@ class FlowUnderTest {
   }
 
   async apply(mode: ApplyMode, events: readonly Event[]): Promise<void> {
-    const engine = createDuckDbApply(this.#lake.context);
-    const result = await engine.apply(this.#job(mode, events), this.#lake.signal);
-    this.#batchId = result.batchId;
-    this.#offset++;
+    await this.#flow.apply(mode, selectEvents(events));
   }
 
   async record(rows: readonly Row[]): Promise<void> {
-    this.#recorder.record(await this.#open(), rows);
+    this.#recorder.record(await this.#flow.open(), rows);
   }
 
   async finish(name: string, more: Pick<TableCase, 'refuses'> = {}): Promise<TableCase> {
-    return this.#recorder.finish(this.#lake, await this.#open(), name, more);
-  }
-
-  async #open(): ReturnType<typeof createTable> {
-    const table = await openTable(this.#lake.context, this.#root);
-    if (table === null) throw new Error(`there is no table at ${this.#root}`);
-    return table;
-  }
-
-  #job(mode: ApplyMode, events: readonly Event[]): ApplyJob {
-    const target = mode === 'append' ? 'append' : 'scd1';
-    return {
-      tableRoot: this.#root,
-      flowId: 'interop',
-      previousBatchId: this.#batchId,
-      mode,
-      target,
-      keys: target === 'append' ? [] : ['id'],
-      sequence: target === 'append' ? [] : ['seq'],
-      keysUnique: false,
-      deletesWinTies: false,
-      onDuplicateKey: 'fail',
-      trackedColumns: [],
-      ignoreNullColumns: [],
-      snapshotAt: 0n,
-      tombstoneRetentionMs: null,
-      keepTombstones: target === 'scd1',
-      appendCursor: null,
-      schema,
-      inputs: [{kind: 'relation', select: selectEvents(events)}],
-      deletes: [],
-      start: {rows: this.#offset === 0 ? null : {at: this.#offset}, deletes: null},
-      end: {rows: {at: this.#offset + 1}, deletes: null},
-      ledger: [],
-      counts: {read: events.length, rescuedValues: 0, quarantinedRows: 0},
-      notes: {},
-    };
+    return this.#recorder.finish(this.#lake, await this.#flow.open(), name, more);
   }
 }
 

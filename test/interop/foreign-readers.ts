@@ -62,6 +62,17 @@ export class ForeignReaders implements AsyncDisposable {
     return answer.rows;
   }
 
+  /** Starts a Structured Streaming query on a table; it reads in the background while others commit. @throws Error */
+  async startStream(name: string, path: string, options: Readonly<Record<string, string>> = {}): Promise<void> {
+    const answer = (await this.#ask({op: 'stream', name, path, options})) as object;
+    if ('error' in answer) throw new Error(`stream ${name}: ${String(answer.error)}`);
+  }
+
+  /** What a stream has read, once it has read all there is. */
+  async streamed(name: string): Promise<ReadAnswer> {
+    return (await this.#ask({op: 'streamed', name})) as ReadAnswer;
+  }
+
   async #ask(request: object): Promise<unknown> {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
     return this.#next();

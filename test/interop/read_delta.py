@@ -3,6 +3,8 @@
 Requests come as lines of JSON on stdin, one answer per line goes to stdout; stderr is for people. Requests:
   {"op": "read", "reader": "spark" | "delta-rs" | "delta-rs-arrow", "path": "...", "version": 3 (or absent)}
   {"op": "sql", "sql": "..."}            runs one statement in Spark; answers its rows as lists of text
+  {"op": "stream", "name": "...", "path": "...", "options": {...}}   starts a Structured Streaming query on the table
+  {"op": "streamed", "name": "..."}      waits until the query has read all there is; answers what it read so far
 `delta-rs` is its query engine; `delta-rs-arrow` is `to_pyarrow_table`, which pandas users call and which knows fewer
 table features. Answers: {"columns": [[name, type]], "rows": [{name: value}]} or {"error": "..."}.
 
@@ -134,9 +136,13 @@ def canonical(table):
     return {"columns": columns, "rows": rows}
 
 
+OPERATIONS = {"read": "read", "sql": "sql", "stream": "stream", "streamed": "streamed"}
+
+
 class Readers:
     def __init__(self, jars_folder, work_folder):
         self.spark = spark_session(jars_folder, work_folder)
+        self.queries = {}
 
     def read(self, request):
         if request["reader"] == "spark":
@@ -158,9 +164,19 @@ class Readers:
         frame = self.spark.sql(request["sql"])
         return {"rows": [[None if value is None else str(value) for value in row] for row in frame.collect()]}
 
+    def stream(self, request):
+        frame = self.spark.readStream.format("delta").options(**request["options"]).load(request["path"])
+        query = frame.writeStream.format("memory").queryName(request["name"]).outputMode("append").start()
+        self.queries[request["name"]] = query
+        return {"rows": []}
+
+    def streamed(self, request):
+        self.queries[request["name"]].processAllAvailable()
+        return canonical(self.spark.table(request["name"]).toArrow())
+
     def answer(self, request):
         try:
-            return self.sql(request) if request["op"] == "sql" else self.read(request)
+            return getattr(self, OPERATIONS[request["op"]])(request)
         except Exception as error:  # every refusal is an answer: the caller decides whether it was expected
             return {"error": f"{type(error).__name__}: {error}"[:2000]}
 

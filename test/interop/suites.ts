@@ -1,5 +1,7 @@
 import {basicSuite} from './basic-suite.ts';
+import {sparkTablesSuite} from './spark-tables-suite.ts';
+import {streamingSuite} from './streaming-suite.ts';
 import type {InteropSuite} from './suite.ts';
 
 /** All suites, in the order in which they run. */
-export const suites: readonly InteropSuite[] = [basicSuite];
+export const suites: readonly InteropSuite[] = [basicSuite, sparkTablesSuite, streamingSuite];
