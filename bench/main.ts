@@ -8,7 +8,7 @@ interface Bench {
 }
 
 /** Files of this folder that measure nothing themselves. */
-const parts = new Set(['main', 'result', 'process-tree', 'raw-copy', 'postgres-ingest-child']);
+const parts = new Set(['main', 'result', 'process-tree', 'raw-copy', 'postgres-ingest-child', 'upsert-target']);
 
 function benchNames(): string[] {
   const files = readdirSync(new URL('.', import.meta.url)).filter(
