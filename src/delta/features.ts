@@ -59,7 +59,7 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   changeDataFeed: {
     reader: false,
     legacyWriterVersion: 4,
-    support: 'read',
+    support: 'full',
     isActive: hasProperty('delta.enableChangeDataFeed'),
   },
   generatedColumns: {
@@ -82,11 +82,13 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   'typeWidening-preview': {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
   v2Checkpoint: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
   vacuumProtocolCheck: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
+  // Binds only who cleans up the log.
+  checkpointProtection: {reader: false, legacyWriterVersion: 0, support: 'full', isActive: always},
   clustering: {reader: false, legacyWriterVersion: 0, support: 'read', isActive: always},
   inCommitTimestamp: {
     reader: false,
     legacyWriterVersion: 0,
-    support: 'read',
+    support: 'full',
     isActive: hasProperty('delta.enableInCommitTimestamps'),
   },
   rowTracking: {reader: false, legacyWriterVersion: 0, support: 'read', isActive: always},
@@ -144,6 +146,22 @@ export function hasFeature(protocol: Protocol, name: string): boolean {
   return writerFeatures(protocol).includes(name);
 }
 
+/** True when commits that change rows must say how: the feature is there and switched on. */
+export function hasChangeFeed({protocol, metadata}: Pick<TableShape, 'protocol' | 'metadata'>): boolean {
+  return (
+    hasFeature(protocol, 'changeDataFeed') &&
+    metadata.configuration['delta.enableChangeDataFeed']?.toLowerCase() === 'true'
+  );
+}
+
+/** True when commits carry their own time: the feature is there and switched on. */
+export function hasInCommitTimestamps({protocol, metadata}: Pick<TableShape, 'protocol' | 'metadata'>): boolean {
+  return (
+    hasFeature(protocol, 'inCommitTimestamp') &&
+    metadata.configuration['delta.enableInCommitTimestamps']?.toLowerCase() === 'true'
+  );
+}
+
 /**
  * The least protocol for a new table: reader 1 and writer 2, or named features where one is needed.
  * @throws UNSUPPORTED_TABLE_FEATURE when a property or a column asks for a feature that we cannot honour.
@@ -152,29 +170,47 @@ export function leastProtocol(
   table: string,
   wanted: {readonly metadata: Metadata; readonly schema: StructType; readonly deletionVectors: boolean},
 ): Protocol {
-  const features = [
+  const shape = {protocol: NO_FEATURES, metadata: wanted.metadata, schema: wanted.schema};
+  const protocol = protocolWith([
     ...(wanted.deletionVectors ? ['deletionVectors'] : []),
     ...(hasTimestampNtz(wanted.schema) ? ['timestampNtz'] : []),
-  ];
-  const protocol: Protocol =
-    features.length === 0
-      ? {minReaderVersion: 1, minWriterVersion: 2}
-      : {
-          minReaderVersion: FEATURES_READER_VERSION,
-          minWriterVersion: FEATURES_WRITER_VERSION,
-          readerFeatures: features,
-          // What writer version 2 brings without naming it has to be named from version 7 on.
-          writerFeatures: [...features, 'appendOnly', 'invariants'],
-        };
+    ...SWITCHED_ON_BY_PROPERTY.filter((name) => FEATURES[name]?.isActive(shape) === true),
+  ]);
   checkCovered({protocol, metadata: wanted.metadata, schema: wanted.schema}, table);
   return protocol;
+}
+
+/** Features that a new table gets when its properties ask for them. */
+const SWITCHED_ON_BY_PROPERTY = ['changeDataFeed', 'inCommitTimestamp'];
+
+const NO_FEATURES: Protocol = {minReaderVersion: 1, minWriterVersion: 2};
+
+/** The least protocol with the features: by versions where these bring all of them, else by name. */
+function protocolWith(features: readonly string[]): Protocol {
+  const known = features.map((name) => FEATURES[name]);
+  const isLegacy = known.every((feature) => feature?.reader === false && feature.legacyWriterVersion > 0);
+  if (isLegacy) {
+    const versions = known.map((feature) => feature?.legacyWriterVersion ?? 0);
+    return {minReaderVersion: 1, minWriterVersion: Math.max(NO_FEATURES.minWriterVersion, ...versions)};
+  }
+  const readerFeatures = features.filter((name) => FEATURES[name]?.reader === true);
+  return {
+    ...(readerFeatures.length === 0
+      ? {minReaderVersion: 1}
+      : {minReaderVersion: FEATURES_READER_VERSION, readerFeatures}),
+    minWriterVersion: FEATURES_WRITER_VERSION,
+    // What writer version 2 brings without naming it has to be named from version 7 on.
+    writerFeatures: [...features, 'appendOnly', 'invariants'],
+  };
 }
 
 /** @throws UNSUPPORTED_TABLE_FEATURE when properties or columns make use of a feature that the protocol lacks or that we do not know. */
 export function checkCovered(shape: TableShape, table: string): void {
   checkWritable(shape, table);
   for (const [name, feature] of Object.entries(FEATURES)) {
-    if (feature.isActive !== always && feature.isActive(shape)) throw refused(table, name, 'write');
+    if (feature.isActive === always || !feature.isActive(shape)) continue;
+    if (feature.support !== 'full') throw refused(table, name, 'write');
+    if (!hasFeature(shape.protocol, name)) throw refused(table, name, 'add');
   }
   const hasVectors = hasProperty('delta.enableDeletionVectors')(shape);
   if (hasVectors && !hasFeature(shape.protocol, 'deletionVectors')) throw refused(table, 'deletionVectors', 'add');
