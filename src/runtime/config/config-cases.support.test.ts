@@ -44,6 +44,36 @@ export const ACCEPTED: readonly ConfigCase[] = [
     ),
   },
   {
+    name: 'history with its settings',
+    text: table(
+      'scd_type: SCD_TYPE_2, primary_keys: [id], track_history_column_list: [a, b], ignore_null_updates_except_column_list: [c], tombstone_retention_hours: 24, apply_as_deletes: "op = \'D\'"',
+    ),
+  },
+  {
+    name: 'all columns but some for history, nulls of named columns',
+    text: table(
+      'scd_type: SCD_TYPE_2, track_history_except_column_list: [a], ignore_null_updates_column_list: [b], partition_columns: [day]',
+    ),
+  },
+  {
+    name: 'truncates and nulls that say nothing',
+    text: table('apply_as_truncates: "op = \'T\'", ignore_null_updates: true'),
+  },
+  {
+    name: 'settings of schema evolution',
+    text: table(
+      'schema_evolution: quarantine, schema_hints: "amount DECIMAL(18,2), address STRUCT<zip: STRING>", renamed_columns: {mail: email}, backfill_new_columns: true, auto_full_refresh_policy: {enabled: true, min_interval_hours: 48}, table_properties: {delta.columnMapping.mode: name, delta.enableTypeWidening: true}',
+    ),
+  },
+  {
+    name: 'a reload policy that is switched off',
+    text: table('schema_evolution: freeze, auto_full_refresh_policy: {enabled: false}'),
+  },
+  {
+    name: 'upkeep and verification',
+    text: table('auto_optimize: false, verify_after_snapshot: false, verify_interval_hours: 24'),
+  },
+  {
     name: 'options of the connector',
     text: definition(
       '  - table: {source_table: users, connector_options: {example: {a: 1, b: true, c: [x], d: y}, community_connector_options: {options: {e: "1"}}}}',
@@ -200,6 +230,80 @@ const SHAPE_ERRORS: readonly ConfigCase[] = [
     },
   },
   {
+    name: 'a misspelt policy',
+    text: table('schema_evolution: evolv'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.schema_evolution: expected one of evolve, freeze, quarantine, found "evolv"`,
+      fix: 'Did you mean evolve?',
+      at: '3:92',
+    },
+  },
+  {
+    name: 'a reload policy that does not say whether',
+    text: table('auto_full_refresh_policy: {min_interval_hours: 24}'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.auto_full_refresh_policy: "enabled" is missing`,
+      at: '3:100',
+    },
+  },
+  {
+    name: 'reloads that are too close to each other',
+    text: table('auto_full_refresh_policy: {enabled: true, min_interval_hours: 1}'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.auto_full_refresh_policy.min_interval_hours: expected an integer of at least 24, found 1`,
+      at: '3:136',
+    },
+  },
+  {
+    name: 'a list of renamed columns',
+    text: table('renamed_columns: [a]'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.renamed_columns: expected a mapping of new names to old ones, found a list`,
+      at: '3:91',
+    },
+  },
+  {
+    name: 'a text for a flag',
+    text: table('backfill_new_columns: yes please'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.backfill_new_columns: expected true or false, found text`,
+      at: '3:96',
+    },
+  },
+  {
+    name: 'verification without a pause',
+    text: table('verify_interval_hours: 0'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.verify_interval_hours: expected an integer of at least 1, found 0`,
+      at: '3:97',
+    },
+  },
+  {
+    name: 'two lists of history',
+    text: table('track_history_column_list: [a], track_history_except_column_list: [b]'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}: track_history_column_list and track_history_except_column_list exclude each other`,
+      fix: 'Keep one.',
+      at: '3:73',
+    },
+  },
+  {
+    name: 'nulls said in two ways',
+    text: table('ignore_null_updates: true, ignore_null_updates_column_list: [b]'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}: ignore_null_updates and ignore_null_updates_column_list exclude each other`,
+      at: '3:73',
+    },
+  },
+  {
     name: 'two cursor columns',
     text: table('query_based_connector_config: {cursor_columns: [a, b]}'),
     error: {
@@ -344,9 +448,18 @@ const MEANING_ERRORS: readonly ConfigCase[] = [
     error: {code: 'INVALID_PREDICATE', message: `${IN_TABLE}.row_filter: `, at: '3:86'},
   },
   {
-    name: 'history',
-    text: table('scd_type: SCD_TYPE_2'),
-    error: {code: 'UNSUPPORTED', message: `${IN_TABLE}.scd_type: SCD_TYPE_2 is not available yet`, at: '3:84'},
+    name: 'hints that are no DDL',
+    text: table('schema_hints: "amount MONEY"'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}.schema_hints: expected columns with their types as DDL`,
+      at: '3:88',
+    },
+  },
+  {
+    name: 'a condition of truncates that does not parse',
+    text: table('apply_as_truncates: "op ="'),
+    error: {code: 'INVALID_PREDICATE', message: `${IN_TABLE}.apply_as_truncates: `, at: '3:94'},
   },
   {
     name: "a property that is not the user's",

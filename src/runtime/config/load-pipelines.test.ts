@@ -256,16 +256,30 @@ describe('bundles', () => {
     ]);
   });
 
-  it('warns of settings that are kept and do nothing yet', async () => {
+  it('reads cluster_by of the community form as clustering_columns', async () => {
     await write({
       'f.yml':
         'connection_name: c\nobjects: [{table: {source_table: t, table_configuration: {cluster_by: "a, b"}}}]\nconnections: {c: {connection_type: EXAMPLE}}\n',
     });
     const {warnings, pipelines} = await load({file: 'f.yml'});
-    expect(warnings).toEqual([
-      'f.yml: objects[0].table.table_configuration.cluster_by has no effect: files are not clustered yet',
-    ]);
+    expect(warnings).toEqual([]);
     expect(pipelines[0]?.objects[0]?.configuration.clusteringColumns).toEqual(['a', 'b']);
+  });
+
+  it('reads how the schema may change', async () => {
+    const settings =
+      'schema_evolution: freeze, schema_hints: "n DECIMAL(18,2)", renamed_columns: {mail: email}, backfill_new_columns: true, auto_full_refresh_policy: {enabled: true}';
+    await write({
+      'f.yml': `connection_name: c\nobjects: [{table: {source_table: t, table_configuration: {${settings}}}}]\nconnections: {c: {connection_type: EXAMPLE}}\n`,
+    });
+    const {pipelines} = await load({file: 'f.yml'});
+    expect(pipelines[0]?.objects[0]?.configuration).toMatchObject({
+      schemaEvolution: 'freeze',
+      schemaHints: {fields: [{name: 'n', type: {type: 'decimal', precision: 18, scale: 2}}]},
+      renamedColumns: {mail: 'email'},
+      backfillNewColumns: true,
+      autoFullRefresh: {minIntervalHours: 24},
+    });
   });
 
   it('detects references that go in a circle or cannot stand in a text', async () => {
