@@ -42,9 +42,11 @@ export async function writeTail(
   rows: readonly string[],
   columns: readonly string[],
 ): Promise<readonly string[]> {
-  const {job, sql, side} = context;
+  const {job, append, side} = context;
   const fields = columns.flatMap((name) => job.schema.fields.filter((field) => field.name === name));
-  return namesOf(await side.write('tail', sql.tail(rows, columns, job.appendCursor ?? ''), {type: 'struct', fields}));
+  return namesOf(
+    await side.write('tail', append.tail(rows, columns, job.appendCursor ?? ''), {type: 'struct', fields}),
+  );
 }
 
 /** @throws UNSUPPORTED for deletes, which an append-only table cannot follow. */
@@ -72,7 +74,7 @@ async function unknownRows(
   const {sql, work, side, before} = context;
   const known = before.tail.length === 0 ? null : await side.read(before.tail);
   const all = sql.events(sources);
-  const fresh = known === null ? all : sql.unknown(all, known, columns);
+  const fresh = known === null ? all : context.append.unknown(all, known, columns);
   // Rows are told apart within the batch as they are across batches, so that its cut does not matter.
   const [found] = await work.query(sql.repeats(fresh, columns));
   const [repeats, freshCount] = [Number(found?.['repeated'] ?? 0), Number(found?.['n'] ?? 0)];

@@ -3,7 +3,10 @@ import type {AddFile, RemoveFile} from '../delta/actions.ts';
 import type {SideFiles} from '../delta/batch-file.ts';
 import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {recordCount} from '../delta/statistics.ts';
+import type {AppendSql} from './append-sql.ts';
 import type {ApplyJob, LeftOut} from './apply-engine.ts';
+import type {ColumnSql} from './column-sql.ts';
+import type {DifferenceSql} from './difference-sql.ts';
 import type {MergeSql} from './merge-sql.ts';
 import type {SideFileStore} from './side-files.ts';
 import type {WorkTables} from './work-tables.ts';
@@ -14,7 +17,10 @@ export interface BatchContext {
   readonly table: DeltaTable;
   readonly job: ApplyJob;
   readonly signal: AbortSignal;
+  readonly columns: ColumnSql;
   readonly sql: MergeSql;
+  readonly append: AppendSql;
+  readonly difference: DifferenceSql;
   readonly work: WorkTables;
   readonly side: SideFileStore;
   /** Side files that the batch before made current. */

@@ -11,8 +11,11 @@ import {currentBatch, writeBatchFile} from '../delta/batch-files.ts';
 import type {CommitRequest, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {openTable} from '../delta/table.ts';
 import {appendBatch} from './append-batch.ts';
+import {AppendSql} from './append-sql.ts';
 import type {ApplyEngine, ApplyInput, ApplyJob, ApplyMode, ApplyResult, LeftOut} from './apply-engine.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
+import {ColumnSql} from './column-sql.ts';
+import {DifferenceSql} from './difference-sql.ts';
 import {duckDbDialect} from './duckdb-dialect.ts';
 import {historyBatch} from './history-batch.ts';
 import {keyedBatch} from './keyed-batch.ts';
@@ -166,12 +169,16 @@ class DuckDbApply implements ApplyEngine {
     const {table, signal, work, previous, leftOut} = run;
     const goesOn = previous?.inSnapshot === true && !sameOffsets(job.start, NOWHERE);
     const before = previous?.side ?? NO_SIDE_FILES;
+    const columns = new ColumnSql(duckDbDialect, job);
     return {
       delta: this.#context,
       table,
       job,
       signal,
-      sql: new MergeSql(duckDbDialect, job),
+      columns,
+      sql: new MergeSql(columns),
+      append: new AppendSql(columns),
+      difference: new DifferenceSql(columns),
       work,
       side: new SideFileStore(this.#context, {root: table.root, flowId: job.flowId}, signal),
       before: goesOn ? before : {...before, pending: [], ...(isWhole(job) ? {ledger: []} : {})},

@@ -200,13 +200,13 @@ function duplicateKeys(job: ApplyJob, count: number): IngestError {
 const SMALL_TABLE_BYTES = 16 * 1024 * 1024;
 
 async function differenceOrAll(context: BatchContext, rows: FinalRows): Promise<TableChange> {
-  const {table, job, sql, work} = context;
+  const {table, job, work} = context;
   const live = [...table.snapshot.files.values()];
   if (live.length === 0) return overwrite(context, rows, null);
   if (!sameTypes(context)) return overwrite(context, rows, null);
   if (job.keys.length === 0 || job.target === 'append') {
     const [now, then] = await Promise.all(
-      [rows.select, await liveRows(context)].map(async (select) => work.query(sql.fingerprint(select))),
+      [rows.select, await liveRows(context)].map(async (select) => work.query(context.difference.fingerprint(select))),
     );
     const isSame = now?.[0]?.['n'] === then?.[0]?.['n'] && now?.[0]?.['fingerprint'] === then?.[0]?.['fingerprint'];
     return isSame
@@ -219,9 +219,12 @@ async function differenceOrAll(context: BatchContext, rows: FinalRows): Promise<
 async function keyedDifference(context: BatchContext, rows: FinalRows, live: readonly AddFile[]): Promise<TableChange> {
   const {sql, work} = context;
   const stored = await liveRows(context);
-  const difference = await work.keep(sql.difference(rows.select, stored));
+  const difference = await work.keep(context.difference.difference(rows.select, stored));
   const kinds = new Map(
-    (await work.query(sql.differenceCounts(difference))).map((row) => [String(row['kind']), Number(row['n'])]),
+    (await work.query(context.difference.differenceCounts(difference))).map((row) => [
+      String(row['kind']),
+      Number(row['n']),
+    ]),
   );
   const [inserted, updated, deleted] = [kinds.get('insert') ?? 0, kinds.get('update') ?? 0, kinds.get('delete') ?? 0];
   const finalCount = rows.count ?? (await work.count(sql.countOf(rows.select), 'n'));
@@ -233,11 +236,11 @@ async function keyedDifference(context: BatchContext, rows: FinalRows, live: rea
   const sizeBytes = live.reduce((sum, file) => sum + file.size, 0);
   const isSmall = sizeBytes < SMALL_TABLE_BYTES || updated + deleted > storedCount / 2;
   if (hasTwins || isSmall || !hasVectors(context)) return overwrite(context, rows, counts);
-  const touched = await work.keep(sql.differentPlaces(difference));
+  const touched = await work.keep(context.difference.differentPlaces(difference));
   const files = await replaceRows(
     context,
     touched,
-    inserted + updated === 0 ? null : sql.differentRows(rows.select, difference),
+    inserted + updated === 0 ? null : context.difference.differentRows(rows.select, difference),
   );
   return {...NO_CHANGE, operation: 'MERGE', writeMode: null, blindAppend: false, ...files, counts};
 }
