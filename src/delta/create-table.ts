@@ -3,13 +3,22 @@ import {randomUUID} from 'node:crypto';
 import {IngestError} from '../core/errors.ts';
 import {schemaToJson} from '../core/schema-json.ts';
 import {checkSchema, isNested, landedType, typesEqual} from '../core/schema.ts';
-import type {DataType, StructType} from '../core/types.ts';
+import type {StructType} from '../core/types.ts';
 import type {Action, Metadata} from './actions.ts';
+import {
+  MAPPING_MODE,
+  isMapped,
+  mappingMode,
+  renameFields,
+  withColumnMetadata,
+  withMaxColumnId,
+  withoutColumnIds,
+} from './column-mapping.ts';
 import {encodeCommit, readCommit} from './commit-file.ts';
 import {ENGINE_INFO} from './commit.ts';
 import {isOurs} from './conflict.ts';
 import type {CreateOptions, DeltaContext, TableSnapshot} from './delta-table.ts';
-import {leastProtocol} from './features.ts';
+import {hasInCommitTimestamps, leastProtocol} from './features.ts';
 import {firstSnapshot} from './load-log.ts';
 import {commitName} from './log-names.ts';
 import {listLog} from './log-segment.ts';
@@ -23,15 +32,17 @@ export async function commitFirstVersion(
   root: string,
   options: CreateOptions,
 ): Promise<TableSnapshot> {
-  checkTableSchema(root, options.schema, options.partitionColumns ?? []);
   const deletionVectors = options.deletionVectors ?? options.configuration?.['delta.enableDeletionVectors'] === 'true';
-  const metadata = metadataOf(context, options, deletionVectors);
-  const protocol = leastProtocol(root, {metadata, schema: options.schema, deletionVectors});
+  const {metadata, schema} = mapped(metadataOf(context, options, deletionVectors), options.schema);
+  checkTableSchema(root, schema, metadata.partitionColumns);
+  const protocol = leastProtocol(root, {metadata, schema, deletionVectors});
   // A log that was cleaned up has no version 0 any more.
   if ((await listLog(context.store, root, {fromStart: false})) !== null) throw exists(root);
   const txnId = randomUUID();
+  const nowMs = context.clock.nowMs();
   const commitInfo = {
-    timestamp: context.clock.nowMs(),
+    ...(hasInCommitTimestamps({protocol, metadata}) ? {inCommitTimestamp: nowMs} : {}),
+    timestamp: nowMs,
     operation: 'CREATE TABLE',
     operationParameters: {
       isManaged: 'false',
@@ -81,13 +92,25 @@ function metadataOf(context: DeltaContext, options: CreateOptions, deletionVecto
   };
 }
 
+/** Maps columns where a property asks for it, or a name needs it that does not say `none`. */
+function mapped(metadata: Metadata, schema: StructType): {readonly metadata: Metadata; readonly schema: StructType} {
+  const isAsked = MAPPING_MODE in metadata.configuration;
+  const withMode =
+    isAsked || !needsMapping(schema)
+      ? metadata
+      : {...metadata, configuration: {...metadata.configuration, [MAPPING_MODE]: 'name'}};
+  if (mappingMode(withMode) === 'none') return {metadata, schema};
+  const columns = withColumnMetadata(withMode, [], withoutColumnIds(schema));
+  return {metadata: withMaxColumnId({...withMode, schemaString: schemaToJson(columns)}, columns), schema: columns};
+}
+
 /**
  * Checks that a schema can be that of a table of ours.
  * @throws INVALID_SCHEMA naming the column, with what can be done about it.
  */
 export function checkTableSchema(root: string, schema: StructType, partitionColumns: readonly string[]): void {
   checkSchema(schema, root);
-  checkNames(root, schema, '');
+  checkNames(root, schema);
   for (const field of schema.fields) {
     if (ENGINE_NAMES.has(field.name.toLowerCase()))
       throw invalid(root, `"${field.name}" is a name that the engine needs for itself`);
@@ -108,25 +131,29 @@ const ENGINE_NAMES: ReadonlySet<string> = new Set(['file_row_number', 'file_inde
 /** Spark refuses these in the Parquet files of a table without column mapping. */
 const REFUSED_CHARACTERS = /[ ,;{}()\n\t=]/;
 
-function checkNames(root: string, type: DataType, path: string): void {
-  if (typeof type === 'string') return;
-  switch (type.type) {
-    case 'decimal':
-      return;
-    case 'array':
-      return checkNames(root, type.elementType, path);
-    case 'map':
-      checkNames(root, type.keyType, path);
-      return checkNames(root, type.valueType, path);
-    case 'struct':
-      for (const field of type.fields) {
-        const character = REFUSED_CHARACTERS.exec(field.name)?.[0];
-        const name = path + field.name;
-        if (character !== undefined)
-          throw invalid(root, `the name "${name}" has the character ${JSON.stringify(character)}`);
-        checkNames(root, field.type, `${name}.`);
-      }
-  }
+/** @throws INVALID_SCHEMA for a name that only a table with column mapping can have. */
+function checkNames(root: string, schema: StructType): void {
+  const name = refusedName(schema);
+  if (name === null || isMapped(schema)) return;
+  const character = REFUSED_CHARACTERS.exec(name)?.[0];
+  throw invalid(
+    root,
+    `the name "${name}" has the character ${JSON.stringify(character)}, and its columns are not mapped (${MAPPING_MODE})`,
+  );
+}
+
+/** True when a name cannot stand in the data files of other engines. */
+function needsMapping(schema: StructType): boolean {
+  return refusedName(schema) !== null;
+}
+
+function refusedName(schema: StructType): string | null {
+  let refused: string | null = null;
+  renameFields(schema, ({name}) => {
+    if (refused === null && REFUSED_CHARACTERS.test(name)) refused = name;
+    return name;
+  });
+  return refused;
 }
 
 function invalid(root: string, what: string): IngestError {

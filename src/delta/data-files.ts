@@ -5,8 +5,10 @@ import type {StructType} from '../core/types.ts';
 import type {EngineRow, WrittenParquet} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
+import {mappingMode, physicalNames, withKnownMetadata} from './column-mapping.ts';
 import type {DeltaContext, NewDataFile, TableSnapshot} from './delta-table.ts';
-import {columnTypesOf, rememberColumns} from './file-columns.ts';
+import {columnsOfSchema, rememberColumns} from './file-columns.ts';
+import {inFileNames} from './file-names.ts';
 import {encodePath, partitionFolder} from './file-path.ts';
 import {DEFAULT_INDEXED_COLUMNS, statisticsJson} from './statistics.ts';
 
@@ -40,9 +42,10 @@ export async function writeDataFiles(
   job: WriteJob,
   signal: AbortSignal,
 ): Promise<readonly AddFile[]> {
-  const {partitionColumns} = target.snapshot.metadata;
-  if (partitionColumns.length > 0) return writePartitions(target, job, signal);
-  const add = await writeOne(target, job, {folder: '', values: {}}, signal);
+  const {metadata, schema} = target.snapshot;
+  const known = {...job, schema: withKnownMetadata(schema, job.schema)};
+  if (metadata.partitionColumns.length > 0) return writePartitions(target, known, signal);
+  const add = await writeOne(target, known, {folder: '', values: {}}, signal);
   return add === null ? [] : [add];
 }
 
@@ -59,13 +62,14 @@ async function writeOne(
 ): Promise<AddFile | null> {
   const {context, root} = target;
   const file = await stageDataFile(context, root, partition.folder);
+  const {select, schema} = inFileNames(job, mappingMode(target.snapshot.metadata));
   const written = await context.engine.writeParquet(
-    {select: job.select, schema: job.schema, localPath: file.localPath, compressionLevel: job.compressionLevel ?? 1},
+    {select, schema, localPath: file.localPath, compressionLevel: job.compressionLevel ?? 1},
     signal,
   );
   if (written === null) return null;
-  refuseNulls(root, job.schema, written);
-  rememberColumns(context.engine, file.localPath, await columnTypesOf(context.engine, job.schema));
+  refuseNulls(root, {schema: job.schema, fileSchema: schema, written});
+  rememberColumns(context.engine, file.localPath, await columnsOfSchema(context.engine, schema));
   return {
     path: file.path,
     partitionValues: partition.values,
@@ -75,7 +79,7 @@ async function writeOne(
     stats: statisticsJson({
       rowCount: written.rowCount,
       leaves: written.statistics,
-      schema: job.schema,
+      schema,
       indexedColumns: indexedColumns(target.snapshot),
     }),
   };
@@ -87,11 +91,15 @@ function indexedColumns({metadata}: TableSnapshot): number {
 }
 
 /** What a writer must enforce for columns that are not nullable: the statistics tell it for nothing. */
-function refuseNulls(root: string, schema: StructType, written: WrittenParquet): void {
-  for (const field of schema.fields) {
+function refuseNulls(
+  root: string,
+  file: {readonly schema: StructType; readonly fileSchema: StructType; readonly written: WrittenParquet},
+): void {
+  for (const [index, field] of file.schema.fields.entries()) {
     if (field.nullable) continue;
+    const name = file.fileSchema.fields[index]?.name;
     const nulls =
-      written.statistics.find((leaf) => leaf.path.length === 1 && leaf.path[0] === field.name)?.nullCount ?? 0;
+      file.written.statistics.find((leaf) => leaf.path.length === 1 && leaf.path[0] === name)?.nullCount ?? 0;
     if (nulls === 0) continue;
     throw new IngestError(
       'BAD_RECORD',
@@ -106,7 +114,9 @@ function refuseNulls(root: string, schema: StructType, written: WrittenParquet):
 
 async function writePartitions(target: WriteTarget, job: WriteJob, signal: AbortSignal): Promise<readonly AddFile[]> {
   const {engine} = target.context;
-  const {partitionColumns} = target.snapshot.metadata;
+  const {metadata} = target.snapshot;
+  const {partitionColumns} = metadata;
+  const physical = physicalNames(job.schema, partitionColumns, mappingMode(metadata));
   const names = job.schema.fields.map((field) => quoteIdentifier(field.name));
   const rows = quoteIdentifier(engine.uniqueName('sluice_partitions'));
   const dataSchema: StructType = {
@@ -120,9 +130,9 @@ async function writePartitions(target: WriteTarget, job: WriteJob, signal: Abort
     const found = await engine.query(`SELECT DISTINCT ${keys.join(', ')} FROM ${rows} ORDER BY ALL`, signal);
     const adds: AddFile[] = [];
     for (const key of found) {
-      const partition = partitionOf(partitionColumns, key);
-      const where = partitionColumns.map((name) => {
-        const value = partition.values[name] ?? null;
+      const partition = partitionOf(physical, key);
+      const where = partitionColumns.map((name, index) => {
+        const value = partition.values[physical[index] ?? ''] ?? null;
         return `${partitionText(job.schema, name)} IS NOT DISTINCT FROM ${value === null ? 'NULL' : quoteLiteral(value)}`;
       });
       const select = `SELECT ${dataSchema.fields.map(({name}) => quoteIdentifier(name)).join(', ')} FROM ${rows} WHERE ${where.join(' AND ')}`;

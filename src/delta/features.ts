@@ -1,6 +1,7 @@
 import {IngestError} from '../core/errors.ts';
-import type {DataType, StructType} from '../core/types.ts';
+import type {DataType, StructField, StructType} from '../core/types.ts';
 import type {Metadata, Protocol} from './actions.ts';
+import {mappingMode} from './column-mapping.ts';
 
 /** What a table is made of, as far as the protocol needs to know. */
 export interface TableShape {
@@ -17,11 +18,12 @@ interface Feature {
   readonly legacyWriterVersion: number;
   /** `read`: only reading is possible while it is active. `none`: not even that. */
   readonly support: 'full' | 'read' | 'none';
-  /** A feature may be allowed by the protocol and lie idle; then it asks nothing of us. */
-  isActive(shape: TableShape): boolean;
+  /** A feature may be allowed by the protocol and lie idle; then it asks nothing of us. Default: never idle. */
+  isActive?(shape: TableShape): boolean;
+  /** True when properties or columns make use of it, so that the protocol must have it. Default: as `isActive`, if there is one. */
+  isWanted?(shape: TableShape): boolean;
 }
 
-const always = (): boolean => true;
 const hasProperty =
   (key: string, value = 'true') =>
   ({metadata}: TableShape): boolean =>
@@ -33,27 +35,26 @@ const hasPropertyPrefix =
 const hasFieldMetadata =
   (prefix: string) =>
   ({schema}: TableShape): boolean =>
-    schema.fields.some((field) => Object.keys(field.metadata).some((key) => key.startsWith(prefix)));
+    someField(schema, (field) => Object.keys(field.metadata).some((key) => key.startsWith(prefix)));
 
-const columnMapping = ({metadata}: TableShape): boolean =>
-  (metadata.configuration['delta.columnMapping.mode'] ?? 'none') !== 'none';
+/** Must be named by the protocol. */
+const named = (reader: boolean, support: Feature['support']): Omit<Feature, 'isActive' | 'isWanted'> => ({
+  reader,
+  legacyWriterVersion: 0,
+  support,
+});
 
 /**
  * Features of the protocol that we know, by name. A feature that is named by a table and missing here is refused.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#valid-feature-names-in-table-features
  */
 const FEATURES: Readonly<Record<string, Feature>> = {
-  appendOnly: {reader: false, legacyWriterVersion: 2, support: 'full', isActive: always},
-  invariants: {
-    reader: false,
-    legacyWriterVersion: 2,
-    support: 'read',
-    isActive: hasFieldMetadata('delta.invariants'),
-  },
+  appendOnly: {reader: false, legacyWriterVersion: 2, support: 'full', isActive: hasProperty('delta.appendOnly')},
+  invariants: {reader: false, legacyWriterVersion: 2, support: 'full', isActive: hasFieldMetadata('delta.invariants')},
   checkConstraints: {
     reader: false,
     legacyWriterVersion: 3,
-    support: 'read',
+    support: 'full',
     isActive: hasPropertyPrefix('delta.constraints.'),
   },
   changeDataFeed: {
@@ -68,52 +69,50 @@ const FEATURES: Readonly<Record<string, Feature>> = {
     support: 'read',
     isActive: hasFieldMetadata('delta.generationExpression'),
   },
-  columnMapping: {reader: true, legacyWriterVersion: 5, support: 'none', isActive: columnMapping},
+  columnMapping: {
+    reader: true,
+    legacyWriterVersion: 5,
+    support: 'full',
+    isActive: ({metadata}) => mappingMode(metadata) !== 'none',
+  },
   identityColumns: {
     reader: false,
     legacyWriterVersion: 6,
     support: 'read',
     isActive: hasFieldMetadata('delta.identity.'),
   },
-  deletionVectors: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
-  timestampNtz: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
-  domainMetadata: {reader: false, legacyWriterVersion: 0, support: 'full', isActive: always},
-  typeWidening: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
-  'typeWidening-preview': {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
-  v2Checkpoint: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
-  vacuumProtocolCheck: {reader: true, legacyWriterVersion: 0, support: 'full', isActive: always},
+  deletionVectors: {...named(true, 'full'), isWanted: hasProperty('delta.enableDeletionVectors')},
+  timestampNtz: {...named(true, 'full'), isWanted: ({schema}) => hasTimestampNtz(schema)},
+  domainMetadata: named(false, 'full'),
+  typeWidening: {...named(true, 'full'), isWanted: hasProperty('delta.enableTypeWidening')},
+  'typeWidening-preview': named(true, 'full'),
+  v2Checkpoint: {...named(true, 'full'), isWanted: hasProperty('delta.checkpointPolicy', 'v2')},
+  vacuumProtocolCheck: named(true, 'full'),
   // Binds only who cleans up the log.
-  checkpointProtection: {reader: false, legacyWriterVersion: 0, support: 'full', isActive: always},
-  clustering: {reader: false, legacyWriterVersion: 0, support: 'read', isActive: always},
-  inCommitTimestamp: {
-    reader: false,
-    legacyWriterVersion: 0,
-    support: 'full',
-    isActive: hasProperty('delta.enableInCommitTimestamps'),
-  },
-  rowTracking: {reader: false, legacyWriterVersion: 0, support: 'read', isActive: always},
-  allowColumnDefaults: {
-    reader: false,
-    legacyWriterVersion: 0,
-    support: 'read',
-    isActive: hasFieldMetadata('CURRENT_DEFAULT'),
-  },
-  icebergCompatV1: {
-    reader: false,
-    legacyWriterVersion: 0,
-    support: 'read',
-    isActive: hasProperty('delta.enableIcebergCompatV1'),
-  },
-  icebergCompatV2: {
-    reader: false,
-    legacyWriterVersion: 0,
-    support: 'read',
-    isActive: hasProperty('delta.enableIcebergCompatV2'),
-  },
+  checkpointProtection: named(false, 'full'),
+  clustering: named(false, 'read'),
+  inCommitTimestamp: {...named(false, 'full'), isActive: hasProperty('delta.enableInCommitTimestamps')},
+  rowTracking: {...named(false, 'read'), isWanted: hasProperty('delta.enableRowTracking')},
+  allowColumnDefaults: {...named(false, 'read'), isActive: hasFieldMetadata('CURRENT_DEFAULT')},
+  icebergCompatV1: {...named(false, 'read'), isActive: hasProperty('delta.enableIcebergCompatV1')},
+  icebergCompatV2: {...named(false, 'read'), isActive: hasProperty('delta.enableIcebergCompatV2')},
 };
+
+function isActive(feature: Feature, shape: TableShape): boolean {
+  return feature.isActive?.(shape) ?? true;
+}
+
+/** Names of the features that properties and columns make use of. */
+function wantedFeatures(shape: TableShape): readonly string[] {
+  return Object.entries(FEATURES)
+    .filter(([, feature]) => (feature.isWanted ?? feature.isActive)?.(shape) ?? false)
+    .map(([name]) => name);
+}
 
 const FEATURES_READER_VERSION = 3;
 const FEATURES_WRITER_VERSION = 7;
+/** Reader version that brings column mapping without naming it. */
+const MAPPING_READER_VERSION = 2;
 
 /** @throws UNSUPPORTED_TABLE_FEATURE naming what we would have to know to read the table. */
 export function checkReadable(shape: TableShape, table: string): void {
@@ -121,10 +120,10 @@ export function checkReadable(shape: TableShape, table: string): void {
   if (protocol.minReaderVersion > FEATURES_READER_VERSION)
     throw refused(table, `reader version ${protocol.minReaderVersion}`, 'read');
   const named = protocol.minReaderVersion === FEATURES_READER_VERSION ? (protocol.readerFeatures ?? []) : [];
-  const legacy = protocol.minReaderVersion === 2 ? ['columnMapping'] : [];
+  const legacy = protocol.minReaderVersion === MAPPING_READER_VERSION ? ['columnMapping'] : [];
   for (const name of [...named, ...legacy]) {
     const feature = FEATURES[name];
-    if (feature === undefined || (feature.support === 'none' && feature.isActive(shape)))
+    if (feature === undefined || (feature.support === 'none' && isActive(feature, shape)))
       throw refused(table, name, 'read');
   }
 }
@@ -136,7 +135,7 @@ export function checkWritable(shape: TableShape, table: string): void {
   if (minWriterVersion > FEATURES_WRITER_VERSION) throw refused(table, `writer version ${minWriterVersion}`, 'write');
   for (const name of writerFeatures(shape.protocol)) {
     const feature = FEATURES[name];
-    if (feature === undefined || (feature.support !== 'full' && feature.isActive(shape)))
+    if (feature === undefined || (feature.support !== 'full' && isActive(feature, shape)))
       throw refused(table, name, 'write');
   }
 }
@@ -163,59 +162,61 @@ export function hasInCommitTimestamps({protocol, metadata}: Pick<TableShape, 'pr
 }
 
 /**
- * The least protocol for a new table: reader 1 and writer 2, or named features where one is needed.
+ * The least protocol for a new table: reader 1 and writer 2, or the versions or names of the features that are needed.
  * @throws UNSUPPORTED_TABLE_FEATURE when a property or a column asks for a feature that we cannot honour.
  */
 export function leastProtocol(
   table: string,
   wanted: {readonly metadata: Metadata; readonly schema: StructType; readonly deletionVectors: boolean},
 ): Protocol {
-  const shape = {protocol: NO_FEATURES, metadata: wanted.metadata, schema: wanted.schema};
-  const protocol = protocolWith([
-    ...(wanted.deletionVectors ? ['deletionVectors'] : []),
-    ...(hasTimestampNtz(wanted.schema) ? ['timestampNtz'] : []),
-    ...SWITCHED_ON_BY_PROPERTY.filter((name) => FEATURES[name]?.isActive(shape) === true),
-  ]);
-  checkCovered({protocol, metadata: wanted.metadata, schema: wanted.schema}, table);
+  const least: Protocol = {minReaderVersion: 1, minWriterVersion: 2};
+  const more = wanted.deletionVectors ? ['deletionVectors'] : [];
+  return withFeatures(table, {protocol: least, metadata: wanted.metadata, schema: wanted.schema}, more);
+}
+
+/**
+ * The protocol of a shape, raised as far as its properties, its columns and `more` need; the same object when it has all.
+ * @throws UNSUPPORTED_TABLE_FEATURE when one of them is a feature that we cannot honour.
+ */
+export function withFeatures(table: string, shape: TableShape, more: readonly string[]): Protocol {
+  const has = writerFeatures(shape.protocol);
+  const missing = [...new Set([...more, ...wantedFeatures(shape)])].filter((name) => !isCovered(shape.protocol, name));
+  const protocol = missing.length === 0 ? shape.protocol : raised(shape.protocol, has, missing);
+  checkCovered({...shape, protocol}, table);
   return protocol;
 }
 
-/** Features that a new table gets when its properties ask for them. */
-const SWITCHED_ON_BY_PROPERTY = ['changeDataFeed', 'inCommitTimestamp'];
-
-const NO_FEATURES: Protocol = {minReaderVersion: 1, minWriterVersion: 2};
-
-/** The least protocol with the features: by versions where these bring all of them, else by name. */
-function protocolWith(features: readonly string[]): Protocol {
-  const known = features.map((name) => FEATURES[name]);
-  const isLegacy = known.every((feature) => feature?.reader === false && feature.legacyWriterVersion > 0);
-  if (isLegacy) {
-    const versions = known.map((feature) => feature?.legacyWriterVersion ?? 0);
-    return {minReaderVersion: 1, minWriterVersion: Math.max(NO_FEATURES.minWriterVersion, ...versions)};
+function raised(protocol: Protocol, has: readonly string[], missing: readonly string[]): Protocol {
+  const versions = missing.map((name) => FEATURES[name]?.legacyWriterVersion ?? 0);
+  const needsReader = missing.some((name) => FEATURES[name]?.reader === true);
+  if (protocol.minWriterVersion < FEATURES_WRITER_VERSION && !versions.includes(0)) {
+    return {
+      minReaderVersion: needsReader ? MAPPING_READER_VERSION : protocol.minReaderVersion,
+      minWriterVersion: Math.max(protocol.minWriterVersion, ...versions),
+    };
   }
-  const readerFeatures = features.filter((name) => FEATURES[name]?.reader === true);
+  // What a writer version brings without naming it has to be named from version 7 on.
+  const writer = [...missing, ...has];
+  const reader = writer.filter((name) => FEATURES[name]?.reader === true);
   return {
-    ...(readerFeatures.length === 0
-      ? {minReaderVersion: 1}
-      : {minReaderVersion: FEATURES_READER_VERSION, readerFeatures}),
+    minReaderVersion: reader.length === 0 ? 1 : FEATURES_READER_VERSION,
     minWriterVersion: FEATURES_WRITER_VERSION,
-    // What writer version 2 brings without naming it has to be named from version 7 on.
-    writerFeatures: [...features, 'appendOnly', 'invariants'],
+    ...(reader.length === 0 ? {} : {readerFeatures: reader}),
+    writerFeatures: writer,
   };
 }
 
 /** @throws UNSUPPORTED_TABLE_FEATURE when properties or columns make use of a feature that the protocol lacks or that we do not know. */
 export function checkCovered(shape: TableShape, table: string): void {
   checkWritable(shape, table);
-  for (const [name, feature] of Object.entries(FEATURES)) {
-    if (feature.isActive === always || !feature.isActive(shape)) continue;
-    if (feature.support !== 'full') throw refused(table, name, 'write');
-    if (!hasFeature(shape.protocol, name)) throw refused(table, name, 'add');
+  for (const name of wantedFeatures(shape)) {
+    if (FEATURES[name]?.support !== 'full') throw refused(table, name, 'write');
+    if (!isCovered(shape.protocol, name)) throw refused(table, name, 'add');
   }
-  const hasVectors = hasProperty('delta.enableDeletionVectors')(shape);
-  if (hasVectors && !hasFeature(shape.protocol, 'deletionVectors')) throw refused(table, 'deletionVectors', 'add');
-  const lacksNtz = hasTimestampNtz(shape.schema) && !hasFeature(shape.protocol, 'timestampNtz');
-  if (lacksNtz) throw refused(table, 'timestampNtz', 'add');
+}
+
+function isCovered(protocol: Protocol, name: string): boolean {
+  return hasFeature(protocol, name) || (name === 'typeWidening' && hasFeature(protocol, 'typeWidening-preview'));
 }
 
 function writerFeatures(protocol: Protocol): readonly string[] {
@@ -242,6 +243,21 @@ function hasTimestampNtz(type: DataType): boolean {
   }
 }
 
+/** True when a field at any depth passes. */
+function someField(type: DataType, passes: (field: StructField) => boolean): boolean {
+  if (typeof type === 'string') return false;
+  switch (type.type) {
+    case 'decimal':
+      return false;
+    case 'array':
+      return someField(type.elementType, passes);
+    case 'map':
+      return someField(type.keyType, passes) || someField(type.valueType, passes);
+    case 'struct':
+      return type.fields.some((field) => passes(field) || someField(field.type, passes));
+  }
+}
+
 const WHY = {
   read: {
     verb: 'needs',
@@ -253,7 +269,7 @@ const WHY = {
   },
   add: {
     verb: 'was made without',
-    fix: 'A feature is fixed when a table is made: make the table again with it (full refresh), or do without it.',
+    fix: 'A feature is fixed when a table is made: make the table again with it, add it on purpose (ALTER TABLE ... SET TBLPROPERTIES), or do without it.',
   },
 } as const;
 

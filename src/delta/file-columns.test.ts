@@ -6,7 +6,7 @@ import {expect, it} from 'vitest';
 
 import * as t from '../core/schema.ts';
 import {openEngine} from '../engine/duckdb-engine.ts';
-import {columnTypesOf, columnsOfFiles} from './file-columns.ts';
+import {columnsOfFiles, columnsOfSchema} from './file-columns.ts';
 
 it('knows the columns of a written file as its footer tells them, for every type', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-columns-'));
@@ -41,8 +41,8 @@ it('knows the columns of a written file as its footer tells them, for every type
     await engine.writeParquet({select, schema, localPath});
     const [found] = await columnsOfFiles(engine, [localPath]);
     // The same object: sets of columns are compared by identity.
-    expect(found).toBe(await columnTypesOf(engine, schema));
-    expect(found?.get('odd "näme')).toBe('BIGINT');
+    expect(found).toBe(await columnsOfSchema(engine, schema));
+    expect(found?.types.get('odd "näme')).toBe('BIGINT');
   } finally {
     await engine[Symbol.asyncDispose]();
     await rm(folder, {recursive: true, force: true});

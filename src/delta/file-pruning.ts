@@ -1,6 +1,6 @@
-import {fieldAt} from '../core/schema.ts';
-import type {DataType} from '../core/types.ts';
+import type {DataType, StructField, StructType} from '../core/types.ts';
 import type {AddFile} from './actions.ts';
+import {mappingMode, physicalName} from './column-mapping.ts';
 import type {TableSnapshot} from './delta-table.ts';
 import {parsedStatistics} from './statistics.ts';
 
@@ -26,13 +26,16 @@ export function filesInRange(
   range: {readonly min: unknown; readonly max: unknown},
 ): readonly AddFile[] {
   const files = [...snapshot.files.values()];
-  const type = fieldAt(snapshot.schema, column)?.type;
+  const fields = fieldsAt(snapshot.schema, column);
+  const type = fields.at(-1)?.type;
   if (type === undefined) return files;
+  const mode = mappingMode(snapshot.metadata);
+  const path = fields.map((field) => physicalName(field, mode));
   const min = comparableOf(range.min, type);
   const max = comparableOf(range.max, type);
   const isPartition = snapshot.metadata.partitionColumns.includes(column);
   return files.filter((add) => {
-    const bounds = isPartition ? partitionBounds(add, column, type) : statisticsBounds(add, column, type);
+    const bounds = isPartition ? partitionBounds(add, path.join('.'), type) : statisticsBounds(add, path, type);
     if (bounds.allNull) return false;
     return !isBelow(bounds.max, min) && !isBelow(max, bounds.min);
   });
@@ -58,14 +61,25 @@ function comparableOf(value: unknown, type: DataType): Comparable | null {
   return value.trim() === '' || Number.isNaN(parsed) ? null : parsed;
 }
 
-function statisticsBounds(add: AddFile, column: string, type: DataType): Bounds {
+/** The fields from a column to the one at a dotted path; a top-level name that has dots is found by its full name. */
+function fieldsAt(schema: StructType, path: string): readonly StructField[] {
+  const whole = schema.fields.find((field) => field.name === path);
+  if (whole !== undefined) return [whole];
+  const dot = path.indexOf('.');
+  const parent = dot < 0 ? undefined : schema.fields.find((field) => field.name === path.slice(0, dot));
+  if (parent === undefined || typeof parent.type === 'string' || parent.type.type !== 'struct') return [];
+  const rest = fieldsAt(parent.type, path.slice(dot + 1));
+  return rest.length === 0 ? [] : [parent, ...rest];
+}
+
+function statisticsBounds(add: AddFile, path: readonly string[], type: DataType): Bounds {
   if (add.stats === undefined) return UNKNOWN;
   const stats = PARSED.get(add) ?? parsedStatistics(add.stats);
   PARSED.set(add, stats);
-  const nullCount = valueAt(stats['nullCount'], column);
+  const nullCount = valueAt(stats['nullCount'], path);
   return {
-    min: boundOf(valueAt(stats['minValues'], column), type, -1),
-    max: boundOf(valueAt(stats['maxValues'], column), type, 1),
+    min: boundOf(valueAt(stats['minValues'], path), type, -1),
+    max: boundOf(valueAt(stats['maxValues'], path), type, 1),
     // Deleted rows are counted in both: the equality holds for the rows that are left, too.
     allNull: typeof nullCount === 'number' && nullCount === stats['numRecords'],
   };
@@ -73,16 +87,17 @@ function statisticsBounds(add: AddFile, column: string, type: DataType): Bounds 
 
 const UNKNOWN: Bounds = {min: null, max: null, allNull: false};
 
-function valueAt(values: unknown, column: string): unknown {
-  if (typeof values !== 'object' || values === null) return undefined;
-  const record = values as Readonly<Record<string, unknown>>;
-  if (column in record) return record[column];
-  const dot = column.indexOf('.');
-  return dot < 0 ? undefined : valueAt(record[column.slice(0, dot)], column.slice(dot + 1));
+function valueAt(values: unknown, path: readonly string[]): unknown {
+  let found = values;
+  for (const name of path) {
+    if (typeof found !== 'object' || found === null) return undefined;
+    found = (found as Readonly<Record<string, unknown>>)[name];
+  }
+  return found;
 }
 
-function partitionBounds(add: AddFile, column: string, type: DataType): Bounds {
-  const text = add.partitionValues[column] ?? '';
+function partitionBounds(add: AddFile, name: string, type: DataType): Bounds {
+  const text = add.partitionValues[name] ?? '';
   if (text === '') return {min: null, max: null, allNull: true};
   const isNumber = typeof type === 'object' || NUMERIC.has(type);
   const value = isNumber ? Number(text) : text.replace(' ', type === 'string' ? ' ' : 'T');

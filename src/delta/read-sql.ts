@@ -1,13 +1,16 @@
 import {IngestError} from '../core/errors.ts';
-import type {StructField} from '../core/types.ts';
+import type {StructField, StructType} from '../core/types.ts';
 import {quoteIdentifier, quoteList, sqlType} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
+import type {MappingMode} from './column-mapping.ts';
+import {columnId, mappingMode, physicalNames, physicalSchema, renameFields} from './column-mapping.ts';
 import {readVector} from './deletion-vectors.ts';
 import type {DeltaContext, ReadOptions, TableSnapshot} from './delta-table.ts';
-import type {ColumnTypes} from './file-columns.ts';
-import {columnTypesOf, columnsOfFiles} from './file-columns.ts';
+import type {ColumnTypes, FileColumns} from './file-columns.ts';
+import {columnsOfFiles, columnsOfSchema} from './file-columns.ts';
 import type {MappedFile} from './file-map.ts';
 import {mapFiles} from './file-map.ts';
+import {renamedSql} from './file-names.ts';
 import {vectorId} from './replay.ts';
 import {rowCountOf} from './row-deletions.ts';
 import {storedNameOf} from './stored-name.ts';
@@ -16,7 +19,7 @@ import {storedNameOf} from './stored-name.ts';
 interface ReadableFile {
   readonly add: AddFile;
   readonly localPath: string;
-  readonly types: ColumnTypes;
+  readonly columns: FileColumns;
 }
 
 interface Reading {
@@ -24,8 +27,9 @@ interface Reading {
   readonly root: string;
   readonly snapshot: TableSnapshot;
   readonly fields: readonly StructField[];
-  /** Types that columns must come out with. */
-  readonly types: ColumnTypes;
+  readonly mode: MappingMode;
+  /** Names of the partition columns in the log. */
+  readonly partitionNames: readonly string[];
   readonly positions: boolean;
 }
 
@@ -39,12 +43,14 @@ export async function readSql(
   options: ReadOptions & {readonly snapshot: TableSnapshot},
 ): Promise<string> {
   const {snapshot} = options;
+  const mode = mappingMode(snapshot.metadata);
   const reading: Reading = {
     context,
     root,
     snapshot,
     fields: wantedFields(root, snapshot, options.columns),
-    types: await columnTypesOf(context.engine, snapshot.schema),
+    mode,
+    partitionNames: physicalNames(snapshot.schema, snapshot.metadata.partitionColumns, mode),
     positions: options.positions ?? false,
   };
   const adds =
@@ -92,18 +98,18 @@ async function readableFiles(
   return adds.map((add, index) => ({
     add,
     localPath: localPaths[index] ?? '',
-    types: columns[index] ?? new Map<string, string>(),
+    columns: columns[index] ?? {types: new Map<string, string>(), names: new Map<number, string>()},
   }));
 }
 
 function groupsOf(files: readonly ReadableFile[]): readonly (readonly ReadableFile[])[] {
-  const withVector = new Map<ColumnTypes, ReadableFile[]>();
-  const without = new Map<ColumnTypes, ReadableFile[]>();
+  const withVector = new Map<FileColumns, ReadableFile[]>();
+  const without = new Map<FileColumns, ReadableFile[]>();
   for (const file of files) {
     const groups = file.add.deletionVector === undefined ? without : withVector;
-    const group = groups.get(file.types) ?? [];
+    const group = groups.get(file.columns) ?? [];
     group.push(file);
-    groups.set(file.types, group);
+    groups.set(file.columns, group);
   }
   return [...without.values(), ...withVector.values()];
 }
@@ -118,8 +124,8 @@ async function groupSelect(reading: Reading, files: readonly ReadableFile[]): Pr
     hasVectors ||
     (reading.positions && filePrefix === null) ||
     reading.fields.some((field) => partitionColumns.includes(field.name));
-  if (reading.positions || needsMap) refuseHiddenNames(reading.root, first.types);
-  const columns = reading.fields.map((field) => columnExpression(reading, field, first.types));
+  if (reading.positions || needsMap) refuseHiddenNames(reading.root, first.columns.types);
+  const columns = await columnExpressions(reading, first.columns);
   if (reading.positions) {
     const path = filePrefix === null || hasVectors ? '__m.path' : `substr(__t.filename, ${filePrefix + 1})`;
     columns.push(`${path} AS __file`, '__t.file_row_number::BIGINT AS __pos');
@@ -134,17 +140,43 @@ async function groupSelect(reading: Reading, files: readonly ReadableFile[]): Pr
   return `SELECT ${list} FROM ${source} JOIN (SELECT * REPLACE (${casts}) FROM ${map}) AS __m ON __m.f = __t.file_index${where}`;
 }
 
-function columnExpression(reading: Reading, field: StructField, fileTypes: ColumnTypes): string {
-  const name = quoteIdentifier(field.name);
-  const partition = reading.snapshot.metadata.partitionColumns.indexOf(field.name);
-  if (partition >= 0) return `CAST(__m.p${partition} AS ${sqlType(field.type)}) AS ${name}`;
-  const key = field.name.toLowerCase();
-  const fileType = fileTypes.get(key);
-  if (fileType === undefined) return `CAST(NULL AS ${sqlType(field.type)}) AS ${name}`;
-  // A cast hides the column from the engine's pruning by statistics.
-  return fileType === reading.types.get(key)
-    ? `__t.${name} AS ${name}`
-    : `CAST(__t.${name} AS ${sqlType(field.type)}) AS ${name}`;
+async function columnExpressions(reading: Reading, file: FileColumns): Promise<string[]> {
+  const wanted: StructType = {type: 'struct', fields: reading.fields};
+  const stored = storedSchema(reading, wanted, file);
+  const {types} = await columnsOfSchema(reading.context.engine, stored);
+  return reading.fields.map((field, index) => {
+    const name = quoteIdentifier(field.name);
+    const partition = reading.snapshot.metadata.partitionColumns.indexOf(field.name);
+    if (partition >= 0) return `CAST(__m.p${partition} AS ${sqlType(field.type)}) AS ${name}`;
+    const source = stored.fields[index] ?? field;
+    const key = source.name.toLowerCase();
+    const fileType = file.types.get(key);
+    if (fileType === undefined) return `CAST(NULL AS ${sqlType(field.type)}) AS ${name}`;
+    const column = `__t.${quoteIdentifier(source.name)}`;
+    // A cast hides the column from the engine's pruning by statistics.
+    const typed = fileType === types.get(key) ? column : `CAST(${column} AS ${sqlType(source.type)})`;
+    return `${renamedSql(typed, source.type, field.type)} AS ${name}`;
+  });
+}
+
+/** Columns under the names that a file has for them. */
+function storedSchema({mode, root}: Reading, schema: StructType, file: FileColumns): StructType {
+  if (mode !== 'id') return physicalSchema(schema, mode);
+  if (file.names.size === 0) {
+    throw new IngestError(
+      'CORRUPT_LOG',
+      `A data file of table ${root} has no field ids, by which its columns are found.`,
+      {
+        fix: 'Write the file again with the engine that wrote it; columns of this table are mapped by id.',
+        context: {table: root},
+      },
+    );
+  }
+  // What is not in the file has a name that nothing has, and reads as NULL.
+  return renameFields(
+    schema,
+    (field) => file.names.get(columnId(field) ?? -1) ?? `absent-${columnId(field) ?? field.name}`,
+  );
 }
 
 function emptySelect(reading: Reading): string {
@@ -156,7 +188,7 @@ function emptySelect(reading: Reading): string {
 }
 
 async function mappedFiles(reading: Reading, files: readonly ReadableFile[]): Promise<readonly MappedFile[]> {
-  const {context, root, snapshot} = reading;
+  const {context, root} = reading;
   const mapped: MappedFile[] = [];
   for (const {add} of files) {
     const vector =
@@ -167,7 +199,7 @@ async function mappedFiles(reading: Reading, files: readonly ReadableFile[]): Pr
             positions: await readVector(context.store, root, add.deletionVector),
             rowCount: await rowCountOf({context, root}, add),
           };
-    const partition = snapshot.metadata.partitionColumns.map((name) => add.partitionValues[name] || null);
+    const partition = reading.partitionNames.map((name) => add.partitionValues[name] || null);
     mapped.push({path: add.path, partition, vector});
   }
   return mapped;
@@ -176,7 +208,7 @@ async function mappedFiles(reading: Reading, files: readonly ReadableFile[]): Pr
 /** How many characters of the local paths precede the path of the log, when that is so for every file and the same. */
 function plainPrefix(files: readonly ReadableFile[]): number | null {
   const [first] = files;
-  if (first === undefined || first.types.has('filename')) return null;
+  if (first === undefined || first.columns.types.has('filename')) return null;
   const prefix = first.localPath.slice(0, -first.add.path.length);
   const isPlain = files.every(({localPath, add}) => localPath === prefix + add.path);
   return isPlain ? Array.from(prefix).length : null;

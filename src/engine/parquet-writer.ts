@@ -1,7 +1,7 @@
 import {rm} from 'node:fs/promises';
 
 import type {DataType, StructField, StructType} from '../core/types.ts';
-import type {EngineRow, LeafStatistics, ParquetJob, WrittenParquet} from './engine.ts';
+import type {EngineRow, LeafStatistics, ParquetFilesJob, ParquetJob, WrittenParquet} from './engine.ts';
 import {quoteIdentifier, quoteLiteral, sqlType} from './sql-types.ts';
 
 const DEFAULT_ROW_GROUP_ROWS = 122_880;
@@ -15,8 +15,8 @@ export async function writeParquetFile(
   query: (sql: string) => Promise<readonly EngineRow[]>,
 ): Promise<WrittenParquet | null> {
   try {
-    const [row] = await query(copyStatement(job));
-    const written = row === undefined ? null : writtenParquet(job, row);
+    const [row] = await query(copyStatement(job, {to: job.localPath, texts: [], options: []}));
+    const written = row === undefined ? null : writtenParquet(job.schema, row);
     if (written === null) await rm(job.localPath, {force: true});
     return written;
   } catch (error) {
@@ -25,7 +25,42 @@ export async function writeParquetFile(
   }
 }
 
-function copyStatement(job: ParquetJob): string {
+/**
+ * Writes the rows of a job's select as Parquet files in a folder that it makes: cut at a size, or apart by partitions.
+ * `query` runs one statement. Nothing is left of a statement that failed.
+ */
+export async function writeParquetFolder(
+  job: ParquetFilesJob,
+  query: (sql: string) => Promise<readonly EngineRow[]>,
+): Promise<readonly WrittenParquet[]> {
+  const {partitions = 0, targetBytes} = job;
+  const texts = Array.from({length: partitions}, (_, index) => `${PARTITION}${index}`);
+  const options =
+    partitions > 0
+      ? [`PARTITION_BY (${texts.join(', ')})`, 'WRITE_PARTITION_COLUMNS false', `FILENAME_PATTERN 'part-{uuid}'`]
+      : [`FILE_SIZE_BYTES ${targetBytes}`];
+  const rowGroupRows = Math.min(DEFAULT_ROW_GROUP_ROWS, Math.max(LEAST_ROW_GROUP_ROWS, Math.floor(targetBytes / 64)));
+  try {
+    const rows = await query(copyStatement({...job, rowGroupRows}, {to: job.folder, texts, options}));
+    return rows.map((row) => writtenParquet(job.schema, row)).filter((written) => written !== null);
+  } catch (error) {
+    await rm(job.folder, {recursive: true, force: true});
+    throw error;
+  }
+}
+
+const PARTITION = '__sluice_partition_';
+/** Files are cut between row groups: those of small files must be small, too. */
+const LEAST_ROW_GROUP_ROWS = 2048;
+
+/** Where rows go: `texts` are columns of the select beside those of the schema, which become no column of a file. */
+interface CopyTarget {
+  readonly to: string;
+  readonly texts: readonly string[];
+  readonly options: readonly string[];
+}
+
+function copyStatement(job: Omit<ParquetJob, 'localPath'>, target: CopyTarget): string {
   const names = job.schema.fields.map((field) => quoteIdentifier(field.name));
   const casts = job.schema.fields.map(
     (field, index) => `CAST(${names[index]} AS ${sqlType(field.type)}) AS ${names[index]}`,
@@ -36,40 +71,61 @@ function copyStatement(job: ParquetJob): string {
     `COMPRESSION_LEVEL ${job.compressionLevel ?? 1}`,
     `ROW_GROUP_SIZE ${job.rowGroupRows ?? DEFAULT_ROW_GROUP_ROWS}`,
     'RETURN_STATS true',
+    ...target.options,
     ...fieldIds(job.schema),
   ];
-  return `COPY (SELECT ${casts.join(', ')} FROM (${job.select}) AS source(${names.join(', ')})) TO ${quoteLiteral(job.localPath)} (${options.join(', ')})`;
+  const columns = [...names, ...target.texts].join(', ');
+  return `COPY (SELECT ${[...casts, ...target.texts].join(', ')} FROM (${job.select}) AS source(${columns})) TO ${quoteLiteral(target.to)} (${options.join(', ')})`;
 }
 
 /** The Parquet field ids of Delta's column mapping, where the schema's top-level fields all have one. */
 function fieldIds(schema: StructType): readonly string[] {
-  const entries = schema.fields.map((field) => fieldIdOf(field));
-  if (entries.includes(null)) return [];
-  return [`FIELD_IDS {${entries.join(', ')}}`];
+  if (schema.fields.some((field) => columnId(field) === null)) return [];
+  return [`FIELD_IDS ${idsInside(schema, null) ?? '{}'}`];
 }
 
-function fieldIdOf(field: StructField): string | null {
+function columnId(field: StructField): number | null {
   const id = field.metadata['delta.columnMapping.id'];
-  if (typeof id !== 'number') return null;
-  const children = structChildren(field.type)
-    .map(fieldIdOf)
-    .filter((child) => child !== null);
-  const name = quoteIdentifier(field.name);
-  return children.length === 0 ? `${name}: ${id}` : `${name}: {__duckdb_field_id: ${id}, ${children.join(', ')}}`;
+  return typeof id === 'number' ? id : null;
 }
 
-function structChildren(type: DataType): readonly StructField[] {
-  return typeof type === 'object' && type.type === 'struct' ? type.fields : [];
+/** The ids of a type and of the fields inside, `id` being its own; null when there are none. Levels of lists and maps have none. */
+function idsInside(type: DataType, id: number | null): string | null {
+  const children = childrenOf(type).flatMap(([name, child, childId]) => {
+    const ids = idsInside(child, childId);
+    return ids === null ? [] : [`${quoteIdentifier(name)}: ${ids}`];
+  });
+  if (children.length === 0) return id === null ? null : String(id);
+  return `{${[...(id === null ? [] : [`__duckdb_field_id: ${id}`]), ...children].join(', ')}}`;
 }
 
-function writtenParquet(job: ParquetJob, row: EngineRow): WrittenParquet | null {
+function childrenOf(type: DataType): readonly (readonly [name: string, type: DataType, id: number | null])[] {
+  if (typeof type === 'string') return [];
+  switch (type.type) {
+    case 'decimal':
+      return [];
+    case 'array':
+      return [['element', type.elementType, null]];
+    case 'map':
+      return [
+        ['key', type.keyType, null],
+        ['value', type.valueType, null],
+      ];
+    case 'struct':
+      return type.fields.map((field) => [field.name, field.type, columnId(field)] as const);
+  }
+}
+
+function writtenParquet(schema: StructType, row: EngineRow): WrittenParquet | null {
   const rowCount = Number(row['count']);
   if (rowCount === 0) return null;
+  const keys = row['partition_keys'] as readonly {readonly key: string; readonly value: string | null}[] | null;
   return {
-    localPath: job.localPath,
+    localPath: String(row['filename']),
     rowCount,
     sizeBytes: Number(row['file_size_bytes']),
-    statistics: leafStatistics(job.schema, row['column_statistics'] as readonly StatisticsEntry[]),
+    statistics: leafStatistics(schema, row['column_statistics'] as readonly StatisticsEntry[]),
+    partition: (keys ?? []).map(({value}) => value),
   };
 }
 
