@@ -62,6 +62,17 @@ export interface RemoveFile {
   readonly deletionVector?: DeletionVectorDescriptor;
 }
 
+/** Delta's `cdc` action: a file with the rows that a commit changed. Names no live rows. */
+export interface AddCdcFile {
+  /** As in {@link AddFile}, below `_change_data/`. */
+  readonly path: string;
+  readonly partitionValues: Readonly<Record<string, string | null>>;
+  readonly size: number;
+  /** Always false: the file repeats what other actions of the commit do. */
+  readonly dataChange: boolean;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
 /** Delta's `txn` action: the last transaction of an application, here of a flow. */
 export interface TxnAction {
   readonly appId: string;
@@ -79,6 +90,8 @@ export interface DomainMetadata {
 /** Delta's `commitInfo` action; `txnId` names the attempt, so that a lost answer can be told from a lost race. */
 export interface CommitInfo {
   readonly timestamp?: number;
+  /** Milliseconds since 1970, later than that of every commit before; only where the table has the feature. */
+  readonly inCommitTimestamp?: number;
   readonly operation?: string;
   readonly operationParameters?: Readonly<Record<string, PlainJson>>;
   readonly operationMetrics?: Readonly<Record<string, string>>;
@@ -96,6 +109,7 @@ export type Action =
   | {readonly metaData: Metadata}
   | {readonly add: AddFile}
   | {readonly remove: RemoveFile}
+  | {readonly cdc: AddCdcFile}
   | {readonly txn: TxnAction}
   | {readonly domainMetadata: DomainMetadata}
   | {readonly commitInfo: CommitInfo};

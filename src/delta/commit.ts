@@ -3,12 +3,13 @@ import {randomUUID} from 'node:crypto';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {schemaFromJson} from '../core/schema-json.ts';
-import type {Action, CommitInfo} from './actions.ts';
+import type {Action, CommitInfo, Metadata} from './actions.ts';
 import type {Commit} from './commit-file.ts';
 import {encodeCommit, readCommit} from './commit-file.ts';
+import {TIMESTAMPS_SINCE_TIME, TIMESTAMPS_SINCE_VERSION} from './commit-times.ts';
 import {checkConflict, isOurs} from './conflict.ts';
 import type {CommitRequest, DeltaContext, TableSnapshot} from './delta-table.ts';
-import {checkCovered, checkWritable, hasFeature} from './features.ts';
+import {checkCovered, checkWritable, hasFeature, hasInCommitTimestamps} from './features.ts';
 import {advance, withCommits} from './load-log.ts';
 import {commitName} from './log-names.ts';
 
@@ -35,7 +36,7 @@ export async function commitVersion(
   await checkBetween(context, root, {from: request.base.version + 1, to: head.version, onCommit});
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     checkRequest(root, request, head);
-    const commit = {version: head.version + 1, actions: actionsOf(context, request, txnId)};
+    const commit = {version: head.version + 1, actions: actionsOf(context, request, {txnId, head})};
     const won = await put(context, root, commit, txnId);
     if (won !== null) {
       failpoint('delta.commit-written');
@@ -81,10 +82,17 @@ async function checkBetween(
   }
 }
 
-function actionsOf(context: DeltaContext, request: CommitRequest, txnId: string): readonly Action[] {
+function actionsOf(
+  context: DeltaContext,
+  request: CommitRequest,
+  attempt: {readonly txnId: string; readonly head: TableSnapshot},
+): readonly Action[] {
+  const {txnId, head} = attempt;
   const nowMs = context.clock.nowMs();
+  const {metadata, inCommitTimestamp} = timed(request, head, nowMs);
   const commitInfo: CommitInfo = {
-    timestamp: nowMs,
+    ...(inCommitTimestamp === null ? {} : {inCommitTimestamp}),
+    timestamp: inCommitTimestamp ?? nowMs,
     operation: request.operation,
     operationParameters: request.operationParameters ?? {},
     readVersion: request.base.version,
@@ -97,12 +105,37 @@ function actionsOf(context: DeltaContext, request: CommitRequest, txnId: string)
   return [
     {commitInfo},
     ...(request.protocol === undefined ? [] : [{protocol: request.protocol}]),
-    ...(request.metadata === undefined ? [] : [{metaData: request.metadata}]),
+    ...(metadata === undefined ? [] : [{metaData: metadata}]),
     ...(request.txn === undefined ? [] : [{txn: {...request.txn, lastUpdated: nowMs}}]),
     ...(request.domains ?? []).map((domainMetadata) => ({domainMetadata})),
     ...(request.removes ?? []).map((remove) => ({remove})),
     ...(request.adds ?? []).map((add) => ({add})),
+    ...(request.cdc ?? []).map((cdc) => ({cdc})),
   ];
+}
+
+/**
+ * The commit's own time where the table keeps it, later than that of the head whatever the clock says, and the metadata
+ * action, which says since when if this commit switches it on.
+ * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#writer-requirements-for-in-commit-timestamps
+ */
+function timed(
+  request: CommitRequest,
+  head: TableSnapshot,
+  nowMs: number,
+): {readonly metadata: Metadata | undefined; readonly inCommitTimestamp: number | null} {
+  const {metadata} = request;
+  const protocol = request.protocol ?? head.protocol;
+  if (!hasInCommitTimestamps({protocol, metadata: metadata ?? head.metadata}))
+    return {metadata, inCommitTimestamp: null};
+  const inCommitTimestamp = Math.max(nowMs, head.timestampMs + 1);
+  if (metadata === undefined || hasInCommitTimestamps(head)) return {metadata, inCommitTimestamp};
+  const configuration = {
+    ...metadata.configuration,
+    [TIMESTAMPS_SINCE_VERSION]: `${head.version + 1}`,
+    [TIMESTAMPS_SINCE_TIME]: `${inCommitTimestamp}`,
+  };
+  return {metadata: {...metadata, configuration}, inCommitTimestamp};
 }
 
 /** What a writer must honour, checked against the newest version before every attempt. */
@@ -115,6 +148,7 @@ function checkRequest(root: string, request: CommitRequest, head: TableSnapshot)
   }
   const needs = [
     ...((request.domains ?? []).length > 0 ? ['domainMetadata'] : []),
+    ...((request.cdc ?? []).length > 0 ? ['changeDataFeed'] : []),
     ...((request.adds ?? []).some((add) => add.deletionVector !== undefined) ? ['deletionVectors'] : []),
   ];
   for (const feature of needs) if (!hasFeature(protocol, feature)) throw lacking(root, feature);

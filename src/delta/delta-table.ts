@@ -3,7 +3,16 @@ import type {PlainJson} from '../core/offset.ts';
 import type {StructType} from '../core/types.ts';
 import type {Engine} from '../engine/engine.ts';
 import type {Store} from '../storage/store.ts';
-import type {AddFile, CommitInfo, DomainMetadata, Metadata, Protocol, RemoveFile, TxnAction} from './actions.ts';
+import type {
+  AddCdcFile,
+  AddFile,
+  CommitInfo,
+  DomainMetadata,
+  Metadata,
+  Protocol,
+  RemoveFile,
+  TxnAction,
+} from './actions.ts';
 
 /** What a table works with; shared by all tables of a lake. */
 export interface DeltaContext {
@@ -40,6 +49,8 @@ export interface CommitRequest {
   readonly operationMetrics?: Readonly<Record<string, string>>;
   readonly adds?: readonly AddFile[];
   readonly removes?: readonly RemoveFile[];
+  /** The changed rows, all of them: where a commit has any such file, readers of changes look at no other. */
+  readonly cdc?: readonly AddCdcFile[];
   readonly txn?: {readonly appId: string; readonly version: number};
   readonly metadata?: Metadata;
   readonly protocol?: Protocol;
@@ -97,6 +108,12 @@ export interface DeltaTable {
   refresh(): Promise<TableSnapshot>;
   /** Time travel. @throws NOT_A_DELTA_TABLE when the version is gone or not there yet. */
   snapshotAt(version: number): Promise<TableSnapshot>;
+  /**
+   * The newest version committed at or before a time in milliseconds since 1970: by the commits' own times where the table
+   * has in-commit timestamps, else by when the log's files were written.
+   * @throws NOT_A_DELTA_TABLE when the log does not go back so far.
+   */
+  versionAtTime(timestampMs: number): Promise<number>;
   /**
    * Writes the rows of a SELECT (columns = `schema`) as Parquet data files, durable but in no version yet.
    * Returns their add actions (none for no rows).

@@ -1,6 +1,7 @@
 import type {AddFile, CommitInfo, RemoveFile, TxnAction} from './actions.ts';
 import type {Commit} from './commit-file.ts';
 import {readCommit} from './commit-file.ts';
+import {commitTimes} from './commit-times.ts';
 import type {CommitSummary, DeltaContext, TableSnapshot} from './delta-table.ts';
 import {recordCount} from './statistics.ts';
 
@@ -14,6 +15,7 @@ export async function readHistory(
 ): Promise<readonly CommitSummary[]> {
   const found: CommitSummary[] = [];
   const oldest = Math.max(range.after + 1, range.snapshot.version - range.limit + 1, 0);
+  const times = await commitTimes(context, root, {snapshot: range.snapshot, from: oldest});
   for (let newest = range.snapshot.version; newest >= oldest; newest -= READ_AHEAD) {
     const versions = Array.from({length: Math.min(READ_AHEAD, newest - oldest + 1)}, (_, index) => newest - index);
     const commits = await Promise.all(
@@ -22,13 +24,13 @@ export async function readHistory(
     for (const commit of commits) {
       // Older entries are cleaned up once a checkpoint covers them.
       if (commit === null) return found;
-      found.push(summaryOf(commit));
+      found.push(summaryOf(commit, times.of(commit)));
     }
   }
   return found;
 }
 
-function summaryOf({version, actions}: Commit): CommitSummary {
+function summaryOf({version, actions}: Commit, timestampMs: number): CommitSummary {
   let info: CommitInfo = {};
   const adds: AddFile[] = [];
   const removes: RemoveFile[] = [];
@@ -41,7 +43,7 @@ function summaryOf({version, actions}: Commit): CommitSummary {
   }
   return {
     version,
-    timestampMs: info.timestamp ?? 0,
+    timestampMs,
     info,
     addedFiles: adds.length,
     removedFiles: removes.length,

@@ -1,5 +1,6 @@
 import type {
   Action,
+  AddCdcFile,
   AddFile,
   CommitInfo,
   DeletionVectorDescriptor,
@@ -29,6 +30,7 @@ export function parseActions(line: unknown): readonly Action[] {
 const PARSERS: Readonly<Record<string, (value: Json) => Action>> = {
   add: (value) => ({add: parseAdd(value)}),
   remove: (value) => ({remove: removeOf(value)}),
+  cdc: (value) => ({cdc: cdcOf(value)}),
   metaData: (value) => ({metaData: metadataOf(value)}),
   protocol: (value) => ({protocol: protocolOf(value)}),
   txn: (value) => ({txn: txnOf(value)}),
@@ -65,6 +67,16 @@ function removeOf(value: Json): RemoveFile {
     ...present('stats', optionalText(value, 'stats')),
     ...present('tags', optionalTexts(value, 'tags')),
     ...present('deletionVector', vectorOf(value)),
+  };
+}
+
+function cdcOf(value: Json): AddCdcFile {
+  return {
+    path: text(value, 'path'),
+    partitionValues: nullableTexts(value, 'partitionValues'),
+    size: optionalNumber(value, 'size') ?? 0,
+    dataChange: false,
+    ...present('tags', optionalTexts(value, 'tags')),
   };
 }
 

@@ -2,6 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import type {AddFile, RemoveFile} from './actions.ts';
 import type {CheckpointState} from './checkpoint-write.ts';
 import {isCheckpointDue, writeCheckpoint} from './checkpoint-write.ts';
+import {versionAtTime} from './commit-times.ts';
 import {commitVersion} from './commit.ts';
 import {commitFirstVersion} from './create-table.ts';
 import type {WriteJob} from './data-files.ts';
@@ -85,6 +86,10 @@ class LogTable implements DeltaTable {
       fix: `The newest is ${this.#snapshot.version}; old ones go when the log is cleaned up.`,
       context: {table: this.root, version},
     });
+  }
+
+  versionAtTime(timestampMs: number): Promise<number> {
+    return versionAtTime(this.#context, this.root, {snapshot: this.#snapshot, timestampMs});
   }
 
   writeFiles(job: WriteJob, signal: AbortSignal): Promise<readonly AddFile[]> {
