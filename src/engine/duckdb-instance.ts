@@ -8,8 +8,8 @@ import type {StructType} from '../core/types.ts';
 import {openColumnAppender} from './column-appender.ts';
 import type {EngineOptions} from './duckdb-engine.ts';
 import {engineClosed, engineError} from './engine-errors.ts';
-import type {Appender, Engine, EngineRow, ParquetJob, WrittenParquet} from './engine.ts';
-import {writeParquetFile} from './parquet-writer.ts';
+import type {Appender, Engine, EngineRow, ParquetFilesJob, ParquetJob, WrittenParquet} from './engine.ts';
+import {writeParquetFile, writeParquetFolder} from './parquet-writer.ts';
 import {chunkRows, resultColumns} from './row-values.ts';
 import {quoteIdentifier, quoteList, sqlType} from './sql-types.ts';
 import {onAbort, StatementGate} from './statement-gate.ts';
@@ -103,6 +103,10 @@ export class DuckDbInstance implements Engine {
 
   async writeParquet(job: ParquetJob, signal?: AbortSignal): Promise<WrittenParquet | null> {
     return writeParquetFile(job, (sql) => this.query(sql, signal));
+  }
+
+  async writeParquetFiles(job: ParquetFilesJob, signal?: AbortSignal): Promise<readonly WrittenParquet[]> {
+    return writeParquetFolder(job, (sql) => this.query(sql, signal));
   }
 
   uniqueName(prefix: string): string {

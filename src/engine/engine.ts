@@ -21,6 +21,8 @@ export interface WrittenParquet {
   readonly rowCount: number;
   readonly sizeBytes: number;
   readonly statistics: readonly LeafStatistics[];
+  /** Values of the partition columns, as the select gave them; empty without. */
+  readonly partition: readonly (string | null)[];
 }
 
 /** One Parquet file to write. */
@@ -34,6 +36,23 @@ export interface ParquetJob {
   readonly compressionLevel?: 1 | 3;
   /** Rows per row group; default 122,880. */
   readonly rowGroupRows?: number;
+}
+
+/** Parquet files to write in one pass. */
+export interface ParquetFilesJob {
+  /** A SELECT whose columns are those of `schema`, then the partition columns. */
+  readonly select: string;
+  readonly schema: StructType;
+  /** Absolute path of the folder to make; what it is in exists. */
+  readonly folder: string;
+  /** A file ends with the row group that reaches this size; files of partitions are as large as these are. */
+  readonly targetBytes: number;
+  /** How many text columns follow those of the schema: each combination has files of its own, and no file has the columns. */
+  readonly partitions?: number;
+  /** SQL over columns of the select: rows are sorted by it within and across files. Default: as they come. */
+  readonly orderBy?: readonly string[];
+  /** zstd level: 1 for landing (default), 3 at compaction. */
+  readonly compressionLevel?: 1 | 3;
 }
 
 /** Takes column batches into a table of the engine. Not for concurrent use. */
@@ -65,6 +84,8 @@ export interface Engine extends AsyncDisposable {
   appender(name: string, schema: StructType): Promise<Appender>;
   /** Writes one Parquet file. The caller makes it durable. Resolves to null, leaving no file, when the select has no row. */
   writeParquet(job: ParquetJob, signal?: AbortSignal): Promise<WrittenParquet | null>;
+  /** Writes Parquet files into a folder of their own. The caller moves them, makes them durable and removes the folder. */
+  writeParquetFiles(job: ParquetFilesJob, signal?: AbortSignal): Promise<readonly WrittenParquet[]>;
   /** A name that no other caller of this engine uses. */
   uniqueName(prefix: string): string;
 }

@@ -15,7 +15,7 @@ export async function writeParquetFile(
   query: (sql: string) => Promise<readonly EngineRow[]>,
 ): Promise<WrittenParquet | null> {
   try {
-    const [row] = await query(copyStatement(job, {to: job.localPath, texts: [], options: []}));
+    const [row] = await query(copyStatement(job, {to: job.localPath, texts: [], orderBy: [], options: []}));
     const written = row === undefined ? null : writtenParquet(job.schema, row);
     if (written === null) await rm(job.localPath, {force: true});
     return written;
@@ -35,13 +35,15 @@ export async function writeParquetFolder(
 ): Promise<readonly WrittenParquet[]> {
   const {partitions = 0, targetBytes} = job;
   const texts = Array.from({length: partitions}, (_, index) => `${PARTITION}${index}`);
+  // Rows of a partition come together: else many partitions would have a file each for every part of the rows.
+  const orderBy = [...texts, ...(job.orderBy ?? [])];
   const options =
     partitions > 0
       ? [`PARTITION_BY (${texts.join(', ')})`, 'WRITE_PARTITION_COLUMNS false', `FILENAME_PATTERN 'part-{uuid}'`]
       : [`FILE_SIZE_BYTES ${targetBytes}`];
   const rowGroupRows = Math.min(DEFAULT_ROW_GROUP_ROWS, Math.max(LEAST_ROW_GROUP_ROWS, Math.floor(targetBytes / 64)));
   try {
-    const rows = await query(copyStatement({...job, rowGroupRows}, {to: job.folder, texts, options}));
+    const rows = await query(copyStatement({...job, rowGroupRows}, {to: job.folder, texts, orderBy, options}));
     return rows.map((row) => writtenParquet(job.schema, row)).filter((written) => written !== null);
   } catch (error) {
     await rm(job.folder, {recursive: true, force: true});
@@ -57,6 +59,7 @@ const LEAST_ROW_GROUP_ROWS = 2048;
 interface CopyTarget {
   readonly to: string;
   readonly texts: readonly string[];
+  readonly orderBy: readonly string[];
   readonly options: readonly string[];
 }
 
@@ -75,7 +78,12 @@ function copyStatement(job: Omit<ParquetJob, 'localPath'>, target: CopyTarget): 
     ...fieldIds(job.schema),
   ];
   const columns = [...names, ...target.texts].join(', ');
-  return `COPY (SELECT ${[...casts, ...target.texts].join(', ')} FROM (${job.select}) AS source(${columns})) TO ${quoteLiteral(target.to)} (${options.join(', ')})`;
+  return `COPY (SELECT ${[...casts, ...target.texts].join(', ')} FROM (${job.select}) AS source(${columns})${ordered(target)}) TO ${quoteLiteral(target.to)} (${options.join(', ')})`;
+}
+
+/** Without a limit, threads write the parts of the sorted rows side by side, and files that are cut at a size overlap. */
+function ordered({orderBy}: CopyTarget): string {
+  return orderBy.length === 0 ? '' : ` ORDER BY ${orderBy.join(', ')} LIMIT 9223372036854775807`;
 }
 
 /** The Parquet field ids of Delta's column mapping, where the schema's top-level fields all have one. */
