@@ -1,6 +1,6 @@
 import type {ColumnBatch} from '../core/columns.ts';
 import type {StructType} from '../core/types.ts';
-import type {Engine} from '../engine/engine.ts';
+import type {Engine, EngineRow} from '../engine/engine.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import type {CallContext, VerifyColumn, VerifyPoint} from '../sdk/contract.ts';
 import {bucketSql, canonicalSql, hashSql, rowTextSql} from './verify-sql.ts';
@@ -22,12 +22,14 @@ export interface Differences {
   readonly changed: number;
   /** Keys that differ and may have changed in the source since the flow read it. */
   readonly unproven: number;
-  /** At most {@link MAX_SAMPLES} of each kind, proven ones only. */
+  /** At most {@link MAX_SAMPLES} missing and extra ones and {@link MAX_CHANGED} changed ones, proven ones only. */
   readonly samples: readonly DifferentKey[];
 }
 
 /** Keys that are named, of each kind. */
 export const MAX_SAMPLES = 100;
+/** Changed keys whose columns are looked at. */
+export const MAX_CHANGED = 1000;
 
 /** What is compared with what. */
 export interface ComparedSides {
@@ -36,9 +38,13 @@ export interface ComparedSides {
   /** SELECT over the live rows of the destination. */
   readonly destination: string;
   readonly columns: readonly VerifyColumn[];
+  /** Names of the columns that the point was opened with: the order of its hashes per column. */
+  readonly asked: readonly string[];
   /** Empty: rows are compared as a multiset. */
   readonly keys: readonly VerifyColumn[];
   readonly buckets: number;
+  /** The destination keeps every version of a row: a key is there as often as it changed, and the source's must be among them. */
+  readonly everyVersion: boolean;
 }
 
 /** Compares the rows of some buckets key by key, in the engine: so it takes any number of them. */
@@ -87,16 +93,31 @@ export async function differentColumns(
       `SELECT ${select} FROM (${destination}) AS landed SEMI JOIN ${quoteIdentifier(wanted)} AS wanted ON ${on}`,
       ctx.signal,
     );
-    const ours = new Map(rows.map((row) => [JSON.stringify(texts.map((_, index) => row[`__key${index}`])), row]));
+    const ours = onlyOnes(rows, (row) => JSON.stringify(texts.map((_, index) => row[`__key${index}`])));
     const theirs = await point.columnHashes(keys, ctx);
     return keys.map((key) => {
       const [left, right] = [theirs.get(JSON.stringify(key)), ours.get(JSON.stringify(key))];
       if (left === undefined || right === undefined) return [];
-      return columns.filter((_, index) => (left[index] ?? null) !== (right[`h${index}`] ?? null)).map(({name}) => name);
+      return columns
+        .map(({name}) => name)
+        .filter((name, index) => (left[sides.asked.indexOf(name)] ?? null) !== (right[`h${index}`] ?? null));
     });
   } finally {
     await engine.dropTable(wanted);
   }
+}
+
+/** Rows by key, without the keys that several rows have: which of them to compare nobody knows. */
+function onlyOnes(rows: readonly EngineRow[], keyOf: (row: EngineRow) => string): ReadonlyMap<string, EngineRow> {
+  const found = new Map<string, EngineRow>();
+  const repeated = new Set<string>();
+  for (const row of rows) {
+    const key = keyOf(row);
+    if (found.has(key)) repeated.add(key);
+    found.set(key, row);
+  }
+  for (const key of repeated) found.delete(key);
+  return found;
 }
 
 /** Names that no column of a user has. */
@@ -120,23 +141,54 @@ async function* once(rows: readonly KeyRow[]): AsyncGenerator<readonly KeyRow[],
   yield await Promise.resolve(rows);
 }
 
-/** Missing and extra rows have no partner; a key's rows are counted, so that one that is there twice is seen. */
-function keyedSql(
-  sides: ComparedSides,
-  {source, touched, buckets}: {readonly source: string; readonly touched: string; readonly buckets: readonly number[]},
-): string {
+interface KeyTables {
+  readonly source: string;
+  readonly touched: string;
+  readonly buckets: readonly number[];
+}
+
+/** One row per differing key (and kind), with the number of rows that it stands for. */
+function keyedSql(sides: ComparedSides, {source, touched, buckets}: KeyTables): string {
   const names = sides.keys.map((_, index) => `__key${index}`);
+  const rows = {source: quoteIdentifier(source), destination: `(${destinationRows(sides, buckets)})`};
+  const differing = sides.everyVersion ? versionsSql(names, rows) : currentSql(names, rows);
+  const unproven = `EXISTS (SELECT 1 FROM ${quoteIdentifier(touched)} AS t WHERE ${sameKey(names, 's', 't')})`;
+  return `SELECT *, ${unproven} AS unproven FROM (${differing}) AS s`;
+}
+
+interface KeyedRows {
+  readonly source: string;
+  readonly destination: string;
+}
+
+/** Missing and extra rows have no partner; a key's rows are counted, so that one that is there twice is seen. */
+function currentSql(names: readonly string[], {source, destination}: KeyedRows): string {
   const grouped = (from: string): string =>
     `SELECT ${names.join(', ')}, count(*) AS n, sum(${HASH}) AS h FROM ${from} GROUP BY ALL`;
-  const same = (right: string): string =>
-    names.map((name) => `s.${name} IS NOT DISTINCT FROM ${right}.${name}`).join(' AND ');
   const either = names.map((name) => `coalesce(s.${name}, d.${name}) AS ${name}`).join(', ');
   const kind = `CASE WHEN d.n IS NULL THEN 'missing' WHEN s.n IS NULL THEN 'extra' ELSE 'changed' END`;
-  const differing = `SELECT ${kind} AS kind, ${either}, 1 AS n FROM (${grouped(quoteIdentifier(source))}) AS s
-    FULL JOIN (${grouped(`(${destinationRows(sides, buckets)})`)}) AS d ON ${same('d')}
+  return `SELECT ${kind} AS kind, ${either}, 1 AS n FROM (${grouped(source)}) AS s
+    FULL JOIN (${grouped(destination)}) AS d ON ${sameKey(names, 's', 'd')}
     WHERE s.n IS NULL OR d.n IS NULL OR s.n <> d.n OR s.h <> d.h`;
-  const unproven = `EXISTS (SELECT 1 FROM ${quoteIdentifier(touched)} AS t WHERE ${same('t')})`;
-  return `SELECT *, ${unproven} AS unproven FROM (${differing}) AS s`;
+}
+
+/** Every row of the source must be there; a key with as many rows on both sides, and not the same ones, was changed. */
+function versionsSql(names: readonly string[], {source, destination}: KeyedRows): string {
+  const key = names.join(', ');
+  const counted = (side: 's' | 'd', from: string): string =>
+    `SELECT ${key}, ${HASH}, ${side === 's' ? 1 : 0} AS s, ${side === 'd' ? 1 : 0} AS d FROM ${from}`;
+  return `SELECT kind, ${key}, n FROM (
+      SELECT ${key}, sum(greatest(s - d, 0)) AS lost, sum(greatest(d - s, 0)) AS more, sum(s) = sum(d) AS balanced FROM (
+        SELECT ${key}, ${HASH}, sum(s) AS s, sum(d) AS d FROM (${counted('s', source)} UNION ALL ${counted('d', destination)}) AS rows
+        GROUP BY ALL) AS versions
+      GROUP BY ${key}) AS per_key,
+    LATERAL (VALUES ('changed', CASE WHEN balanced THEN lost ELSE 0 END), ('missing', CASE WHEN balanced THEN 0 ELSE lost END),
+      ('extra', CASE WHEN balanced THEN 0 ELSE more END)) AS kinds(kind, n)
+    WHERE n > 0`;
+}
+
+function sameKey(names: readonly string[], left: string, right: string): string {
+  return names.map((name) => `${left}.${name} IS NOT DISTINCT FROM ${right}.${name}`).join(' AND ');
 }
 
 /** Rows without a key: those that one side has more often. */
@@ -174,7 +226,7 @@ async function summary(
   for (const kind of ['missing', 'extra', 'changed'] as const) {
     if (width === 0) break;
     const rows = await engine.query(
-      `SELECT ${names.join(', ')} FROM ${table} WHERE kind = '${kind}' AND NOT unproven ORDER BY ALL LIMIT ${MAX_SAMPLES}`,
+      `SELECT ${names.join(', ')} FROM ${table} WHERE kind = '${kind}' AND NOT unproven ORDER BY ALL LIMIT ${kind === 'changed' ? MAX_CHANGED : MAX_SAMPLES}`,
       ctx.signal,
     );
     samples.push(...rows.map((row) => ({kind, key: names.map((name) => (row[name] ?? null) as string | null)})));

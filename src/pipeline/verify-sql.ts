@@ -54,6 +54,11 @@ export function bucketSql(keys: readonly VerifyColumn[], rowHash: string, bucket
   return `((${hash} >> 48) % ${buckets})::INTEGER`;
 }
 
+/** Where the entry of a column stands in `_rescued_data`. */
+export function jsonPointer(name: string): string {
+  return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+}
+
 function isFraction(type: DataType): boolean {
   return typeof type === 'object' && type.type === 'decimal' && type.precision === type.scale;
 }

@@ -1,40 +1,21 @@
 import type {Offset} from '../core/offset.ts';
-import {RESCUED_COLUMN, type DataType, type StructType} from '../core/types.ts';
+import {END_COLUMN, RESCUED_COLUMN, START_COLUMN, type DataType, type StructType} from '../core/types.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import type {Engine} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import {isComparable} from '../sdk/canonical.ts';
-import type {CallContext, Connector, RangeSum, VerifyColumn, VerifyScope} from '../sdk/contract.ts';
+import type {CallContext, Connector, RangeSum, VerifyColumn, VerifyPoint, VerifyScope} from '../sdk/contract.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
-import {compareKeys, differentColumns, type ComparedSides, type Differences} from './verify-differences.ts';
-import {bucketSql, hashSql, rowTextSql} from './verify-sql.ts';
-
-/** What a comparison found. Keys are canonical texts: they may be personal data, and belong into reports, not into logs. */
-export interface TableVerdict {
-  readonly verdict: 'equal' | 'different' | 'unproven' | 'not_comparable';
-  readonly mode: 'full';
-  /** Why the verdict is not `equal`, or what restricts it. */
-  readonly reason: string | null;
-  readonly sourcePoint: string | null;
-  readonly destinationVersion: number | null;
-  readonly sourceRows: number | null;
-  readonly destinationRows: number | null;
-  readonly bucketsTotal: number;
-  readonly bucketsDifferent: number;
-  readonly missing: number;
-  readonly extra: number;
-  readonly changed: number;
-  /** Differing keys that may have changed in the source since the flow read it. */
-  readonly unproven: number;
-  readonly samples: readonly {
-    readonly key: string;
-    readonly kind: 'missing' | 'extra' | 'changed';
-    readonly columns: readonly string[];
-  }[];
-  readonly columnsCompared: number;
-  readonly excluded: readonly {readonly name: string; readonly reason: string}[];
-  readonly elapsedMs: number;
-}
+import {
+  compareKeys,
+  differentColumns,
+  MAX_SAMPLES,
+  type ComparedSides,
+  type Differences,
+} from './verify-differences.ts';
+import {checkHistory} from './verify-history.ts';
+import {bucketSql, hashSql, jsonPointer, rowTextSql} from './verify-sql.ts';
+import {judge, NOT_COMPARED, type RescuedColumn, type TableVerdict, type VerifyLevel} from './verify-verdict.ts';
 
 /** What to compare. */
 export interface VerifyRequest {
@@ -45,6 +26,13 @@ export interface VerifyRequest {
   /** The offset of the table's last batch. */
   readonly end: Offset | null;
   readonly ctx: CallContext;
+  /**
+   * A view of the source that the caller opened, with what it shows; disposing it stays the caller's. Default: the
+   * connector opens one of now.
+   */
+  readonly point?: {readonly view: VerifyPoint; readonly scope: VerifyScope; readonly level: VerifyLevel};
+  /** Nobody asked: rows that may have been deleted in the source since it was read are no reason for an alarm. */
+  readonly automatic?: boolean;
 }
 
 /**
@@ -55,81 +43,103 @@ export interface VerifyRequest {
 export async function verifyTable(request: VerifyRequest): Promise<TableVerdict> {
   const {connector, flow, table, ctx} = request;
   const startedAt = ctx.clock.nowMs();
-  const {snapshot} = table;
-  const {columns, nested} = comparableColumns(snapshot.schema, flow);
-  const base = {...NOTHING, destinationVersion: snapshot.version, excluded: nested};
+  const level = request.point?.level ?? 'source_sums';
+  const mode = level === 'reread' ? 'reread' : 'full';
+  const {columns, excluded} = comparableColumns(table.snapshot.schema, flow);
+  const base = {...NOT_COMPARED, mode, destinationVersion: table.snapshot.version, excluded} as const;
   const elapsed = (): number => ctx.clock.nowMs() - startedAt;
   const refuse = (reason: string): TableVerdict => ({...base, verdict: 'not_comparable', reason, elapsedMs: elapsed()});
-  if (connector.openVerify === undefined) return refuse('the connector cannot compute sums in its source');
   if (columns.length === 0) return refuse('no column can be compared');
-  const rows = Number(rowCount(table) ?? 0);
-  const scope = scopeOf(flow, columns, rows);
-  await using point = await connector.openVerify(scope, request.end, ctx);
-  const excluded = [...nested, ...point.excluded];
-  const left = columns.filter((column) => point.excluded.every(({name}) => name !== column.name));
-  if (left.length === 0) return {...refuse('no column can be compared'), excluded};
-  const keys = scope.keys.map((key) => left.find(({name}) => name === key)).filter((key) => key !== undefined);
-  const names = [...new Set([...left.map(({name}) => name), RESCUED_COLUMN])].filter((name) =>
-    snapshot.schema.fields.some((field) => field.name === name),
-  );
-  const destination = await table.readSql({snapshot, columns: names});
-  const sides: ComparedSides = {
-    engine: request.engine,
-    point,
-    destination,
-    columns: left,
-    keys,
-    buckets: scope.buckets,
-  };
-  const found = await compare(sides, request);
-  return {...base, ...found, sourcePoint: point.token, excluded, columnsCompared: left.length, elapsedMs: elapsed()};
+  if (request.point !== undefined) {
+    const {view, scope} = request.point;
+    return {...base, ...(await compareAt(request, view, scope)), level, elapsedMs: elapsed()};
+  }
+  if (connector.openVerify === undefined)
+    return refuse('the connector cannot compute sums in its source; --mode reread reads all rows once more instead');
+  const scope = verifyScope(flow, columns, rowCount(table));
+  await using view = await connector.openVerify(scope, request.end, ctx);
+  return {...base, ...(await compareAt(request, view, scope)), level, elapsedMs: elapsed()};
 }
 
-const NOTHING = {
-  mode: 'full',
-  sourcePoint: null,
-  sourceRows: null,
-  destinationRows: null,
-  bucketsTotal: 0,
-  bucketsDifferent: 0,
-  missing: 0,
-  extra: 0,
-  changed: 0,
-  unproven: 0,
-  samples: [],
-  columnsCompared: 0,
-} as const;
+type Found = Omit<TableVerdict, 'mode' | 'level' | 'destinationVersion' | 'elapsedMs'>;
+
+async function compareAt(request: VerifyRequest, point: VerifyPoint, scope: VerifyScope): Promise<Found> {
+  const {flow, table, engine} = request;
+  const comparable = comparableColumns(table.snapshot.schema, flow);
+  const excluded = [...comparable.excluded, ...point.excluded];
+  const inScope = new Set(scope.columns.map(({name}) => name));
+  const columns = comparable.columns.filter(
+    ({name}) => inScope.has(name) && point.excluded.every((one) => one.name !== name),
+  );
+  if (columns.length === 0)
+    return {...NOT_COMPARED, verdict: 'not_comparable', reason: 'no column can be compared', excluded};
+  const keys = scope.keys.map((key) => columns.find(({name}) => name === key)).filter((key) => key !== undefined);
+  const destination = await liveRows(
+    table,
+    columns.map(({name}) => name),
+    flow.target === 'scd2',
+  );
+  const asked = scope.columns.map(({name}) => name);
+  const sides: ComparedSides = {
+    engine,
+    point,
+    destination,
+    columns,
+    asked,
+    keys,
+    buckets: scope.buckets,
+    everyVersion: flow.target === 'append',
+  };
+  const found = await compare(sides, request);
+  return {...found, sourcePoint: point.token, excluded, columnsCompared: columns.length};
+}
+
+/** SELECT over the rows that the source must have: of a table with history those that have not ended. */
+async function liveRows(table: DeltaTable, names: readonly string[], hasHistory: boolean): Promise<string> {
+  const {snapshot} = table;
+  const wanted = new Set([...names, RESCUED_COLUMN, ...(hasHistory ? [END_COLUMN] : [])]);
+  const columns = snapshot.schema.fields.map(({name}) => name).filter((name) => wanted.has(name));
+  const all = await table.readSql({snapshot, columns});
+  if (!hasHistory) return all;
+  const end = quoteIdentifier(END_COLUMN);
+  return `SELECT * EXCLUDE (${end}) FROM (${all}) AS versions WHERE ${end} IS NULL`;
+}
 
 /** Rows that are compared key by key at most; further buckets that differ are only counted. */
 const MAX_DRILLED_ROWS = 5_000_000n;
 const ROWS_PER_BUCKET = 2000;
 const MAX_BUCKETS = 4096;
-
-type Found = Pick<
-  TableVerdict,
-  | 'verdict'
-  | 'reason'
-  | 'sourceRows'
-  | 'destinationRows'
-  | 'bucketsTotal'
-  | 'bucketsDifferent'
-  | 'missing'
-  | 'extra'
-  | 'changed'
-  | 'unproven'
-  | 'samples'
->;
+/** Odds that two texts have one hash. */
+const HASH_COLLISION = 2 ** -60;
 
 async function compare(sides: ComparedSides, request: VerifyRequest): Promise<Found> {
-  const {point, buckets} = sides;
-  const {ctx} = request;
+  const {point, buckets, engine} = sides;
+  const {ctx, flow, table} = request;
   const [source, destination] = await both(point.sums(ctx), destinationSums(sides, ctx));
   const differing = differingBuckets(source, destination);
   const drilled = withinLimit(differing);
   const differences = drilled.length === 0 ? NO_DIFFERENCES : await compareKeys(sides, drilled, ctx);
-  const hasRescued = request.table.snapshot.schema.fields.some(({name}) => name === RESCUED_COLUMN);
-  const misfits = await differingMisfits(sides, hasRescued, ctx);
-  const counts = {
+  const rescued = await rescuedColumns(sides, hasColumn(table, RESCUED_COLUMN), ctx);
+  const history =
+    flow.target === 'scd2' && hasColumn(table, END_COLUMN)
+      ? await checkHistory(engine, table, {keys: flow.keys, signal: ctx.signal})
+      : null;
+  const seen = {
+    differences,
+    rescued,
+    history,
+    unhashed: source.some(({count, hashed}) => count !== hashed),
+    partly:
+      drilled.length < differing.length
+        ? `${differing.length - drilled.length} of ${differing.length} differing buckets were not compared key by key`
+        : null,
+    exact: point.exact === true,
+  };
+  return {
+    ...NOT_COMPARED,
+    ...judge(flow, seen, request.automatic === true),
+    ...(await namedDifferences(sides, differences, ctx)),
+    collisionBound: buckets * HASH_COLLISION,
     sourceRows: total(source),
     destinationRows: total(destination),
     bucketsTotal: buckets,
@@ -138,14 +148,9 @@ async function compare(sides: ComparedSides, request: VerifyRequest): Promise<Fo
     extra: differences.extra,
     changed: differences.changed,
     unproven: differences.unproven,
-    samples: await namedSamples(sides, differences, ctx),
+    rescued,
+    history,
   };
-  const unhashed = source.some(({count, hashed}) => count !== hashed);
-  const partly =
-    drilled.length < differing.length
-      ? `${differing.length - drilled.length} of ${differing.length} differing buckets were not compared key by key`
-      : null;
-  return {...counts, ...judge(request.flow, differences, {misfits, unhashed, partly})};
 }
 
 /** Both results; a failure is thrown when both have ended, so that nothing goes on working behind it. */
@@ -156,59 +161,26 @@ async function both<A, B>(left: Promise<A>, right: Promise<B>): Promise<readonly
 
 const NO_DIFFERENCES: Differences = {missing: 0, extra: 0, changed: 0, unproven: 0, samples: []};
 
-interface Doubts {
-  readonly misfits: readonly string[];
-  readonly unhashed: boolean;
-  readonly partly: string | null;
-}
-
-/** What the counts mean for a flow: some differences follow from what the flow was asked to do. */
-function judge(
-  flow: ResolvedFlow,
-  differences: Differences,
-  {misfits, unhashed, partly}: Doubts,
-): Pick<TableVerdict, 'verdict' | 'reason'> {
-  const {missing, extra, changed, unproven} = differences;
-  const byDesign = extra > 0 && missing === 0 && changed === 0 ? extraByDesign(flow, extra) : null;
-  const proven = missing + changed + (byDesign === null ? extra : 0);
-  const reasons: string[] = [];
-  if (proven > 0) reasons.push(`${missing} missing, ${extra} extra, ${changed} changed`);
-  if (misfits.length > 0) reasons.push(`values that do not fit their type were not all rescued: ${misfits.join(', ')}`);
-  if (unhashed) reasons.push('the source could not hash all its rows');
-  if (byDesign !== null) reasons.push(byDesign);
-  if (unproven > 0)
-    reasons.push(
-      `${unproven} keys changed in the source after it was read, or may have: run the pipeline and verify again`,
-    );
-  if (partly !== null) reasons.push(partly);
-  const reason = reasons.length === 0 ? null : reasons.join('; ');
-  // Rows that changed meanwhile may be why the rescued values do not add up.
-  const isDifferent = proven > 0 || partly !== null || (misfits.length > 0 && unproven === 0);
-  if (isDifferent) return {verdict: 'different', reason};
-  return {verdict: reason === null ? 'equal' : 'unproven', reason};
-}
-
-function extraByDesign(flow: ResolvedFlow, extra: number): string | null {
-  if (flow.target === 'append')
-    return `${extra} rows are no longer in the source as they landed: an append-only table keeps them`;
-  const seesDeletes = flow.ingestionType !== 'cdc' || flow.configuration.hardDeletionSyncMinIntervalSeconds !== null;
-  if (seesDeletes) return null;
-  return `${extra} rows are no longer in the source: this flow does not look for deletes (hard_deletion_sync_min_interval_in_seconds)`;
-}
-
-async function namedSamples(
+async function namedDifferences(
   sides: ComparedSides,
   {samples}: Differences,
   ctx: CallContext,
-): Promise<TableVerdict['samples']> {
+): Promise<Pick<TableVerdict, 'samples' | 'columnsDifferent'>> {
   const changed = samples.filter(({kind}) => kind === 'changed').map(({key}) => key);
   const columns = await differentColumns(sides, changed, ctx);
+  const counts = new Map<string, number>();
+  for (const name of columns.flat()) counts.set(name, (counts.get(name) ?? 0) + 1);
   let at = 0;
-  return samples.map(({kind, key}) => ({
+  const named = samples.map(({kind, key}) => ({
     key: shownKey(key),
     kind,
     columns: kind === 'changed' ? (columns[at++] ?? []) : [],
   }));
+  let shown = 0;
+  return {
+    samples: named.filter(({kind}) => kind !== 'changed' || ++shown <= MAX_SAMPLES),
+    columnsDifferent: [...counts].map(([name, keys]) => ({name, keys})),
+  };
 }
 
 function shownKey(key: readonly (string | null)[]): string {
@@ -265,38 +237,44 @@ function withinLimit(differing: readonly DifferingBucket[]): readonly number[] {
 }
 
 /** Values that landed as NULL are equal to NULL on both sides: that they were rescued must be shown apart. */
-async function differingMisfits(
-  {engine, point, destination}: ComparedSides,
+async function rescuedColumns(
+  {engine, point, destination, columns}: ComparedSides,
   hasRescued: boolean,
   ctx: CallContext,
-): Promise<readonly string[]> {
-  if (point.misfits === undefined) return [];
-  const inSource = [...(await point.misfits(ctx))].filter(([, count]) => count > 0n);
-  if (inSource.length === 0) return [];
-  if (!hasRescued) return inSource.map(([name, count]) => `${name} (${count} in the source, none rescued)`);
-  const counts = inSource.map(
-    ([name], index) =>
-      `count(json_extract(${quoteIdentifier(RESCUED_COLUMN)}, ${quoteLiteral(jsonPointer(name))})) AS c${index}`,
-  );
-  const [row] = await engine.query(`SELECT ${counts.join(', ')} FROM (${destination}) AS landed`, ctx.signal);
-  return inSource.flatMap(([name, count], index) => {
-    const rescued = BigInt((row?.[`c${index}`] ?? 0n) as bigint);
-    return rescued === count ? [] : [`${name} (${count} in the source, ${rescued} rescued)`];
+): Promise<readonly RescuedColumn[]> {
+  const inSource = point.misfits === undefined ? null : await point.misfits(ctx);
+  const entries = hasRescued ? await rescuedEntries(engine, destination, {columns, ctx}) : new Map<string, number>();
+  return columns.flatMap(({name}) => {
+    const source = inSource === null || !inSource.has(name) ? null : Number(inSource.get(name));
+    const rescued = entries.get(name) ?? 0;
+    return (source ?? 0) + rescued === 0 ? [] : [{name, source, destination: rescued}];
   });
 }
 
-function jsonPointer(name: string): string {
-  return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+async function rescuedEntries(
+  engine: Engine,
+  destination: string,
+  {columns, ctx}: {readonly columns: readonly VerifyColumn[]; readonly ctx: CallContext},
+): Promise<ReadonlyMap<string, number>> {
+  const rescued = quoteIdentifier(RESCUED_COLUMN);
+  const counts = columns.map(
+    ({name}, index) => `count(json_extract(${rescued}, ${quoteLiteral(jsonPointer(name))})) AS c${index}`,
+  );
+  const [row] = await engine.query(
+    `SELECT ${counts.join(', ')} FROM (${destination}) AS landed WHERE ${rescued} IS NOT NULL`,
+    ctx.signal,
+  );
+  return new Map(columns.map(({name}, index) => [name, Number(row?.[`c${index}`] ?? 0)]));
 }
 
-function scopeOf(flow: ResolvedFlow, columns: readonly VerifyColumn[], rows: number): VerifyScope {
+/** What the source is asked to sum up, for a destination of about so many rows. */
+export function verifyScope(flow: ResolvedFlow, columns: readonly VerifyColumn[], rows: number): VerifyScope {
   const comparable = flow.keys.every((key) => columns.some(({name}) => name === key));
   return {
     table: flow.sourceTable,
     options: flow.options,
     columns,
-    // An append-only table holds a key once for every version of its row.
-    keys: flow.target === 'append' || !comparable ? [] : flow.keys,
+    keys: comparable ? flow.keys : [],
     buckets: Math.min(MAX_BUCKETS, 2 ** Math.max(4, Math.ceil(Math.log2(Math.max(1, rows) / ROWS_PER_BUCKET)))),
     ...(flow.rowFilter !== null && {filter: flow.rowFilter}),
     ...(flow.deletionCondition !== null && {deleted: flow.deletionCondition}),
@@ -304,20 +282,22 @@ function scopeOf(flow: ResolvedFlow, columns: readonly VerifyColumn[], rows: num
 }
 
 /** Columns that came from the source and have a canonical text, in the destination's order. */
-function comparableColumns(
+export function comparableColumns(
   schema: StructType,
   flow: ResolvedFlow,
-): {readonly columns: readonly VerifyColumn[]; readonly nested: TableVerdict['excluded']} {
+): {readonly columns: readonly VerifyColumn[]; readonly excluded: TableVerdict['excluded']} {
   const fromSource = new Set(flow.landingSchema.fields.map((field) => field.name));
   const columns: VerifyColumn[] = [];
-  const nested: {name: string; reason: string}[] = [];
+  const excluded: {name: string; reason: string}[] = [];
   for (const {name, type} of schema.fields) {
     if (isTechnical(name)) continue;
-    if (!fromSource.has(name)) nested.push({name, reason: 'the source has no such column now'});
+    if (!fromSource.has(name)) excluded.push({name, reason: 'the source has no such column now'});
+    else if (flow.ignoreNullColumns.includes(name))
+      excluded.push({name, reason: 'a NULL of the source leaves the older value (ignore_null_updates)'});
     else if (isComparable(type)) columns.push({name, type});
-    else nested.push({name, reason: `${typeName(type)} values have no canonical text`});
+    else excluded.push({name, reason: `${typeName(type)} values have no canonical text`});
   }
-  return {columns, nested};
+  return {columns, excluded};
 }
 
 function isTechnical(name: string): boolean {
@@ -328,14 +308,15 @@ const TECHNICAL: ReadonlySet<string> = new Set([
   RESCUED_COLUMN,
   '_sluice_sequence',
   '_change_type',
-  '__START_AT',
-  '__END_AT',
+  START_COLUMN,
+  END_COLUMN,
 ]);
 
 function typeName(type: DataType): string {
   return typeof type === 'string' ? type : type.type;
 }
 
+/** Rows of the files, those that deletion vectors hide among them. */
 function rowCount(table: DeltaTable): number {
   let rows = 0;
   for (const file of table.snapshot.files.values())
@@ -345,4 +326,8 @@ function rowCount(table: DeltaTable): number {
 
 function total(sums: readonly RangeSum[]): number {
   return Number(sums.reduce((rows, {count}) => rows + count, 0n));
+}
+
+function hasColumn(table: DeltaTable, name: string): boolean {
+  return table.snapshot.schema.fields.some((field) => field.name === name);
 }

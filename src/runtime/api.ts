@@ -5,6 +5,7 @@ import type {VacuumedFile} from '../delta/vacuum.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
+import type {TableVerdict} from '../pipeline/verify-verdict.ts';
 
 export type {FlowProgress, FlowState, RunUpdate, UpdateState} from '../pipeline/events.ts';
 export type {PipelineSpec} from '../pipeline/spec.ts';
@@ -100,31 +101,8 @@ export interface FlowStateReport {
 }
 
 /** What `verify` says of one table. */
-export interface VerifyReport {
+export interface VerifyReport extends TableVerdict {
   readonly flow: string;
-  readonly verdict: 'equal' | 'different' | 'unproven' | 'not_comparable';
-  readonly mode: string;
-  readonly reason: string | null;
-  readonly sourcePoint: string | null;
-  readonly destinationVersion: number | null;
-  readonly sourceRows: number | null;
-  readonly destinationRows: number | null;
-  readonly bucketsTotal: number;
-  readonly bucketsDifferent: number;
-  readonly missing: number;
-  readonly extra: number;
-  readonly changed: number;
-  /** Differing keys that may have changed in the source since the flow read it: about them nothing is said. */
-  readonly unproven: number;
-  /** At most 100 keys with the columns that differ; not for logs. */
-  readonly samples: readonly {
-    readonly key: string;
-    readonly kind: 'missing' | 'extra' | 'changed';
-    readonly columns: readonly string[];
-  }[];
-  readonly columnsCompared: number;
-  readonly excluded: readonly {readonly name: string; readonly reason: string}[];
-  readonly elapsedMs: number;
 }
 
 /** Result of `query` and `preview`. */

@@ -8,6 +8,7 @@ import {verifyProgressEvent} from '../pipeline/make-event.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {tableRoot} from '../pipeline/table-root.ts';
+import {NOT_COMPARED} from '../pipeline/verify-verdict.ts';
 import {verifyTable} from '../pipeline/verify.ts';
 import {openHints} from '../state/hints.ts';
 import {acquireLease} from '../state/lease.ts';
@@ -60,26 +61,7 @@ async function verifyOne(session: Session, selected: SelectedTable): Promise<Ver
 }
 
 function refused(flow: string, reason: string): VerifyReport {
-  return {
-    flow,
-    verdict: 'not_comparable',
-    mode: 'full',
-    reason,
-    sourcePoint: null,
-    destinationVersion: null,
-    sourceRows: null,
-    destinationRows: null,
-    bucketsTotal: 0,
-    bucketsDifferent: 0,
-    missing: 0,
-    extra: 0,
-    changed: 0,
-    unproven: 0,
-    samples: [],
-    columnsCompared: 0,
-    excluded: [],
-    elapsedMs: 0,
-  };
+  return {...NOT_COMPARED, flow, verdict: 'not_comparable', reason};
 }
 
 /** Verdicts for `status`, and for the event log unless a run is writing it now. */

@@ -291,6 +291,8 @@ export interface VerifyPoint extends AsyncDisposable {
   readonly token: string;
   /** Columns that cannot be compared, with the reason. */
   readonly excluded: readonly {readonly name: string; readonly reason: string}[];
+  /** True: these are the rows as the flow read them, so that every difference is a fault. Default: they may have moved since. */
+  readonly exact?: boolean;
   /** Count and sum of row hashes of every bucket that has rows. */
   sums(ctx: CallContext): Promise<readonly RangeSum[]>;
   /** Keys and row hashes of the given buckets. */

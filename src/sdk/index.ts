@@ -118,5 +118,7 @@ export {keysetOffset, keysetPages} from './keyset.ts';
 export type {LoopGuard} from './loop-guard.ts';
 export {createLoopGuard} from './loop-guard.ts';
 export {parseQualifiedName, qualifiedName} from './names.ts';
+export type {VerifyRow, VerifyRows} from './verify-rows.ts';
+export {verifyRowsPoint} from './verify-rows.ts';
 export type {TimeWindow} from './windows.ts';
 export {withLookback, windows} from './windows.ts';

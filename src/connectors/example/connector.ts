@@ -15,9 +15,11 @@ import {
   type StructType,
   type TableMetadata,
   type TableOptions,
+  type VerifyScope,
 } from '../../sdk/index.ts';
 import {exampleApi, type ApiParams} from './api.ts';
 import {ExampleClient} from './client.ts';
+import {openExampleVerify} from './verify.ts';
 
 /** What the API hides of its table `metrics`. */
 const METRICS = 'metrics';
@@ -43,6 +45,10 @@ export function createExampleConnector(context: CreateContext): Connector {
         default:
           return readChanges(client, start, {table, path: `/tables/${table}/records`, options, ctx});
       }
+    },
+    openVerify(scope, end, ctx) {
+      const rows = (during: CallContext): AsyncIterable<readonly JsonObject[]> => allRows(client, scope, during);
+      return Promise.resolve(openExampleVerify(scope, end, {rows, nowMs: ctx.clock.nowMs()}));
     },
     readTableDeletes: (table, start, options, ctx) =>
       readChanges(client, start, {table, path: `/tables/${table}/deleted_records`, options, ctx}),
@@ -177,6 +183,27 @@ async function* readEvents(
   return offset;
 }
 
+/** Every row that the options ask for, as it is now. */
+async function* allRows(
+  client: ExampleClient,
+  {table, options}: VerifyScope,
+  ctx: CallContext,
+): AsyncGenerator<readonly JsonObject[], void> {
+  const path = `/tables/${table}/records`;
+  if (table === 'products' || table === METRICS) {
+    const filters = table === METRICS ? {since: startBound(options)} : {category: textOf(options['category'])};
+    // Ends with the last page of the API.
+    for (let page: number | null = 1; page !== null;) {
+      const answer: Awaited<ReturnType<ExampleClient['records']>> = await client.records(path, {...filters, page}, ctx);
+      yield answer.rows;
+      page = answer.nextPage;
+    }
+    return;
+  }
+  const filters = table === 'orders' ? {user_id: numberOf(options['user_id'])} : {};
+  yield* rowsFrom(client, {path, filters, key: `${table.slice(0, -1)}_id`, from: null}, ctx);
+}
+
 /** Rows of one API path from a stamp on, itself included. */
 interface RowsRequest {
   readonly path: string;
@@ -194,7 +221,7 @@ interface RowsRequest {
 async function* rowsFrom(
   client: ExampleClient,
   {path, filters, key, from}: RowsRequest,
-  ctx: ReadContext,
+  ctx: CallContext,
 ): AsyncGenerator<readonly JsonObject[], void> {
   let bound = from;
   let page = 1;
@@ -260,11 +287,17 @@ async function windowStart(
 ): Promise<bigint | null> {
   const committed = textOf(start?.['until']);
   if (committed !== undefined) return cursorMicros(committed);
-  const wanted = textOf(options['start_timestamp']);
-  if (wanted !== undefined) return startOption(wanted) - MICROS_PER_MS;
+  const bound = startBound(options);
+  if (bound !== undefined) return cursorMicros(bound);
   const {rows} = await client.records('/tables/metrics/records', {page: 1}, ctx);
   const oldest = stampOf(rows[0]);
   return oldest === null ? null : cursorMicros(oldest) - MICROS_PER_MS;
+}
+
+/** Where the first window begins, exclusive; undefined: at the oldest row. */
+function startBound(options: TableOptions): string | undefined {
+  const wanted = textOf(options['start_timestamp']);
+  return wanted === undefined ? undefined : formatTimestamp(startOption(wanted) - MICROS_PER_MS);
 }
 
 function startOption(text: string): bigint {

@@ -1,17 +1,12 @@
 import {
-  bucketing,
-  bucketOf,
   formatTimestamp,
-  hash60,
   IngestError,
-  rowText,
+  verifyRowsPoint,
   type CallContext,
-  type DataType,
-  type KeyHash,
   type Offset,
-  type RangeSum,
   type VerifyColumn,
   type VerifyPoint,
+  type VerifyRow,
   type VerifyScope,
 } from '../../sdk/index.ts';
 import type {TableFile} from './file-tables.ts';
@@ -47,150 +42,29 @@ export async function openFilesVerify(
     if (point !== undefined) return point;
     throw new IngestError('UNSUPPORTED', 'Nothing but the engine can read Parquet files here.');
   }
-  const excluded = await nestedTextColumns(files, scope, ctx);
-  return new FilesPoint(
-    files,
-    {...scope, columns: scope.columns.filter(({name}) => !excluded.includes(name))},
-    {token, excluded},
-  );
+  const nested = await nestedTextColumns(files, scope, ctx);
+  const columns = scope.columns.filter(({name}) => !nested.includes(name));
+  return verifyRowsPoint(scope, {
+    token,
+    excluded: nested.map((name) => ({name, reason: 'the files hold nested values in a column of text'})),
+    rows: (during) => rowsOf(files, columns, during),
+  });
 }
 
-interface Row {
-  readonly cells: readonly (string | null)[];
-  /** Columns whose value does not fit. */
-  readonly misfits: readonly string[];
-  readonly hash: bigint;
-  readonly key: readonly (string | null)[];
-  readonly bucket: number;
-}
-
-/** What files add up to, read again with every question. */
-class FilesPoint implements VerifyPoint {
-  readonly token: string;
-  readonly excluded: VerifyPoint['excluded'];
-  readonly #files: readonly TableFile[];
-  readonly #columns: readonly VerifyColumn[];
-  readonly #keyIndexes: readonly number[];
-  readonly #buckets: number;
-  readonly #types: readonly DataType[];
-  readonly #keyTypes: readonly DataType[];
-  #misfits: ReadonlyMap<string, bigint> | null = null;
-
-  constructor(
-    files: readonly TableFile[],
-    scope: VerifyScope,
-    {token, excluded}: {readonly token: string; readonly excluded: readonly string[]},
-  ) {
-    this.token = token;
-    this.excluded = excluded.map((name) => ({name, reason: 'the files hold nested values in a column of text'}));
-    this.#files = files;
-    this.#columns = scope.columns;
-    this.#keyIndexes = scope.keys
-      .map((key) => scope.columns.findIndex(({name}) => name === key))
-      .filter((index) => index >= 0);
-    this.#buckets = scope.buckets;
-    this.#types = scope.columns.map(({type}) => type);
-    this.#keyTypes = this.#keyIndexes.flatMap((index) => this.#types[index] ?? []);
-  }
-
-  async sums(ctx: CallContext): Promise<readonly RangeSum[]> {
-    const sums = new Map<number, {count: bigint; sum: bigint}>();
-    const misfits = new Map<string, bigint>();
-    for await (const rows of this.#rows(ctx)) {
-      for (const row of rows) {
-        const entry = sums.get(row.bucket) ?? {count: 0n, sum: 0n};
-        entry.count++;
-        entry.sum += row.hash;
-        sums.set(row.bucket, entry);
-        for (const name of row.misfits) misfits.set(name, (misfits.get(name) ?? 0n) + 1n);
-      }
-    }
-    this.#misfits = misfits;
-    return [...sums].map(([bucket, {count, sum}]) => ({bucket, count, hashed: count, sum}));
-  }
-
-  async *keys(buckets: readonly number[], ctx: CallContext): AsyncGenerator<readonly KeyHash[], void> {
-    const wanted = new Set(buckets);
-    for await (const rows of this.#rows(ctx)) {
-      yield rows.filter(({bucket}) => wanted.has(bucket)).map(({key, hash}) => ({key, hash}));
-    }
-  }
-
-  async columnHashes(
-    keys: readonly (readonly (string | null)[])[],
-    ctx: CallContext,
-  ): Promise<ReadonlyMap<string, readonly (bigint | null)[]>> {
-    const wanted = new Set(keys.map((key) => JSON.stringify(key)));
-    const found = new Map<string, readonly (bigint | null)[]>();
-    for await (const rows of this.#rows(ctx)) {
-      for (const {key, cells} of rows) {
-        const text = JSON.stringify(key);
-        if (!wanted.has(text)) continue;
-        const hashes = cells.map((cell) => (cell === null ? null : hash60(cell)));
-        found.set(text, hashes);
-      }
-    }
-    return found;
-  }
-
-  async misfits(ctx: CallContext): Promise<ReadonlyMap<string, bigint>> {
-    if (this.#misfits === null) await this.sums(ctx);
-    return this.#misfits ?? new Map();
-  }
-
-  /** Keys that several records have: which of them is the newest the files do not say. */
-  async *touched(
-    buckets: readonly number[],
-    ctx: CallContext,
-  ): AsyncGenerator<readonly (readonly (string | null)[])[], void> {
-    if (this.#keyIndexes.length === 0) return;
-    const wanted = new Set(buckets);
-    const seen = new Set<string>();
-    const repeated = new Set<string>();
-    for await (const rows of this.#rows(ctx)) {
-      for (const {bucket, key} of rows) {
-        const text = JSON.stringify(key);
-        if (!wanted.has(bucket)) continue;
-        if (seen.has(text)) repeated.add(text);
-        seen.add(text);
-      }
-    }
-    yield [...repeated].map((text) => JSON.parse(text) as readonly (string | null)[]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing is held between questions.
-  }
-
-  async *#rows(ctx: CallContext): AsyncGenerator<readonly Row[], void> {
-    for (const {file, options} of this.#files) {
-      for await (const records of rawRecords(file.path, options)) {
-        ctx.signal.throwIfAborted();
-        yield records.map((record) => this.#row(record));
-      }
-    }
-  }
-
-  #row(record: RawRecord): Row {
-    const {cells, misfits} = cellsOf(record, this.#columns);
-    const hash = hash60(rowText(cells, this.#types));
-    const key = this.#keyIndexes.map((index) => cells[index] ?? null);
-    return {cells, misfits, hash, key, bucket: this.#bucket(key, hash)};
-  }
-
-  #bucket(key: readonly (string | null)[], rowHash: bigint): number {
-    switch (bucketing(this.#keyTypes)) {
-      case 'row-hash':
-        return bucketOf(rowHash, this.#buckets);
-      case 'key-hash':
-        return bucketOf(hash60(rowText(key, this.#keyTypes)), this.#buckets);
-      case 'remainder':
-        return Math.abs(Number(BigInt(key[0] ?? '0') % BigInt(this.#buckets)));
+async function* rowsOf(
+  files: readonly TableFile[],
+  columns: readonly VerifyColumn[],
+  ctx: CallContext,
+): AsyncGenerator<readonly VerifyRow[], void> {
+  for (const {file, options} of files) {
+    for await (const records of rawRecords(file.path, options)) {
+      ctx.signal.throwIfAborted();
+      yield records.map((record) => rowOf(record, columns));
     }
   }
 }
 
-function cellsOf(record: RawRecord, columns: readonly VerifyColumn[]): Pick<Row, 'cells' | 'misfits'> {
+function rowOf(record: RawRecord, columns: readonly VerifyColumn[]): VerifyRow {
   const misfits: string[] = [];
   const cells = columns.map(({name, type}) => {
     const cell = rawCell(record.at(name), type);
