@@ -5,6 +5,7 @@ import {schemaToJson} from '../core/schema-json.ts';
 import {checkSchema, isNested, landedType, typesEqual} from '../core/schema.ts';
 import type {StructType} from '../core/types.ts';
 import type {Action, Metadata} from './actions.ts';
+import {checkChangeColumns} from './change-files.ts';
 import {
   MAPPING_MODE,
   isMapped,
@@ -19,6 +20,7 @@ import {ENGINE_INFO} from './commit.ts';
 import {isOurs} from './conflict.ts';
 import type {CreateOptions, DeltaContext, TableSnapshot} from './delta-table.ts';
 import {hasInCommitTimestamps, leastProtocol} from './features.ts';
+import {checkClustering, clusteringDomain} from './layout.ts';
 import {firstSnapshot} from './load-log.ts';
 import {commitName} from './log-names.ts';
 import {listLog} from './log-segment.ts';
@@ -35,7 +37,11 @@ export async function commitFirstVersion(
   const deletionVectors = options.deletionVectors ?? options.configuration?.['delta.enableDeletionVectors'] === 'true';
   const {metadata, schema} = mapped(metadataOf(context, options, deletionVectors), options.schema);
   checkTableSchema(root, schema, metadata.partitionColumns);
-  const protocol = leastProtocol(root, {metadata, schema, deletionVectors});
+  checkChangeColumns(root, {metadata, schema});
+  const clustering = options.clusteringColumns ?? [];
+  checkClustering(root, metadata, {schema, columns: clustering});
+  const clustered = clustering.length > 0;
+  const protocol = leastProtocol(root, {metadata, schema, deletionVectors, clustered});
   // A log that was cleaned up has no version 0 any more.
   if ((await listLog(context.store, root, {fromStart: false})) !== null) throw exists(root);
   const txnId = randomUUID();
@@ -48,6 +54,7 @@ export async function commitFirstVersion(
       isManaged: 'false',
       description: options.description ?? null,
       partitionBy: JSON.stringify(metadata.partitionColumns),
+      ...(clustered ? {clusterBy: JSON.stringify(clustering)} : {}),
       properties: JSON.stringify(metadata.configuration),
     },
     isolationLevel: 'Serializable',
@@ -56,7 +63,8 @@ export async function commitFirstVersion(
     engineInfo: ENGINE_INFO,
     txnId,
   };
-  const actions: readonly Action[] = [{commitInfo}, {protocol}, {metaData: metadata}];
+  const domains = clustered ? [{domainMetadata: clusteringDomain(schema, clustering)}] : [];
+  const actions: readonly Action[] = [{commitInfo}, {protocol}, {metaData: metadata}, ...domains];
   await putFirst(context, root, {actions, txnId});
   return firstSnapshot(context, root, {version: 0, actions});
 }

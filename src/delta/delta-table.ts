@@ -122,6 +122,21 @@ export interface DeltaTable {
     job: {readonly select: string; readonly schema: StructType; readonly compressionLevel?: 1 | 3},
     signal: AbortSignal,
   ): Promise<readonly AddFile[]>;
+  /**
+   * Writes the rows that a commit changes (columns = `schema`, and `_change_type`) as files for readers of changes, durable
+   * but in no version yet. Needs the table feature `changeDataFeed`.
+   */
+  writeChanges(
+    job: {readonly select: string; readonly schema: StructType},
+    signal: AbortSignal,
+  ): Promise<readonly AddCdcFile[]>;
+  /**
+   * A SELECT of what the commits of a range did: the table's columns as of its end, `_change_type` (`insert`, `delete`,
+   * `update_preimage`, `update_postimage`), `_commit_version` and `_commit_timestamp`. In no order.
+   * @throws UNSUPPORTED when the change data feed was off in a part of the range; NOT_A_DELTA_TABLE when the log does not
+   * have all of it.
+   */
+  changesSql(range: {readonly from: number; readonly to?: number}): Promise<string>;
   /** Relative path and absolute local path for a data file that somebody else writes; `seal` makes it durable. */
   newDataFile(): Promise<NewDataFile>;
   /**
@@ -155,6 +170,8 @@ export interface DeltaTable {
 export interface CreateOptions {
   readonly schema: StructType;
   readonly partitionColumns?: readonly string[];
+  /** Columns (dotted names) by which rows are sorted within each write and each optimize; not with partition columns. */
+  readonly clusteringColumns?: readonly string[];
   /** Table properties, for example `delta.enableDeletionVectors`, `sluice.flowId`. */
   readonly configuration?: Readonly<Record<string, string>>;
   readonly description?: string;

@@ -90,7 +90,7 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   vacuumProtocolCheck: named(true, 'full'),
   // Binds only who cleans up the log.
   checkpointProtection: named(false, 'full'),
-  clustering: named(false, 'read'),
+  clustering: named(false, 'full'),
   inCommitTimestamp: {...named(false, 'full'), isActive: hasProperty('delta.enableInCommitTimestamps')},
   rowTracking: {...named(false, 'read'), isWanted: hasProperty('delta.enableRowTracking')},
   allowColumnDefaults: {...named(false, 'read'), isActive: hasFieldMetadata('CURRENT_DEFAULT')},
@@ -167,10 +167,19 @@ export function hasInCommitTimestamps({protocol, metadata}: Pick<TableShape, 'pr
  */
 export function leastProtocol(
   table: string,
-  wanted: {readonly metadata: Metadata; readonly schema: StructType; readonly deletionVectors: boolean},
+  wanted: {
+    readonly metadata: Metadata;
+    readonly schema: StructType;
+    readonly deletionVectors: boolean;
+    readonly clustered?: boolean;
+  },
 ): Protocol {
   const least: Protocol = {minReaderVersion: 1, minWriterVersion: 2};
-  const more = wanted.deletionVectors ? ['deletionVectors'] : [];
+  const more = [
+    ...(wanted.deletionVectors ? ['deletionVectors'] : []),
+    // What a table is clustered by is kept in a domain.
+    ...(wanted.clustered === true ? ['clustering', 'domainMetadata'] : []),
+  ];
   return withFeatures(table, {protocol: least, metadata: wanted.metadata, schema: wanted.schema}, more);
 }
 
