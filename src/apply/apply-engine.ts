@@ -63,8 +63,10 @@ export interface ApplyJob {
   /**
    * Rows. Relations have the columns of `schema` by name (missing ones are NULL) and may have `__ord` (BIGINT, order of
    * arrival within the input; later wins ties), `__op` (VARCHAR 'upsert' | 'delete' | 'truncate'; without it all are
-   * upserts; a truncate has a sequence and no key) and `__unchanged` (VARCHAR[]: columns whose value the event leaves as it
-   * is, NULL in the row). Inputs arrived in the order of the list, deletes after them.
+   * upserts; a truncate has a sequence and no key), `__unchanged` (VARCHAR[]: columns whose value the event leaves as it
+   * is, NULL in the row; only of sources that bring the events of a key in order) and `__old_key` (STRUCT of the key columns:
+   * the key before the event where that was another one, whose row goes). Inputs arrived in the order of the list, deletes
+   * after them.
    */
   readonly inputs: readonly ApplyInput[];
   /** Deletes: relations with the key columns, the sequence columns and maybe `__ord`. */
@@ -101,6 +103,10 @@ export interface LeftOut {
    * than once, before anything of the batch is committed.
    */
   duplicates(records: readonly string[]): Promise<void>;
+  /**
+   * Updates that leave columns as they were where nothing says how they were, as JSON texts. Called as `duplicates` is.
+   */
+  incomplete?(records: readonly string[]): Promise<void>;
 }
 
 /**

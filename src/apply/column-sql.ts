@@ -15,6 +15,8 @@ export const WORK = {
   source: '__sluice_source',
   order: '__ord',
   op: '__op',
+  unchanged: '__unchanged',
+  oldKey: '__old_key',
   rank: '__sluice_rank',
   events: '__sluice_events',
   verdict: '__sluice_verdict',
@@ -38,6 +40,41 @@ export class ColumnSql {
   get deleteSchema(): StructType {
     const names = new Set([...this.shape.keys, ...this.shape.sequence]);
     return {type: 'struct', fields: this.shape.schema.fields.filter((field) => names.has(field.name))};
+  }
+
+  /** Columns of the sequence. */
+  get sequenceFields(): readonly StructField[] {
+    const {schema, sequence} = this.shape;
+    return sequence.flatMap((name) => schema.fields.filter((field) => field.name === name));
+  }
+
+  /** The key as it is in `__old_key`. */
+  get oldKeyType(): StructType {
+    const {schema, keys} = this.shape;
+    return {type: 'struct', fields: keys.flatMap((name) => schema.fields.filter((field) => field.name === name))};
+  }
+
+  /** A column of the key before an event: what is not said of it did not change. `prefix` is empty or an alias with its point. */
+  oldKey(prefix: string, field: StructField): string {
+    const name = this.quote(field.name);
+    return `CAST(coalesce(${prefix}${WORK.oldKey}.${name}, ${prefix}${name}) AS ${this.dialect.type(field.type)})`;
+  }
+
+  /** True for an upsert whose key was another one. */
+  hasOldKey(prefix: string): string {
+    const differs = this.oldKeyType.fields.map(
+      (field) => `${this.oldKey(prefix, field)} IS DISTINCT FROM ${prefix}${this.quote(field.name)}`,
+    );
+    return `${prefix}${WORK.oldKey} IS NOT NULL AND (${differs.join(' OR ')})`;
+  }
+
+  /** The work columns of incomplete events. */
+  incompleteness(hasUnchanged: boolean, hasOldKey: boolean): readonly string[] {
+    const list = this.dialect.type({type: 'array', elementType: 'string', containsNull: true});
+    return [
+      `CAST(${hasUnchanged ? WORK.unchanged : 'NULL'} AS ${list}) AS ${WORK.unchanged}`,
+      `CAST(${hasOldKey ? WORK.oldKey : 'NULL'} AS ${this.dialect.type(this.oldKeyType)}) AS ${WORK.oldKey}`,
+    ];
   }
 
   /** A name as an identifier. */
@@ -114,10 +151,7 @@ export class ColumnSql {
 
   /** What a sequence is compared by: a struct by its fields, because engines do not agree where a NULL in one stands. */
   #sequenceValues(): readonly string[] {
-    const fields = this.shape.sequence.flatMap((name) =>
-      this.shape.schema.fields.filter((field) => field.name === name),
-    );
-    return fields.flatMap((field) => this.#valuesOf(field, ''));
+    return this.sequenceFields.flatMap((field) => this.#valuesOf(field, ''));
   }
 
   #valuesOf(field: StructField, parent: string): readonly string[] {

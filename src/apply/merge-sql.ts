@@ -30,7 +30,24 @@ export class MergeSql {
 
   /** Events of all sources with the schema's columns and types; columns that a source lacks are NULL. */
   events(sources: readonly EventSource[]): string {
-    return sources.map((source, index) => this.#normalised(source, index)).join(' UNION ALL ');
+    return this.#eventsOf(sources, false);
+  }
+
+  /** {@link events} with what makes them incomplete: the columns that they leave as they are, and the key before. */
+  partialEvents(sources: readonly EventSource[]): string {
+    return this.#eventsOf(sources, true);
+  }
+
+  /** Truncates of all sources: sequence, and the order of arrival; null when no source can have any. */
+  truncates(sources: readonly EventSource[]): string | null {
+    const fields = this.#columns.sequenceFields;
+    const parts = sources.flatMap((source, index) => {
+      if (!source.columns.has(WORK.op) || source.isDelete) return [];
+      const columns = fields.map((field) => this.#columns.cast(field, source.columns.has(field.name)));
+      const list = [...columns, `${index} AS ${WORK.source}`, `${orderOf(source)} AS ${WORK.order}`].join(', ');
+      return [`SELECT ${list} FROM (${source.select}) AS s${index} WHERE ${WORK.op} = 'truncate'`];
+    });
+    return parts.length === 0 ? null : parts.join(' UNION ALL ');
   }
 
   /** The rows of sources without deletes: the schema's columns only. */
@@ -214,18 +231,50 @@ export class MergeSql {
     return `SELECT ${[...casts, WORK.file, WORK.position].join(', ')} FROM (${select}) AS w`;
   }
 
-  #normalised(source: EventSource, index: number): string {
+  #eventsOf(sources: readonly EventSource[], isPartial: boolean): string {
+    const selects = sources.flatMap((source, index) => [
+      this.#normalised(source, index, isPartial),
+      ...this.#oldKeys(source, index, isPartial),
+    ]);
+    return selects.join(' UNION ALL ');
+  }
+
+  #normalised(source: EventSource, index: number, isPartial: boolean): string {
     const wanted = source.isDelete ? new Set(this.deleteSchema.fields.map((field) => field.name)) : null;
     const columns = this.#columns.shape.schema.fields.map((field) =>
       this.#columns.cast(field, source.columns.has(field.name) && wanted?.has(field.name) !== false),
     );
-    const isDelete = source.isDelete
-      ? 'TRUE'
-      : source.columns.has(WORK.op)
-        ? `coalesce(${WORK.op} = 'delete', FALSE)`
-        : 'FALSE';
-    const order = source.columns.has(WORK.order) ? `CAST(${WORK.order} AS BIGINT)` : 'CAST(NULL AS BIGINT)';
-    return `SELECT ${columns.join(', ')}, ${isDelete} AS ${WORK.delete}, ${index} AS ${WORK.source}, ${order} AS ${WORK.order} FROM (${source.select}) AS s${index}`;
+    const hasOp = source.columns.has(WORK.op) && !source.isDelete;
+    const isDelete = source.isDelete ? 'TRUE' : hasOp ? `coalesce(${WORK.op} = 'delete', FALSE)` : 'FALSE';
+    const has = (name: string): boolean => source.columns.has(name) && !source.isDelete;
+    const list = [
+      ...columns,
+      `${isDelete} AS ${WORK.delete}`,
+      `${index} AS ${WORK.source}`,
+      `${orderOf(source)} AS ${WORK.order}`,
+      ...(isPartial ? this.#columns.incompleteness(has(WORK.unchanged), has(WORK.oldKey)) : []),
+    ];
+    const where = hasOp ? ` WHERE ${WORK.op} IS DISTINCT FROM 'truncate'` : '';
+    return `SELECT ${list.join(', ')} FROM (${source.select}) AS s${index}${where}`;
+  }
+
+  /** The row of the key before an event goes with it. */
+  #oldKeys(source: EventSource, index: number, isPartial: boolean): readonly string[] {
+    if (!source.columns.has(WORK.oldKey) || source.isDelete) return [];
+    const {schema, keys, sequence} = this.#columns.shape;
+    const columns = schema.fields.map((field) =>
+      keys.includes(field.name)
+        ? `${this.#columns.oldKey('', field)} AS ${this.#columns.quote(field.name)}`
+        : this.#columns.cast(field, sequence.includes(field.name) && source.columns.has(field.name)),
+    );
+    const list = [
+      ...columns,
+      `TRUE AS ${WORK.delete}`,
+      `${index} AS ${WORK.source}`,
+      `${orderOf(source)} AS ${WORK.order}`,
+      ...(isPartial ? this.#columns.incompleteness(false, false) : []),
+    ];
+    return [`SELECT ${list.join(', ')} FROM (${source.select}) AS s${index} WHERE ${this.#columns.hasOldKey('')}`];
   }
 
   #ranked(events: string, columns: readonly string[], order: readonly string[]): string {
@@ -243,4 +292,8 @@ export class MergeSql {
     if (stale === null) return `${relation} AS ${alias}`;
     return `${relation} AS ${alias} ${this.#columns.dialect.antiJoin} ${stale} AS s ON ${this.#columns.sameKey(alias, 's')}`;
   }
+}
+
+function orderOf(source: EventSource): string {
+  return source.columns.has(WORK.order) ? `CAST(${WORK.order} AS BIGINT)` : 'CAST(NULL AS BIGINT)';
 }

@@ -42,7 +42,8 @@ export interface SideFiles {
 
 /** A file of a snapshot under way. */
 export interface PendingFile {
-  readonly kind: 'rows' | 'deletes';
+  /** `events`: upserts, deletes and truncates as they came, where only all of them together say what the rows are. */
+  readonly kind: 'rows' | 'deletes' | 'events';
   readonly name: string;
   readonly rowCount: number;
   readonly sizeBytes: number;

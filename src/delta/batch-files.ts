@@ -150,7 +150,8 @@ function sideFiles(value: unknown): SideFiles {
 function pendingFile(value: unknown): PendingFile {
   const plain = record(value, 'pending', ['kind', 'name', 'rowCount', 'sizeBytes', 'stats']);
   const {kind, stats} = plain;
-  if (kind !== 'rows' && kind !== 'deletes') throw new TypeError('pending.kind is neither rows nor deletes');
+  if (kind !== 'rows' && kind !== 'deletes' && kind !== 'events')
+    throw new TypeError('pending.kind is neither rows nor deletes nor events');
   return {
     kind,
     name: text(plain, 'name'),
