@@ -17,7 +17,7 @@ const MAX_COLUMN_ID = 'delta.columnMapping.maxColumnId';
 /** Field metadata: the id, which is also the field id in Parquet. */
 const COLUMN_ID = 'delta.columnMapping.id';
 /** Field metadata: the name in data files, statistics and partition values. */
-const PHYSICAL_NAME = 'delta.columnMapping.physicalName';
+export const PHYSICAL_NAME = 'delta.columnMapping.physicalName';
 
 /** The mode that a table's properties name. @throws INVALID_OPTION for a mode that there is not. */
 export function mappingMode({configuration}: Pick<Metadata, 'configuration'>): MappingMode {

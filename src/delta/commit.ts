@@ -4,6 +4,7 @@ import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {schemaFromJson} from '../core/schema-json.ts';
 import type {Action, CommitInfo, Metadata} from './actions.ts';
+import {checkChangeColumns} from './change-files.ts';
 import type {Commit} from './commit-file.ts';
 import {encodeCommit, readCommit} from './commit-file.ts';
 import {TIMESTAMPS_SINCE_TIME, TIMESTAMPS_SINCE_VERSION} from './commit-times.ts';
@@ -144,7 +145,9 @@ function checkRequest(root: string, request: CommitRequest, head: TableSnapshot)
   const protocol = request.protocol ?? head.protocol;
   const metadata = request.metadata ?? head.metadata;
   if (request.metadata !== undefined || request.protocol !== undefined) {
-    checkCovered({protocol, metadata, schema: schemaFromJson(metadata.schemaString)}, root);
+    const schema = schemaFromJson(metadata.schemaString);
+    checkCovered({protocol, metadata, schema}, root);
+    checkChangeColumns(root, {metadata, schema});
   }
   const needs = [
     ...((request.domains ?? []).length > 0 ? ['domainMetadata'] : []),

@@ -20,7 +20,7 @@ import {ENGINE_INFO} from './commit.ts';
 import {isOurs} from './conflict.ts';
 import type {CreateOptions, DeltaContext, TableSnapshot} from './delta-table.ts';
 import {hasInCommitTimestamps, leastProtocol} from './features.ts';
-import {checkClustering, clusteringDomain} from './layout.ts';
+import {checkClustering, checkTargetFileSize, clusteringDomain} from './layout.ts';
 import {firstSnapshot} from './load-log.ts';
 import {commitName} from './log-names.ts';
 import {listLog} from './log-segment.ts';
@@ -39,6 +39,7 @@ export async function commitFirstVersion(
   checkTableSchema(root, schema, metadata.partitionColumns);
   checkChangeColumns(root, {metadata, schema});
   const clustering = options.clusteringColumns ?? [];
+  checkTargetFileSize(metadata);
   checkClustering(root, metadata, {schema, columns: clustering});
   const clustered = clustering.length > 0;
   const protocol = leastProtocol(root, {metadata, schema, deletionVectors, clustered});

@@ -12,13 +12,21 @@ export interface MappedFile {
   readonly vector: {readonly id: string; readonly positions: Positions; readonly rowCount: number} | null;
 }
 
+/** Whose maps are kept together. */
+export interface MapScope {
+  /** The root of a table, or the root with a purpose. */
+  readonly name: string;
+  /** All until {@link dropMaps}, not the last few: for one SELECT that is made of many. */
+  readonly keepsAll: boolean;
+}
+
 interface Kept {
   readonly key: string;
   readonly table: string;
   readonly sizeBytes: number;
 }
 
-/** By engine and root of the table, newest last. */
+/** By engine and scope, newest last. */
 const KEPT = new WeakMap<Engine, Map<string, Kept[]>>();
 const MAX_KEPT = 4;
 const MIN_KEPT = 2;
@@ -29,18 +37,28 @@ const MAX_KEPT_BYTES = 32 * 1024 * 1024;
  * (a bit per row of the file, 1 = deleted; NULL when none is). The last few of every Delta table are kept, so the SQL that
  * names one stays valid while a batch is applied and fails, rather than lies, long after.
  */
-export async function mapFiles(engine: Engine, root: string, files: readonly MappedFile[]): Promise<string> {
-  const byRoot = KEPT.get(engine) ?? new Map<string, Kept[]>();
-  KEPT.set(engine, byRoot);
-  const kept = byRoot.get(root) ?? [];
-  byRoot.set(root, kept);
+export async function mapFiles(engine: Engine, scope: MapScope, files: readonly MappedFile[]): Promise<string> {
+  const kept = keptOf(engine, scope.name);
   const key = JSON.stringify(files.map(({path, partition, vector}) => [path, partition, vector?.id ?? null]));
   const at = kept.findIndex((each) => each.key === key);
   const found = at < 0 ? await writeMap(engine, files, key) : kept.splice(at, 1)[0];
   if (found === undefined) throw new RangeError('A kept file map vanished.');
   kept.push(found);
-  await dropOldest(engine, kept);
+  if (!scope.keepsAll) await dropOldest(engine, kept);
   return found.table;
+}
+
+/** Drops the maps of a scope: SQL that names one of them fails from now on. */
+export async function dropMaps(engine: Engine, scopeName: string): Promise<void> {
+  for (const {table} of keptOf(engine, scopeName).splice(0)) await engine.dropTable(table);
+}
+
+function keptOf(engine: Engine, scopeName: string): Kept[] {
+  const byScope = KEPT.get(engine) ?? new Map<string, Kept[]>();
+  KEPT.set(engine, byScope);
+  const kept = byScope.get(scopeName) ?? [];
+  byScope.set(scopeName, kept);
+  return kept;
 }
 
 async function dropOldest(engine: Engine, kept: Kept[]): Promise<void> {

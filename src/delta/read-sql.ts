@@ -3,12 +3,12 @@ import type {StructField, StructType} from '../core/types.ts';
 import {quoteIdentifier, quoteList, sqlType} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
 import type {MappingMode} from './column-mapping.ts';
-import {columnId, mappingMode, physicalNames, physicalSchema, renameFields} from './column-mapping.ts';
+import {columnId, mappingMode, physicalName, physicalNames, physicalSchema, renameFields} from './column-mapping.ts';
 import {readVector} from './deletion-vectors.ts';
 import type {DeltaContext, ReadOptions, TableSnapshot} from './delta-table.ts';
 import type {ColumnTypes, FileColumns} from './file-columns.ts';
 import {columnsOfFiles, columnsOfSchema} from './file-columns.ts';
-import type {MappedFile} from './file-map.ts';
+import type {MappedFile, MapScope} from './file-map.ts';
 import {mapFiles} from './file-map.ts';
 import {renamedSql} from './file-names.ts';
 import {vectorId} from './replay.ts';
@@ -31,6 +31,7 @@ interface Reading {
   /** Names of the partition columns in the log. */
   readonly partitionNames: readonly string[];
   readonly positions: boolean;
+  readonly maps: MapScope;
 }
 
 /**
@@ -40,7 +41,7 @@ interface Reading {
 export async function readSql(
   context: DeltaContext,
   root: string,
-  options: ReadOptions & {readonly snapshot: TableSnapshot},
+  options: ReadOptions & {readonly snapshot: TableSnapshot; readonly maps?: MapScope},
 ): Promise<string> {
   const {snapshot} = options;
   const mode = mappingMode(snapshot.metadata);
@@ -52,6 +53,7 @@ export async function readSql(
     mode,
     partitionNames: physicalNames(snapshot.schema, snapshot.metadata.partitionColumns, mode),
     positions: options.positions ?? false,
+    maps: options.maps ?? {name: root, keepsAll: false},
   };
   const adds =
     options.files === undefined
@@ -133,7 +135,7 @@ async function groupSelect(reading: Reading, files: readonly ReadableFile[]): Pr
   const source = `read_parquet(${quoteList(files.map(({localPath}) => localPath))}, hive_partitioning = false) AS __t`;
   const list = columns.length === 0 ? '1' : columns.join(', ');
   if (!needsMap) return `SELECT ${list} FROM ${source}`;
-  const map = quoteIdentifier(await mapFiles(reading.context.engine, reading.root, await mappedFiles(reading, files)));
+  const map = quoteIdentifier(await mapFiles(reading.context.engine, reading.maps, await mappedFiles(reading, files)));
   // The type of file_index: else every row of the files would be cast for the join.
   const casts = hasVectors ? 'f::UBIGINT AS f, gone::BIT AS gone' : 'f::UBIGINT AS f';
   const where = hasVectors ? ' WHERE get_bit(__m.gone, __t.file_row_number::INTEGER) = 0' : '';
@@ -173,10 +175,11 @@ function storedSchema({mode, root}: Reading, schema: StructType, file: FileColum
     );
   }
   // What is not in the file has a name that nothing has, and reads as NULL.
-  return renameFields(
-    schema,
-    (field) => file.names.get(columnId(field) ?? -1) ?? `absent-${columnId(field) ?? field.name}`,
-  );
+  return renameFields(schema, (field) => {
+    const id = columnId(field);
+    // Columns that are no table's own, as those of change data files, have a name only.
+    return id === null ? physicalName(field, mode) : (file.names.get(id) ?? `absent-${id}`);
+  });
 }
 
 function emptySelect(reading: Reading): string {

@@ -397,6 +397,16 @@ describe('table features', () => {
       readerFeatures: ['timestampNtz'],
       writerFeatures: ['timestampNtz', 'appendOnly', 'invariants'],
     });
+    const [feed, times] = [{'delta.enableChangeDataFeed': 'true'}, {'delta.enableInCommitTimestamps': 'true'}];
+    expect(await made({schema, configuration: feed})).toEqual({minReaderVersion: 1, minWriterVersion: 4});
+    const both = await made({schema, configuration: {...feed, ...times}});
+    expect(both).toMatchObject({minReaderVersion: 1, minWriterVersion: 7});
+    expect(both.writerFeatures?.toSorted()).toEqual([
+      'appendOnly',
+      'changeDataFeed',
+      'inCommitTimestamp',
+      'invariants',
+    ]);
   });
 
   it.each([
@@ -411,8 +421,6 @@ describe('table features', () => {
 
   it.each([
     ['checkConstraints', {minReaderVersion: 1, minWriterVersion: 3}, {'delta.constraints.positive': 'id > 0'}],
-    ['changeDataFeed', {minReaderVersion: 1, minWriterVersion: 4}, {'delta.enableChangeDataFeed': 'true'}],
-    ['inCommitTimestamp', features([], ['inCommitTimestamp']), {'delta.enableInCommitTimestamps': 'true'}],
     ['rowTracking', features([], ['rowTracking']), {}],
     ['someFutureThing', features([], ['someFutureThing']), {}],
     ['writer version 8', {minReaderVersion: 1, minWriterVersion: 8}, {}],
@@ -454,7 +462,7 @@ describe('table features', () => {
       table.commit({...base, metadata: metadata({id: t.long(), at: t.timestampNtz()})}),
     ).rejects.toMatchObject(refused);
     await expect(
-      lake.create(freshRoot(), {schema, configuration: {'delta.enableChangeDataFeed': 'true'}}),
+      lake.create(freshRoot(), {schema, configuration: {'delta.enableIcebergCompatV1': 'true'}}),
     ).rejects.toMatchObject(refused);
     await expect(
       lake.create(freshRoot(), {schema, configuration: {'delta.columnMapping.mode': 'name'}}),

@@ -1,5 +1,7 @@
 import {IngestError} from '../core/errors.ts';
-import type {AddFile, RemoveFile} from './actions.ts';
+import type {AddCdcFile, AddFile, RemoveFile} from './actions.ts';
+import {writeChangeFiles} from './change-files.ts';
+import {changesSql} from './changes-sql.ts';
 import type {CheckpointState} from './checkpoint-write.ts';
 import {isCheckpointDue, writeCheckpoint} from './checkpoint-write.ts';
 import {versionAtTime} from './commit-times.ts';
@@ -94,6 +96,14 @@ class LogTable implements DeltaTable {
 
   writeFiles(job: WriteJob, signal: AbortSignal): Promise<readonly AddFile[]> {
     return writeDataFiles({context: this.#context, root: this.root, snapshot: this.#snapshot}, job, signal);
+  }
+
+  writeChanges(job: WriteJob, signal: AbortSignal): Promise<readonly AddCdcFile[]> {
+    return writeChangeFiles({context: this.#context, root: this.root, snapshot: this.#snapshot}, job, signal);
+  }
+
+  changesSql(range: {readonly from: number; readonly to?: number}): Promise<string> {
+    return changesSql(this.#context, this, range);
   }
 
   newDataFile(): Promise<NewDataFile> {
