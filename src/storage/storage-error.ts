@@ -45,3 +45,24 @@ const KNOWN: Readonly<Record<string, Answer>> = {
   ],
   ENOTDIR: ['STORAGE_FAILED', 'A file is where a folder must be: move it away.'],
 };
+
+/** As {@link storageError} for the local copies of a remote lake: what helps is another. */
+export function cacheError(error: unknown, folder: string): IngestError {
+  if (error instanceof IngestError) return error;
+  const code = systemCode(error);
+  const full = storageError(error, 'keep local copies in', folder);
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new IngestError('STORAGE_FULL', full.message, {
+      fix: 'Free some space, or set lake_options.cache: max_size_gb lower, or folder to a larger volume. Copies can be deleted at any time; the lake itself is not affected.',
+      cause: error,
+      context: full.context,
+    });
+  }
+  if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EXDEV' && code !== 'EOPNOTSUPP') return full;
+  return new IngestError('STORAGE_FAILED', full.message, {
+    class: 'config',
+    fix: 'Set lake_options.cache.folder to a folder on a file system with hard links, such as ext4, xfs, APFS or NTFS.',
+    cause: error,
+    context: full.context,
+  });
+}
