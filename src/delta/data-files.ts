@@ -1,8 +1,9 @@
 import {randomUUID} from 'node:crypto';
+import {rename, rm} from 'node:fs/promises';
 
 import {IngestError} from '../core/errors.ts';
 import type {StructType} from '../core/types.ts';
-import type {EngineRow, WrittenParquet} from '../engine/engine.ts';
+import type {ParquetFilesJob, WrittenParquet} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
 import {mappingMode, physicalNames, withKnownMetadata} from './column-mapping.ts';
@@ -10,7 +11,9 @@ import type {DeltaContext, NewDataFile, TableSnapshot} from './delta-table.ts';
 import {columnsOfSchema, rememberColumns} from './file-columns.ts';
 import {inFileNames} from './file-names.ts';
 import {encodePath, partitionFolder} from './file-path.ts';
+import {clusteringPaths, targetFileBytes} from './layout.ts';
 import {DEFAULT_INDEXED_COLUMNS, statisticsJson} from './statistics.ts';
+import {storedNameOf} from './stored-name.ts';
 
 /** Rows to write: columns of the select are those of `schema`. */
 export interface WriteJob {
@@ -24,6 +27,8 @@ export interface WriteTarget {
   readonly context: DeltaContext;
   readonly root: string;
   readonly snapshot: TableSnapshot;
+  /** With a trailing slash, below the root; default the root itself. */
+  readonly folder?: string;
 }
 
 /** A fresh name in the table's folder or in a folder of its partition. */
@@ -34,7 +39,8 @@ export async function stageDataFile(context: DeltaContext, root: string, folder:
 }
 
 /**
- * Writes the rows of a select as durable data files, one per partition that has rows.
+ * Writes the rows of a select as durable data files of the table's target size: sorted by its clustering columns, or apart
+ * by its partition columns. The select is read once.
  * @throws BAD_RECORD when a column that is never null has nulls.
  */
 export async function writeDataFiles(
@@ -42,45 +48,118 @@ export async function writeDataFiles(
   job: WriteJob,
   signal: AbortSignal,
 ): Promise<readonly AddFile[]> {
+  const {context, root} = target;
   const {metadata, schema} = target.snapshot;
   const known = {...job, schema: withKnownMetadata(schema, job.schema)};
-  if (metadata.partitionColumns.length > 0) return writePartitions(target, known, signal);
-  const add = await writeOne(target, known, {folder: '', values: {}}, signal);
-  return add === null ? [] : [add];
+  const rows = metadata.partitionColumns.length > 0 ? partitionedRows(target, known) : plainRows(target, known);
+  return inNewFolder(target, async (folder) => {
+    const written = await context.engine.writeParquetFiles({...rows, folder}, signal);
+    const adds: AddFile[] = [];
+    try {
+      for (const file of written) adds.push(...(await landed(target, {rows, file}, signal)));
+      return adds;
+    } catch (error) {
+      for (const {path} of adds) await context.store.delete(storedNameOf(context.store, root, path));
+      throw error;
+    }
+  });
 }
 
-interface Partition {
-  readonly folder: string;
-  readonly values: Readonly<Record<string, string | null>>;
+/** Rows under the names of the table's files, and how they lie there. */
+interface RowsToWrite extends Omit<ParquetFilesJob, 'folder'> {
+  /** The columns of the files under their names in the table. */
+  readonly tableSchema: StructType;
 }
 
-async function writeOne(
-  target: WriteTarget,
-  job: WriteJob,
-  partition: Partition,
-  signal: AbortSignal,
-): Promise<AddFile | null> {
-  const {context, root} = target;
-  const file = await stageDataFile(context, root, partition.folder);
-  const {select, schema} = inFileNames(job, mappingMode(target.snapshot.metadata));
-  const written = await context.engine.writeParquet(
-    {select, schema, localPath: file.localPath, compressionLevel: job.compressionLevel ?? 1},
-    signal,
-  );
-  if (written === null) return null;
-  refuseNulls(root, {schema: job.schema, fileSchema: schema, written});
-  rememberColumns(context.engine, file.localPath, await columnsOfSchema(context.engine, schema));
+function plainRows({snapshot}: WriteTarget, job: WriteJob): RowsToWrite {
+  const {select, schema} = inFileNames(job, mappingMode(snapshot.metadata));
+  const written = new Set(schema.fields.map(({name}) => name));
   return {
-    path: file.path,
+    select,
+    schema,
+    tableSchema: job.schema,
+    targetBytes: targetFileBytes(snapshot.metadata),
+    orderBy: clusteringPaths(snapshot)
+      .filter(([name = '']) => written.has(name))
+      .map((path) => path.map(quoteIdentifier).join('.')),
+    compressionLevel: job.compressionLevel ?? 1,
+  };
+}
+
+function partitionedRows({snapshot}: WriteTarget, job: WriteJob): RowsToWrite {
+  const {metadata} = snapshot;
+  const {partitionColumns} = metadata;
+  const tableSchema: StructType = {
+    type: 'struct',
+    fields: job.schema.fields.filter((field) => !partitionColumns.includes(field.name)),
+  };
+  const names = job.schema.fields.map((field) => quoteIdentifier(field.name));
+  const texts = partitionColumns.map((_, index) => `__sluice_text_${index}`);
+  const columns = [
+    ...tableSchema.fields.map((field) => quoteIdentifier(field.name)),
+    ...partitionColumns.map((name, index) => `${partitionText(job.schema, name)} AS ${texts[index]}`),
+  ];
+  const select = `SELECT ${columns.join(', ')} FROM (${job.select}) AS source(${names.join(', ')})`;
+  return {
+    ...inFileNames({select, schema: tableSchema}, mappingMode(metadata), texts),
+    tableSchema,
+    targetBytes: targetFileBytes(metadata),
+    partitions: partitionColumns.length,
+    compressionLevel: job.compressionLevel ?? 1,
+  };
+}
+
+/** A folder that nobody knows of, in the store's place for new files; gone when the work is done. */
+async function inNewFolder<T>({context, root}: WriteTarget, work: (folder: string) => Promise<T>): Promise<T> {
+  const {localPath} = await context.store.stage(`${root}/part-${randomUUID()}`);
+  try {
+    return await work(localPath);
+  } finally {
+    await rm(localPath, {recursive: true, force: true});
+  }
+}
+
+interface FileOfRows {
+  readonly rows: RowsToWrite;
+  readonly file: WrittenParquet;
+}
+
+/** Moves a written file to its place in the table. One of a partition is cut first when it is far too large. */
+async function landed(target: WriteTarget, {rows, file}: FileOfRows, signal: AbortSignal): Promise<readonly AddFile[]> {
+  if ((rows.partitions ?? 0) === 0 || file.sizeBytes <= 2 * rows.targetBytes)
+    return [await moved(target, {rows, file}, signal)];
+  return inNewFolder(target, async (folder) => {
+    const select = `SELECT * FROM read_parquet(${quoteLiteral(file.localPath)}, hive_partitioning = false)`;
+    const job = {...rows, select, folder, partitions: 0};
+    const adds: AddFile[] = [];
+    for (const piece of await target.context.engine.writeParquetFiles(job, signal))
+      adds.push(await moved(target, {rows, file: {...piece, partition: file.partition}}, signal));
+    return adds;
+  });
+}
+
+async function moved(target: WriteTarget, {rows, file}: FileOfRows, signal: AbortSignal): Promise<AddFile> {
+  const {context, root, snapshot} = target;
+  refuseNulls(root, {schema: rows.tableSchema, fileSchema: rows.schema, written: file});
+  const partition = partitionOf(snapshot, file.partition);
+  const staged = await stageDataFile(context, root, `${target.folder ?? ''}${partition.folder}`);
+  await rename(file.localPath, staged.localPath);
+  rememberColumns(context.engine, staged.localPath, await columnsOfSchema(context.engine, rows.schema));
+  const size = await staged.seal(signal).catch(async (error: unknown) => {
+    await rm(staged.localPath, {force: true});
+    throw error;
+  });
+  return {
+    path: staged.path,
     partitionValues: partition.values,
-    size: await file.seal(signal),
+    size,
     modificationTime: context.clock.nowMs(),
     dataChange: true,
     stats: statisticsJson({
-      rowCount: written.rowCount,
-      leaves: written.statistics,
-      schema,
-      indexedColumns: indexedColumns(target.snapshot),
+      rowCount: file.rowCount,
+      leaves: file.statistics,
+      schema: rows.schema,
+      indexedColumns: indexedColumns(snapshot),
     }),
   };
 }
@@ -112,44 +191,14 @@ function refuseNulls(
   }
 }
 
-async function writePartitions(target: WriteTarget, job: WriteJob, signal: AbortSignal): Promise<readonly AddFile[]> {
-  const {engine} = target.context;
-  const {metadata} = target.snapshot;
-  const {partitionColumns} = metadata;
-  const physical = physicalNames(job.schema, partitionColumns, mappingMode(metadata));
-  const names = job.schema.fields.map((field) => quoteIdentifier(field.name));
-  const rows = quoteIdentifier(engine.uniqueName('sluice_partitions'));
-  const dataSchema: StructType = {
-    type: 'struct',
-    fields: job.schema.fields.filter((field) => !partitionColumns.includes(field.name)),
-  };
-  // Read once: the select may be costly, or not give the same rows twice.
-  await engine.run(`CREATE TABLE ${rows} AS SELECT * FROM (${job.select}) AS source(${names.join(', ')})`, signal);
-  try {
-    const keys = partitionColumns.map((name, index) => `${partitionText(job.schema, name)} AS "k${index}"`);
-    const found = await engine.query(`SELECT DISTINCT ${keys.join(', ')} FROM ${rows} ORDER BY ALL`, signal);
-    const adds: AddFile[] = [];
-    for (const key of found) {
-      const partition = partitionOf(physical, key);
-      const where = partitionColumns.map((name, index) => {
-        const value = partition.values[physical[index] ?? ''] ?? null;
-        return `${partitionText(job.schema, name)} IS NOT DISTINCT FROM ${value === null ? 'NULL' : quoteLiteral(value)}`;
-      });
-      const select = `SELECT ${dataSchema.fields.map(({name}) => quoteIdentifier(name)).join(', ')} FROM ${rows} WHERE ${where.join(' AND ')}`;
-      const add = await writeOne(target, {...job, select, schema: dataSchema}, partition, signal);
-      if (add !== null) adds.push(add);
-    }
-    return adds;
-  } finally {
-    await engine.run(`DROP TABLE IF EXISTS ${rows}`);
-  }
+interface Partition {
+  readonly folder: string;
+  readonly values: Readonly<Record<string, string | null>>;
 }
 
-function partitionOf(columns: readonly string[], key: EngineRow): Partition {
-  const values = columns.map((name, index): readonly [string, string | null] => {
-    const value = key[`k${index}`] ?? null;
-    return [name, typeof value === 'string' ? value : null];
-  });
+function partitionOf({metadata, schema}: TableSnapshot, texts: readonly (string | null)[]): Partition {
+  const columns = physicalNames(schema, metadata.partitionColumns, mappingMode(metadata));
+  const values = columns.map((name, index): readonly [string, string | null] => [name, texts[index] ?? null]);
   return {
     folder: values.map(([name, value]) => `${partitionFolder(name, value)}/`).join(''),
     values: Object.fromEntries(values),

@@ -9,8 +9,8 @@ export interface NamedRows {
   readonly schema: StructType;
 }
 
-/** Rows with the columns of `schema`, under the names of the table's files. */
-export function inFileNames(rows: NamedRows, mode: MappingMode): NamedRows {
+/** Rows with the columns of `schema`, under the names of the table's files. Columns that come after them, `more`, stay as they are. */
+export function inFileNames(rows: NamedRows, mode: MappingMode, more: readonly string[] = []): NamedRows {
   const schema = physicalSchema(rows.schema, mode);
   if (mode === 'none') return rows;
   const names = rows.schema.fields.map(({name}) => quoteIdentifier(name));
@@ -20,7 +20,8 @@ export function inFileNames(rows: NamedRows, mode: MappingMode): NamedRows {
     const typed = sqlType(field.type) === sqlType(target.type) ? name : `CAST(${name} AS ${sqlType(field.type)})`;
     return `${renamedSql(typed, field.type, target.type)} AS ${quoteIdentifier(target.name)}`;
   });
-  return {select: `SELECT ${columns.join(', ')} FROM (${rows.select}) AS named(${names.join(', ')})`, schema};
+  const select = `SELECT ${[...columns, ...more].join(', ')} FROM (${rows.select}) AS named(${[...names, ...more].join(', ')})`;
+  return {select, schema};
 }
 
 /** An expression of the type `from` as one of the type `to`, which differs in the names of nested fields only. */

@@ -18,18 +18,25 @@ const CLUSTERING_DOMAIN = 'delta.clustering';
 const MAX_CLUSTERING_COLUMNS = 4;
 const PHYSICAL_NAME = 'delta.columnMapping.physicalName';
 
-/** Bytes that a data file of the table should have. @throws INVALID_OPTION when the property is no size. */
+/** Bytes that a data file of the table should have. A property of somebody else's that is no size counts as none. */
 export function targetFileBytes({configuration}: Pick<Metadata, 'configuration'>): number {
+  return sizeBytes(configuration[TARGET_FILE_SIZE]) ?? DEFAULT_TARGET_FILE_BYTES;
+}
+
+/** @throws INVALID_OPTION when a property of a new table is no size. */
+export function checkTargetFileSize({configuration}: Pick<Metadata, 'configuration'>): void {
   const text = configuration[TARGET_FILE_SIZE];
-  if (text === undefined) return DEFAULT_TARGET_FILE_BYTES;
-  const parts = /^\s*(\d{1,15})\s*(b|kb?|mb?|gb?)?\s*$/i.exec(text);
-  const unit = UNITS[parts?.[2]?.[0]?.toLowerCase() ?? 'b'] ?? 1;
-  const bytes = Number(parts?.[1] ?? 0) * unit;
-  if (bytes > 0) return bytes;
+  if (text === undefined || sizeBytes(text) !== null) return;
   throw new IngestError('INVALID_OPTION', `${TARGET_FILE_SIZE} is ${JSON.stringify(text)}, which is no size.`, {
     fix: 'Write bytes, or a number with kb, mb or gb, for example 128mb.',
     context: {property: TARGET_FILE_SIZE},
   });
+}
+
+function sizeBytes(text: string | undefined): number | null {
+  const parts = /^\s*(\d{1,15})\s*(b|kb?|mb?|gb?)?\s*$/i.exec(text ?? '');
+  const bytes = Number(parts?.[1] ?? 0) * (UNITS[parts?.[2]?.[0]?.toLowerCase() ?? 'b'] ?? 1);
+  return bytes > 0 ? bytes : null;
 }
 
 const UNITS: Readonly<Record<string, number>> = {b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3};
@@ -39,11 +46,14 @@ const UNITS: Readonly<Record<string, number>> = {b: 1, k: 1024, m: 1024 ** 2, g:
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#clustered-table
  */
 export function clusteringColumnsOf(snapshot: Pick<TableSnapshot, 'domains' | 'schema'>): readonly string[] {
+  return clusteringPaths(snapshot).map((path) => logicalName(snapshot.schema, path) ?? '');
+}
+
+/** The same columns under their names in data files, part by part. A column that is gone clusters nothing. */
+export function clusteringPaths(snapshot: Pick<TableSnapshot, 'domains' | 'schema'>): readonly (readonly string[])[] {
   const configuration = snapshot.domains.get(CLUSTERING_DOMAIN)?.configuration;
   if (configuration === undefined) return [];
-  const columns = physicalPaths(configuration).map((path) => logicalName(snapshot.schema, path));
-  // A column that is gone clusters nothing.
-  return columns.filter((name) => name !== null);
+  return physicalPaths(configuration).filter((path) => logicalName(snapshot.schema, path) !== null);
 }
 
 /** The domain metadata that declares a table clustered. The columns exist: see {@link checkClustering}. */
