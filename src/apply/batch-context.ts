@@ -1,5 +1,5 @@
 import type {StructType} from '../core/types.ts';
-import type {AddFile, RemoveFile} from '../delta/actions.ts';
+import type {AddCdcFile, AddFile, RemoveFile} from '../delta/actions.ts';
 import type {SideFiles} from '../delta/batch-file.ts';
 import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {recordCount} from '../delta/statistics.ts';
@@ -46,6 +46,11 @@ export interface TableChange {
   readonly writeMode: 'Append' | 'Overwrite' | null;
   readonly adds: readonly AddFile[];
   readonly removes: readonly RemoveFile[];
+  /**
+   * The changed rows for readers of changes: none, or every row that the commit adds and removes. Empty where they can tell
+   * by `adds` and `removes`.
+   */
+  readonly cdc: readonly AddCdcFile[];
   /** The actions depend on no row of the table. */
   readonly blindAppend: boolean;
   /** Writes the side files, after the data; resolves to lists that replace those of the batch before. */
@@ -59,6 +64,7 @@ export const NO_CHANGE: TableChange = {
   writeMode: 'Append',
   adds: [],
   removes: [],
+  cdc: [],
   blindAppend: true,
   side: () => Promise.resolve({}),
   counts: {inserted: 0, updated: 0, deleted: 0, unchanged: 0, quarantined: 0},

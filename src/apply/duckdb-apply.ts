@@ -335,6 +335,7 @@ function commitRequest(
     },
     adds: change.adds,
     removes: change.removes,
+    cdc: change.cdc,
     txn: {appId: job.flowId, version: batch.batchId},
     ...(metadata === null ? {} : {metadata}),
     blindAppend: change.blindAppend,

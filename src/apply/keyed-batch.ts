@@ -112,14 +112,18 @@ async function merged(context: BatchContext, merge: Merge): Promise<TableChange>
   // Where every row of the staged files wins, they need not be written again.
   const asTheyAre =
     staged.length > 0 && job.deletes.length === 0 && relationsOf(job.inputs).length === 0 && upserts === rowsIn(staged);
-  const rows = upserts === 0 || asTheyAre ? null : sql.upserts(merge.changes, merge.stale);
+  const winners = upserts === 0 ? null : sql.upserts(merge.changes, merge.stale);
+  const rows = asTheyAre ? null : winners;
   const change =
-    updated + deleted === 0 && rows === null ? {adds: [], removes: []} : await replaceRows(context, touched, rows);
+    updated + deleted === 0 && rows === null
+      ? {adds: [], removes: [], cdc: []}
+      : await replaceRows(context, touched, rows, winners);
   return {
     operation: 'MERGE',
     writeMode: null,
     adds: asTheyAre ? [...change.adds, ...staged] : change.adds,
     removes: change.removes,
+    cdc: change.cdc,
     blindAppend: false,
     side: () => tombstones(context, merge),
     counts: {inserted: upserts - updated, updated, deleted, unchanged: events - upserts - deleted, quarantined: 0},

@@ -1,8 +1,9 @@
-import type {AddFile, RemoveFile} from '../delta/actions.ts';
+import type {AddCdcFile, AddFile, RemoveFile} from '../delta/actions.ts';
 import type {Deletions} from '../delta/delta-table.ts';
 import {hasFeature} from '../delta/features.ts';
 import type {BatchContext} from './batch-context.ts';
 import {liveRows} from './batch-context.ts';
+import {changeFiles, tellsChanges} from './change-data.ts';
 
 const TARGET_FILE_BYTES = 128 * 1024 * 1024;
 
@@ -10,6 +11,12 @@ const TARGET_FILE_BYTES = 128 * 1024 * 1024;
 export interface FileChange {
   readonly adds: readonly AddFile[];
   readonly removes: readonly RemoveFile[];
+}
+
+/** {@link FileChange}, and the same for readers of changes. */
+export interface ToldChange extends FileChange {
+  /** Empty where the table keeps no change data feed, and where rows are only added, which readers see by themselves. */
+  readonly cdc: readonly AddCdcFile[];
 }
 
 /** True when rows can be taken away without rewriting their file. */
@@ -21,8 +28,24 @@ export function hasVectors(context: BatchContext): boolean {
 /**
  * Takes the rows at the places of `touched` away and adds those of `upserts` (null: none): by deletion vectors where
  * the table has them, else by writing the touched files anew, together with the rows to add.
+ * @param staged rows that the caller's commit adds by files that are there already, as a SELECT: the change data names
+ * them, too.
  */
-export async function replaceRows(context: BatchContext, touched: string, upserts: string | null): Promise<FileChange> {
+export async function replaceRows(
+  context: BatchContext,
+  touched: string,
+  upserts: string | null,
+  staged: string | null = null,
+): Promise<ToldChange> {
+  if (!tellsChanges(context)) return {...(await replaced(context, touched, upserts)), cdc: []};
+  // Written twice, worked out once.
+  const rows = upserts === null ? null : `SELECT * FROM ${await context.work.keep(upserts)}`;
+  const change = await replaced(context, touched, rows);
+  const cdc = change.removes.length === 0 ? [] : await changeFiles(context, touched, rows ?? staged);
+  return {...change, cdc};
+}
+
+async function replaced(context: BatchContext, touched: string, upserts: string | null): Promise<FileChange> {
   if (!hasVectors(context)) return rewriteFiles(context, touched, upserts);
   // Side by side: one is our work, the other the engine's. Both end before either's error is told.
   const [gone, written] = await Promise.allSettled([

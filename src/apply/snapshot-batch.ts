@@ -9,6 +9,7 @@ import {refuseDeletes, tailColumns, writeTail} from './append-batch.ts';
 import type {ApplyJob} from './apply-engine.ts';
 import type {BatchContext, ChangeCounts, TableChange} from './batch-context.ts';
 import {liveRowCount, liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
+import {changeFiles, tellsChanges} from './change-data.ts';
 import {eventSource, eventSources, parquetSource, relationsOf, stagedFiles} from './event-sources.ts';
 import {eachKeyOnce, newestChanges} from './keyed-batch.ts';
 import type {EventSource} from './merge-sql.ts';
@@ -235,13 +236,13 @@ async function keyedDifference(context: BatchContext, rows: FinalRows, live: rea
   if (inserted + updated + deleted === 0 && !hasTwins) return {...NO_CHANGE, counts};
   const sizeBytes = live.reduce((sum, file) => sum + file.size, 0);
   const isSmall = sizeBytes < SMALL_TABLE_BYTES || updated + deleted > storedCount / 2;
-  if (hasTwins || isSmall || !hasVectors(context)) return overwrite(context, rows, counts);
+  const overwrites = hasTwins || isSmall || !hasVectors(context);
+  if (overwrites && (hasTwins || !tellsChanges(context))) return overwrite(context, rows, counts);
   const touched = await work.keep(context.difference.differentPlaces(difference));
-  const files = await replaceRows(
-    context,
-    touched,
-    inserted + updated === 0 ? null : context.difference.differentRows(rows.select, difference),
-  );
+  const come = inserted + updated === 0 ? null : context.difference.differentRows(rows.select, difference);
+  // All files change, but readers of changes want to know of the rows that do.
+  if (overwrites) return {...(await overwrite(context, rows, counts)), cdc: await changeFiles(context, touched, come)};
+  const files = await replaceRows(context, touched, come);
   return {...NO_CHANGE, operation: 'MERGE', writeMode: null, blindAppend: false, ...files, counts};
 }
 
@@ -255,6 +256,7 @@ async function overwrite(context: BatchContext, rows: FinalRows, counts: ChangeC
     writeMode: live.length === 0 ? 'Append' : 'Overwrite',
     adds,
     removes: live.map((file) => table.removeOf(file)),
+    cdc: [],
     blindAppend: false,
     side: NO_CHANGE.side,
     counts: counts ?? {...NO_CHANGE.counts, inserted: rowsIn(adds), deleted: rowsIn(live)},
