@@ -128,12 +128,12 @@ export function checkTableSchema(root: string, schema: StructType, partitionColu
   }
   for (const name of partitionColumns) {
     const field = schema.fields.find((each) => each.name === name);
-    if (field === undefined) throw invalid(root, `there is no column "${name}" to partition by`);
+    if (field === undefined) throw invalid(root, `there is no column "${name}" to partition by`, PARTITIONS);
     if (isNested(field.type) || field.type === 'binary')
-      throw invalid(root, `"${name}" has a type that cannot be partitioned by`);
+      throw invalid(root, `"${name}" has a type that cannot be partitioned by`, PARTITIONS);
   }
   if (new Set(partitionColumns).size === schema.fields.length)
-    throw invalid(root, 'every column is a partition column');
+    throw invalid(root, 'every column is a partition column', PARTITIONS);
 }
 
 const ENGINE_NAMES: ReadonlySet<string> = new Set(['file_row_number', 'file_index']);
@@ -165,9 +165,12 @@ function refusedName(schema: StructType): string | null {
   return refused;
 }
 
-function invalid(root: string, what: string): IngestError {
+const COLUMN = 'Rename the column in the source (a view will do) or leave it out with exclude_columns.';
+const PARTITIONS = 'Name other columns in partition_columns: numbers, texts, dates, timestamps, not all of the table.';
+
+function invalid(root: string, what: string, fix: string = COLUMN): IngestError {
   return new IngestError('INVALID_SCHEMA', `The schema of table ${root} cannot be used: ${what}.`, {
-    fix: 'Rename the column in the source (a view will do) or leave it out with exclude_columns.',
+    fix,
     context: {table: root},
   });
 }

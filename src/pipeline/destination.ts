@@ -11,6 +11,7 @@ import {checkTableSchema} from '../delta/create-table.ts';
 import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {createTable, openTable} from '../delta/table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
+import {checkPartitions, layoutOf} from './table-layout.ts';
 
 /** Table property that names the flow which writes a table. */
 export const FLOW_ID_PROPERTY = 'sluice.flowId';
@@ -31,7 +32,8 @@ export interface Destination {
 /**
  * Opens the destination of a flow; null when it is not there yet.
  * @param rewrite every row will be read again: what others wrote does not matter.
- * @throws TABLE_NOT_OURS when it exists without our mark or with another pipeline's; TABLE_CHANGED_OUTSIDE after RESTORE, REPLACE or an overwrite.
+ * @throws TABLE_NOT_OURS when it exists without our mark or with another pipeline's; TABLE_CHANGED_OUTSIDE after RESTORE, REPLACE
+ * or an overwrite; UNSUPPORTED when it is partitioned otherwise.
  */
 export async function openDestination(
   context: DeltaContext,
@@ -54,6 +56,7 @@ export async function openDestination(
       },
     );
   }
+  checkPartitions(flow, table);
   const foreign = rewrite ? [] : await foreignCommits(table, flow, flowId);
   return {table, flowId, batch: await currentBatch(context.store, table, flowId), foreign};
 }
@@ -67,6 +70,7 @@ export async function createDestination(
   const flowId = randomUUID();
   const table = await createTable(context, flow.root, {
     schema: flow.tableSchema,
+    ...layoutOf(flow),
     configuration: {
       ...flow.configuration.tableProperties,
       [FLOW_ID_PROPERTY]: flowId,

@@ -1,0 +1,43 @@
+import {IngestError} from '../core/errors.ts';
+import {clusterTable} from '../delta/cluster-table.ts';
+import type {CreateOptions, DeltaTable} from '../delta/delta-table.ts';
+import {clusteringColumnsOf} from '../delta/layout.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+
+/** How files of a new destination lie. */
+export function layoutOf({configuration}: ResolvedFlow): Pick<CreateOptions, 'partitionColumns' | 'clusteringColumns'> {
+  return {partitionColumns: configuration.partitionColumns, clusteringColumns: configuration.clusteringColumns};
+}
+
+/**
+ * Checks that a destination which is there lies as configured. Where nothing is configured, it stays as it was made.
+ * @throws UNSUPPORTED when it is partitioned otherwise.
+ */
+export function checkPartitions(flow: ResolvedFlow, {snapshot}: DeltaTable): void {
+  const {partitionColumns} = flow.configuration;
+  const stored = snapshot.metadata.partitionColumns;
+  if (partitionColumns.length === 0 || isSame(partitionColumns, stored)) return;
+  const now = stored.length === 0 ? 'not partitioned' : `by ${stored.join(', ')}`;
+  throw new IngestError(
+    'UNSUPPORTED',
+    `Table ${flow.name} is to be partitioned by ${partitionColumns.join(', ')}, and is ${now}.`,
+    {
+      fix: 'A table keeps its partitions: choose another destination_table, move the table away so that the next run makes it anew, or take the change of partition_columns back.',
+      context: {table: flow.name},
+    },
+  );
+}
+
+/**
+ * Has the rows to come clustered as configured; those that are there move with the next optimize.
+ * @throws INVALID_OPTION when the table cannot be clustered so.
+ */
+export async function keepClustering(flow: ResolvedFlow, table: DeltaTable): Promise<void> {
+  const {clusteringColumns} = flow.configuration;
+  if (clusteringColumns.length === 0 || isSame(clusteringColumns, clusteringColumnsOf(table.snapshot))) return;
+  await clusterTable(table, clusteringColumns);
+}
+
+function isSame(left: readonly string[], right: readonly string[]): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
+}
