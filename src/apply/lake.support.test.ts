@@ -96,12 +96,16 @@ export class TestFlow {
   static async create(
     lake: TestLake,
     schema: StructType,
-    options: {readonly vectors?: boolean; readonly partitionColumns?: readonly string[]} = {},
+    options: {
+      readonly vectors?: boolean;
+      readonly partitionColumns?: readonly string[];
+      readonly configuration?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<TestFlow> {
     const flow = new TestFlow(lake, schema);
     await createTable(lake.context, flow.root, {
       schema,
-      configuration: {'sluice.flowId': flow.flowId},
+      configuration: {...options.configuration, 'sluice.flowId': flow.flowId},
       deletionVectors: options.vectors ?? false,
       partitionColumns: options.partitionColumns ?? [],
     });

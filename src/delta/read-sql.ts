@@ -143,6 +143,7 @@ async function groupSelect(reading: Reading, files: readonly ReadableFile[]): Pr
 }
 
 async function columnExpressions(reading: Reading, file: FileColumns): Promise<string[]> {
+  if (reading.fields.length === 0) return [];
   const wanted: StructType = {type: 'struct', fields: reading.fields};
   const stored = storedSchema(reading, wanted, file);
   const {types} = await columnsOfSchema(reading.context.engine, stored);
