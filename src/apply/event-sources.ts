@@ -1,7 +1,6 @@
 import {IngestError} from '../core/errors.ts';
 import type {AddFile} from '../delta/actions.ts';
 import {storedNameOf} from '../delta/stored-name.ts';
-import {quoteList} from '../engine/sql-types.ts';
 import type {ApplyInput} from './apply-engine.ts';
 import type {BatchContext} from './batch-context.ts';
 import type {EventSource} from './merge-sql.ts';
@@ -50,8 +49,8 @@ export function relationsOf(inputs: readonly ApplyInput[]): readonly ApplyInput[
 }
 
 async function parquetSelect(context: BatchContext, names: readonly string[]): Promise<string> {
-  const paths = await Promise.all(names.map((name) => context.delta.store.localPath(name)));
-  return `SELECT *, file_index * ${FILE_STRIDE} + file_row_number AS __ord FROM read_parquet(${quoteList(paths)}, union_by_name = true)`;
+  const rows = await context.table.looseFilesSql(names, context.job.schema);
+  return `SELECT * EXCLUDE (file_index, file_row_number), file_index * ${FILE_STRIDE} + file_row_number AS __ord FROM (${rows}) AS loose`;
 }
 
 /** More rows than a file can have. */

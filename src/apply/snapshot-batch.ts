@@ -4,7 +4,6 @@ import type {AddFile} from '../delta/actions.ts';
 import type {PendingFile} from '../delta/batch-file.ts';
 import {storedNameOf} from '../delta/stored-name.ts';
 import type {EngineRow} from '../engine/engine.ts';
-import {sqlType} from '../engine/sql-types.ts';
 import {refuseDeletes, tailColumns, writeTail} from './append-batch.ts';
 import type {ApplyJob} from './apply-engine.ts';
 import type {BatchContext, ChangeCounts, TableChange} from './batch-context.ts';
@@ -12,6 +11,7 @@ import {liveRowCount, liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {changeFiles, tellsChanges} from './change-data.ts';
 import {eventSource, eventSources, parquetSource, relationsOf, stagedFiles} from './event-sources.ts';
 import {eachKeyOnce, newestChanges} from './keyed-batch.ts';
+import {tellRecords} from './left-out.ts';
 import type {EventSource} from './merge-sql.ts';
 import {hasVectors, replaceRows, writeRows} from './row-removal.ts';
 import {namesOf} from './side-files.ts';
@@ -138,23 +138,8 @@ async function finalRows(context: BatchContext, sources: readonly EventSource[])
   const quarantined = checkDuplicates(context, repeated);
   const events = sql.events(sources);
   if (hasDeletes) return {...(await chosenRows(context, sql.newest(events))), quarantined};
-  await tellDuplicates(context, sql.afterFirst(events, columns));
+  await tellRecords(context, sql.afterFirst(events, columns), (leftOut, records) => leftOut.duplicates(records));
   return {...(await chosenRows(context, sql.first(events, columns))), quarantined};
-}
-
-/** Duplicates are handed over this many at a time. */
-const TOLD_AT_ONCE = 10_000;
-
-async function tellDuplicates({leftOut, delta, signal}: BatchContext, select: string): Promise<void> {
-  if (leftOut === null) return;
-  let records: string[] = [];
-  for await (const rows of delta.engine.stream(select, signal)) {
-    for (const row of rows) records.push(String(row['record']));
-    if (records.length < TOLD_AT_ONCE) continue;
-    await leftOut.duplicates(records);
-    records = [];
-  }
-  if (records.length > 0) await leftOut.duplicates(records);
 }
 
 async function chosenRows(context: BatchContext, select: string): Promise<FinalRows> {
@@ -271,7 +256,7 @@ async function sourceFiles(context: BatchContext, sources: readonly EventSource[
   for (const [at, source] of sources.entries()) {
     const pending = before.pending[at];
     const input = job.inputs[at - before.pending.length];
-    if (pending !== undefined && !isPartitioned && (await fits(context, source))) {
+    if (pending !== undefined && !isPartitioned && (await fits(context, pending))) {
       adds.push({
         path: pending.name,
         partitionValues: {},
@@ -288,16 +273,8 @@ async function sourceFiles(context: BatchContext, sources: readonly EventSource[
 }
 
 /** True when a file written earlier in the snapshot has columns and types of the schema as it is now. */
-async function fits(context: BatchContext, source: EventSource): Promise<boolean> {
-  const columns = await context.work.query(`DESCRIBE ${source.select}`);
-  const types = new Map(context.job.schema.fields.map((field) => [field.name, field.type]));
-  const expected = await context.work.query(
-    `DESCRIBE SELECT ${[...types].map(([, type], at) => `CAST(NULL AS ${sqlType(type)}) AS c${at}`).join(', ')}`,
-  );
-  const texts = new Map([...types.keys()].map((name, at) => [name, expected[at]?.['column_type']]));
-  return columns.every(
-    (column) => column['column_name'] === '__ord' || texts.get(String(column['column_name'])) === column['column_type'],
-  );
+function fits({table, delta, job}: BatchContext, {name}: PendingFile): Promise<boolean> {
+  return table.looseFilesFit([storedNameOf(delta.store, table.root, name)], job.schema);
 }
 
 /** True when no column that is there changes its type: else stored rows cannot stay beside new ones. */

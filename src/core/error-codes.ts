@@ -46,6 +46,8 @@ export type ErrorCode =
   | 'DUPLICATE_KEY'
   /** A record cannot land: no key, null in a required column, not an object. */
   | 'BAD_RECORD'
+  /** Rows break a CHECK constraint, an invariant or a NOT NULL of the destination table. */
+  | 'CONSTRAINT_VIOLATION'
   /** More values were rescued than `max_rescued_values` allows. */
   | 'RESCUE_LIMIT'
   /** More rows were quarantined than `max_quarantined_rows` allows. */

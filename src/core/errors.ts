@@ -78,6 +78,7 @@ const DEFAULT_CLASS: Readonly<Record<ErrorCode, ErrorClass>> = {
   OFFSET_TOO_LARGE: 'bug',
   DUPLICATE_KEY: 'data',
   BAD_RECORD: 'data',
+  CONSTRAINT_VIOLATION: 'data',
   RESCUE_LIMIT: 'data',
   QUARANTINE_LIMIT: 'data',
   INCOMPATIBLE_SCHEMA_CHANGE: 'data',

@@ -177,6 +177,7 @@ function laidOver(known: readonly StructType[], schema: StructType, numbering: N
     type: 'struct',
     fields: schema.fields.map((field) => {
       const stored = known.flatMap(({fields}) => fields.filter(({name}) => name === field.name));
+      const metadata = stored[0]?.metadata ?? field.metadata;
       return {
         ...field,
         type: laidInside(
@@ -184,7 +185,7 @@ function laidOver(known: readonly StructType[], schema: StructType, numbering: N
           field.type,
           numbering,
         ),
-        metadata: stored[0]?.metadata ?? (numbering === null ? field.metadata : identified(field, numbering)),
+        metadata: numbering === null ? metadata : identified(metadata, stored.length > 0, numbering),
       };
     }),
   };
@@ -232,9 +233,14 @@ function isKind<K extends 'array' | 'map' | 'struct'>(
   return typeof type === 'object' && type.type === kind;
 }
 
-/** An id of its own that is not the table's was given to a column for files that are written before the table has it. */
-function identified(field: StructField, numbering: Numbering): StructField['metadata'] {
-  const {metadata} = field;
-  const isGiven = (columnId(field) ?? 0) > numbering.taken && typeof metadata[PHYSICAL_NAME] === 'string';
-  return isGiven ? metadata : {...metadata, [COLUMN_ID]: numbering.next(), [PHYSICAL_NAME]: `col-${randomUUID()}`};
+/** An id that no column of the table ever had was given to a new one, for files that are written before the table has it. */
+function identified(
+  metadata: StructField['metadata'],
+  isKnown: boolean,
+  numbering: Numbering,
+): StructField['metadata'] {
+  const id = metadata[COLUMN_ID];
+  const isGiven = typeof id === 'number' && typeof metadata[PHYSICAL_NAME] === 'string';
+  if (isGiven && (isKnown || id > numbering.taken)) return metadata;
+  return {...metadata, [COLUMN_ID]: numbering.next(), [PHYSICAL_NAME]: `col-${randomUUID()}`};
 }

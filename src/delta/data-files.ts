@@ -14,6 +14,7 @@ import {encodePath, partitionFolder} from './file-path.ts';
 import {clusteringPaths, targetFileBytes} from './layout.ts';
 import {DEFAULT_INDEXED_COLUMNS, statisticsJson} from './statistics.ts';
 import {storedNameOf} from './stored-name.ts';
+import {checkWrittenRows} from './written-rows.ts';
 
 /** Rows to write: columns of the select are those of `schema`. */
 export interface WriteJob {
@@ -141,6 +142,16 @@ async function landed(target: WriteTarget, {rows, file}: FileOfRows, signal: Abo
 async function moved(target: WriteTarget, {rows, file}: FileOfRows, signal: AbortSignal): Promise<AddFile> {
   const {context, root, snapshot} = target;
   refuseNulls(root, {schema: rows.tableSchema, fileSchema: rows.schema, written: file});
+  // Files in a folder of their own are no rows of the table.
+  if (target.folder === undefined) {
+    const {localPath, partition: texts} = file;
+    await checkWrittenRows(target, {
+      localPath,
+      tableSchema: rows.tableSchema,
+      fileSchema: rows.schema,
+      partition: texts,
+    });
+  }
   const partition = partitionOf(snapshot, file.partition);
   const staged = await stageDataFile(context, root, `${target.folder ?? ''}${partition.folder}`);
   await rename(file.localPath, staged.localPath);

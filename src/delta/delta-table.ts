@@ -152,6 +152,14 @@ export interface DeltaTable {
   /** A SELECT statement over live rows: vectors applied, columns that a file lacks as NULL, cast to the table's types. */
   readSql(options?: ReadOptions): Promise<string>;
   /**
+   * A SELECT over Parquet files in the store that this table's writers wrote and that are in no version, in the order of
+   * the list, with `file_index` and `file_row_number` as last columns: columns of the schema (the table's and those that
+   * it is to get) under their names, as far as files have them, other columns as they are.
+   */
+  looseFilesSql(names: readonly string[], schema: StructType): Promise<string>;
+  /** True when every column of such files is one of the schema, with its type. */
+  looseFilesFit(names: readonly string[], schema: StructType): Promise<boolean>;
+  /**
    * Files whose statistics allow a row in the range [min, max] of a column; bounds are as in {@link EngineRow}. Unknown
    * statistics keep the file.
    */

@@ -2,6 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import type {DataType, StructField, StructType} from '../core/types.ts';
 import type {Metadata, Protocol} from './actions.ts';
 import {mappingMode} from './column-mapping.ts';
+import {constraintsOf} from './constraints.ts';
 
 /** What a table is made of, as far as the protocol needs to know. */
 export interface TableShape {
@@ -131,6 +132,7 @@ export function checkReadable(shape: TableShape, table: string): void {
 /** @throws UNSUPPORTED_TABLE_FEATURE naming what we would have to honour to write the table. */
 export function checkWritable(shape: TableShape, table: string): void {
   checkReadable(shape, table);
+  constraintsOf(table, {schema: shape.schema, configuration: shape.metadata.configuration});
   const {minWriterVersion} = shape.protocol;
   if (minWriterVersion > FEATURES_WRITER_VERSION) throw refused(table, `writer version ${minWriterVersion}`, 'write');
   for (const name of writerFeatures(shape.protocol)) {

@@ -61,6 +61,8 @@ export type {
   RemoveFile,
   TxnAction,
 } from './actions.ts';
+export type {TableAlteration} from './alter-table.ts';
+export {alterTable} from './alter-table.ts';
 export type {
   CommitRequest,
   CommitSummary,
@@ -81,3 +83,4 @@ export {optimizeTable} from './optimize.ts';
 export {createTable, openTable} from './table.ts';
 export type {VacuumedFile, VacuumedKind, VacuumOptions} from './vacuum.ts';
 export {vacuumTable} from './vacuum.ts';
+export {canWiden} from './type-widening.ts';

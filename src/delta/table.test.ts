@@ -410,7 +410,6 @@ describe('table features', () => {
   });
 
   it.each([
-    ['columnMapping', {minReaderVersion: 2, minWriterVersion: 5}, {'delta.columnMapping.mode': 'name'}],
     ['variantType', features(['variantType'], []), {}],
     ['catalogManaged', features(['catalogManaged'], []), {}],
     ['reader version 4', {minReaderVersion: 4, minWriterVersion: 7}, {}],
@@ -420,7 +419,6 @@ describe('table features', () => {
   });
 
   it.each([
-    ['checkConstraints', {minReaderVersion: 1, minWriterVersion: 3}, {'delta.constraints.positive': 'id > 0'}],
     ['rowTracking', features([], ['rowTracking']), {}],
     ['someFutureThing', features([], ['someFutureThing']), {}],
     ['writer version 8', {minReaderVersion: 1, minWriterVersion: 8}, {}],
@@ -464,9 +462,6 @@ describe('table features', () => {
     await expect(
       lake.create(freshRoot(), {schema, configuration: {'delta.enableIcebergCompatV1': 'true'}}),
     ).rejects.toMatchObject(refused);
-    await expect(
-      lake.create(freshRoot(), {schema, configuration: {'delta.columnMapping.mode': 'name'}}),
-    ).rejects.toMatchObject(refused);
   });
 
   it('keep rows in tables that are append-only', async () => {
@@ -485,8 +480,6 @@ describe('table features', () => {
 
 describe('schemas of tables', () => {
   it.each([
-    [{'a b': t.long()}, [], 'a b'],
-    [{s: t.column(t.struct({'x=y': t.long()}))}, [], 's.x=y'],
     [{a: t.long(), A: t.long()}, [], 'A'],
     [{}, [], 'no columns'],
     [{v: t.variant()}, [], 'variant'],

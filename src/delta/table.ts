@@ -1,4 +1,5 @@
 import {IngestError} from '../core/errors.ts';
+import type {StructType} from '../core/types.ts';
 import type {AddCdcFile, AddFile, RemoveFile} from './actions.ts';
 import {writeChangeFiles} from './change-files.ts';
 import {changesSql} from './changes-sql.ts';
@@ -26,9 +27,11 @@ import {readHistory} from './history.ts';
 import type {LoadedLog} from './load-log.ts';
 import {advance, loadLog} from './load-log.ts';
 import {listLog} from './log-segment.ts';
+import {looseFilesFit, looseFilesSql} from './loose-files.ts';
 import {readSql} from './read-sql.ts';
 import type {DeletionActions} from './row-deletions.ts';
 import {removeOf, writeRowDeletions} from './row-deletions.ts';
+import {checkStoredRows} from './written-rows.ts';
 
 /**
  * Opens the table at `root`, a name prefix in the store without trailing slash; null when there is no log.
@@ -123,11 +126,20 @@ class LogTable implements DeltaTable {
     return readSql(this.#context, this.root, {...options, snapshot: options.snapshot ?? this.#snapshot});
   }
 
+  looseFilesSql(names: readonly string[], schema: StructType): Promise<string> {
+    return looseFilesSql(this.#context, {snapshot: this.#snapshot, names, schema});
+  }
+
+  looseFilesFit(names: readonly string[], schema: StructType): Promise<boolean> {
+    return looseFilesFit(this.#context, {snapshot: this.#snapshot, names, schema});
+  }
+
   filesInRange(column: string, min: unknown, max: unknown): readonly AddFile[] {
     return filesInRange(this.#snapshot, column, {min, max});
   }
 
   async commit(request: CommitRequest): Promise<TableSnapshot> {
+    await checkStoredRows(this.#context, this, {base: request.base, metadata: request.metadata});
     this.#snapshot = await commitVersion(this.#context, this.root, {request, known: this.#snapshot});
     if (isCheckpointDue(this.#snapshot, this.#checkpoint)) await this.#writeCheckpoint();
     return this.#snapshot;
