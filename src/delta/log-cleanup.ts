@@ -1,6 +1,7 @@
 import {isIngestError} from '../core/errors.ts';
 import {readCheckpoint} from './checkpoint-read.ts';
-import type {DeltaContext, DeltaTable} from './delta-table.ts';
+import type {DeltaContext, DeltaTable, TableSnapshot} from './delta-table.ts';
+import {hasFeature} from './features.ts';
 import {intervalMs} from './interval.ts';
 import {logPrefix, parseLogName} from './log-names.ts';
 import type {CheckpointRef, LogSegment} from './log-segment.ts';
@@ -36,7 +37,18 @@ export async function cleanUpLog(
   const segment = await listLog(context.store, table.root, {fromStart: true});
   if (segment === null) return NOTHING;
   const start = await newestExpired(context, table.root, {segment, cutoffMs: context.clock.nowMs() - retentionMs});
-  return start === null ? NOTHING : removeBefore(context, {root: table.root, start, dryRun: options.dryRun}, signal);
+  return start === null || start.version < protectedBefore(table.snapshot)
+    ? NOTHING
+    : removeBefore(context, {root: table.root, start, dryRun: options.dryRun}, signal);
+}
+
+/**
+ * Versions before this one go all at once or not at all, 0 when nothing says so: a feature was dropped there, and readers
+ * that do not know it must not begin in between.
+ */
+function protectedBefore({protocol, metadata}: TableSnapshot): number {
+  if (!hasFeature(protocol, 'checkpointProtection')) return 0;
+  return Number(metadata.configuration['delta.requireCheckpointProtectionBeforeVersion'] ?? 0);
 }
 
 /** The newest readable checkpoint whose version, and with it every older one, has expired. */

@@ -1,4 +1,4 @@
-import type {AddFile, RemoveFile} from './actions.ts';
+import type {AddFile} from './actions.ts';
 import type {BatchFile} from './batch-file.ts';
 import {batchFileName, decodeBatchFile, readBatchFile} from './batch-files.ts';
 import type {Commit} from './commit-file.ts';
@@ -50,6 +50,9 @@ function keyOf({flowId, batchId}: BatchName): string {
   return `${flowId} ${batchId}`;
 }
 
+/** What an action names: a data file or change data file, maybe with a deletion vector. */
+type NamedFile = Pick<AddFile, 'path' | 'deletionVector'>;
+
 /** Data files count by the last part of their path: it is unique, and the same however a writer spells the rest. */
 class Found implements NamedFiles {
   readonly #context: DeltaContext;
@@ -67,7 +70,7 @@ class Found implements NamedFiles {
     return this.#sideNames.has(name.slice(root.length + 1)) || this.#baseNames.has(baseOf(name));
   }
 
-  addFile({path, deletionVector}: AddFile | RemoveFile): void {
+  addFile({path, deletionVector}: NamedFile): void {
     this.#baseNames.add(baseOf(path)).add(baseOf(decodePath(path)));
     if (deletionVector === undefined || deletionVector.storageType === 'i') return;
     const isAbsolute = deletionVector.storageType === 'p';
@@ -78,8 +81,9 @@ class Found implements NamedFiles {
 
   addBatch({flowId, batchId, side}: BatchFile): void {
     this.#addBatchName(flowId, batchId);
-    for (const name of [...side.tombstones, ...side.ledger, ...side.tail]) this.#sideNames.add(name);
-    for (const {name} of side.pending) {
+    const {pending, ...lists} = side;
+    for (const name of Object.values(lists).flat()) this.#sideNames.add(name);
+    for (const {name} of pending) {
       this.#sideNames.add(name);
       if (!name.startsWith('_')) this.#baseNames.add(baseOf(name)).add(baseOf(decodePath(name)));
     }
@@ -92,6 +96,7 @@ class Found implements NamedFiles {
       for (const action of commit.actions) {
         if ('add' in action) this.addFile(action.add);
         else if ('remove' in action) this.addFile(action.remove);
+        else if ('cdc' in action) this.addFile(action.cdc);
         else if ('txn' in action && wanted.flowIds.has(action.txn.appId)) {
           const {appId: flowId, version: batchId} = action.txn;
           batches.set(keyOf({flowId, batchId}), {flowId, batchId});

@@ -143,7 +143,7 @@ describe('vacuum', () => {
         tombstones: [`_sluice/f/tombstones-${UUID.slice(0, -1)}${previous ?? 0}.parquet`],
         ledger: [],
         tail: [],
-        hidden: [],
+        hidden: [`_sluice/f/hidden-${UUID.slice(0, -1)}${previous ?? 0}.parquet`],
         truncates: [],
         authors: [],
         pending: [
@@ -165,7 +165,7 @@ describe('vacuum', () => {
         notes: {},
       };
       const {batchId} = await writeBatchFile(lake.store, table.root, content, previous);
-      await put(table, ...side.tombstones, ...side.pending.map(({name}) => name));
+      await put(table, ...side.tombstones, ...side.hidden, ...side.pending.map(({name}) => name));
       await table.commit({
         base: table.snapshot,
         operation: 'WRITE',
@@ -180,6 +180,7 @@ describe('vacuum', () => {
     await commitBatch(2);
     const filesOf = (batch: number): string[] => [
       `_sluice/f/${batch}.json`,
+      `_sluice/f/hidden-${UUID.slice(0, -1)}${batch - 1}.parquet`,
       `_sluice/f/tombstones-${UUID.slice(0, -1)}${batch - 1}.parquet`,
       `held-${batch - 1}.parquet`,
     ];
@@ -250,6 +251,24 @@ describe('vacuum', () => {
     for (const name of [...(await readdir(join(folder, table.root)))].filter((each) => each.endsWith('.parquet')))
       await utimes(join(folder, table.root, name), then, then);
     expect(await vacuum(table, {retentionMs: 3 * HOUR_MS})).toEqual([`part-00000-${UUID}-c000.zstd.parquet`]);
+  });
+
+  it('removes change data once the commits that wrote it are older than the retention', async () => {
+    const table = await newTable({configuration: {'delta.enableChangeDataFeed': 'true'}});
+    const told = async (from: number): Promise<string> => {
+      const select = `SELECT ${from}::BIGINT AS id, 'insert' AS _change_type`;
+      const cdc = await table.writeChanges({select, schema}, signal);
+      await table.commit({base: table.snapshot, operation: 'MERGE', cdc, blindAppend: false});
+      return cdc[0]?.path ?? '';
+    };
+    const old = await told(1);
+    await put(table, '_change_data/note.txt');
+    aheadMs = 100 * HOUR_MS;
+    const young = await told(2);
+    expect(await vacuum(table, {retentionMs: 101 * HOUR_MS})).toEqual([]);
+    const day = await vacuumTable(lake, table, {retentionMs: 24 * HOUR_MS}, signal);
+    expect(day.map(({name, kind}) => [name, kind])).toEqual([[`${table.root}/${old}`, 'change-data']]);
+    expect([await exists(table, young), await exists(table, '_change_data/note.txt')]).toEqual([true, true]);
   });
 
   it('keeps files however their paths are spelled', async () => {

@@ -1,5 +1,6 @@
 import {IngestError} from '../core/errors.ts';
 import type {ObjectInfo} from '../storage/store.ts';
+import {CHANGE_FOLDER} from './change-files.ts';
 import type {DeltaContext, DeltaTable} from './delta-table.ts';
 import {intervalMs} from './interval.ts';
 import {LOG_FOLDER, parseLogName} from './log-names.ts';
@@ -21,7 +22,7 @@ export interface VacuumOptions {
 }
 
 /** What a file was for. */
-export type VacuumedKind = 'data' | 'deletion-vector' | 'side' | 'temporary';
+export type VacuumedKind = 'data' | 'change-data' | 'deletion-vector' | 'side' | 'temporary';
 
 /** A file that was removed, or would be. */
 export interface VacuumedFile {
@@ -35,8 +36,8 @@ const DEFAULT_RETENTION_MS = 7 * 86_400_000;
 const LEAST_RETENTION_MS = 3_600_000;
 
 /**
- * Removes files below the table that no version inside the retention names: data files, deletion vectors, batch files and
- * what they name, and temporary files of writers that were killed. Files of other kinds and in other folders that start
+ * Removes files below the table that no version inside the retention names: data files, change data files, deletion vectors,
+ * batch files and what they name, and temporary files of writers that were killed. Files of other kinds and in other folders that start
  * with `_` are left alone. Only removes what nothing names, so it may be killed and repeated at any time.
  * @throws INVALID_OPTION when the retention is under one hour without `force`; CORRUPT_LOG when a current batch file cannot
  * be read, before anything is removed.
@@ -127,12 +128,13 @@ function kindOf(relative: string): VacuumedKind | null {
   if (TEMPORARY.test(base)) return !isHidden || OWN_FOLDERS.has(folders[0] ?? '') ? 'temporary' : null;
   if (/^[_.]/.test(base)) return null;
   if (folders[0] === SIDE_FOLDER) return folders.length === 2 && SIDE_FILE.test(base) ? 'side' : null;
+  if (folders[0] === CHANGE_FOLDER) return base.endsWith('.parquet') ? 'change-data' : null;
   if (isHidden) return null;
   if (/^deletion_vector_.*\.bin$/.test(base)) return 'deletion-vector';
   return base.endsWith('.parquet') ? 'data' : null;
 }
 
-const OWN_FOLDERS: ReadonlySet<string> = new Set([SIDE_FOLDER, LOG_FOLDER]);
+const OWN_FOLDERS: ReadonlySet<string> = new Set([SIDE_FOLDER, LOG_FOLDER, CHANGE_FOLDER]);
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 /** Objects on their way into a local store, and checkpoints on theirs out of the engine. */
 const TEMPORARY = new RegExp(`^\\.(?:.+\\.${UUID}\\.tmp|checkpoint-${UUID}\\.(?:json|parquet))$`);
