@@ -327,14 +327,21 @@ describe('sluice status and state', () => {
     inSnapshot: false,
     rescuedValues: 0,
     quarantinedRows: 2,
-    lastVerdict: 'equal',
+    lastVerification: {
+      verdict: 'equal',
+      at: '2026-01-01T00:00:00.000Z',
+      ageMs: 60_000,
+      version: 3,
+      level: 'source_sums',
+      reason: null,
+    },
     recommendation: 'Compact it.',
   };
 
   it('show tables and advice', async () => {
     const {stdout} = await cli({status: () => Promise.resolve([table])}, 'status');
     expect(stdout).toContain(
-      'main.default.t  sluice    1,234  56.7 MB      3        4  2026-01-01T00:00:00Z  equal           0            2\n',
+      'main.default.t  sluice    1,234  56.7 MB      3        4  2026-01-01T00:00:00Z  equal at 3 1:00 ago        0            2\n',
     );
     expect(stdout).toContain('main.default.t: Compact it.\n');
     expect((await cli({status: () => Promise.resolve([])}, 'status')).stdout).toContain('No table has landed');

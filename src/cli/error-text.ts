@@ -35,12 +35,18 @@ export function exitStatusOfRuns(results: readonly RunResult[]): number {
   if (failed.some((flow) => !CONFLICT.has(flow.errorCode ?? ''))) return EXIT.failed;
   if (failed.length > 0) return EXIT.conflict;
   if (results.some((result) => result.state === 'CANCELED')) return EXIT.interrupted;
-  return results.every((result) => result.state === 'COMPLETED') ? EXIT.ok : EXIT.failed;
+  if (!results.every((result) => result.state === 'COMPLETED')) return EXIT.failed;
+  return results.some((result) => result.flows.some(isDifferent)) ? EXIT.different : EXIT.ok;
 }
 
 /** True for a flow that ended badly. */
 export function isFailed(flow: FlowProgress): boolean {
   return flow.state === 'FAILED';
+}
+
+/** True for a flow whose table was compared with its source and is wrong. */
+export function isDifferent(flow: FlowProgress): boolean {
+  return flow.verdict === 'different';
 }
 
 /** What was thrown as lines for people: what, where, how to fix it; the stack only when `verbose`. */

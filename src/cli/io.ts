@@ -30,6 +30,8 @@ export const EXIT = {
   badInput: 2,
   /** Another run is under way, or won. */
   conflict: 3,
+  /** Every flow ended well, and the comparison with its source shows that a table is wrong. */
+  different: 4,
   /** Stopped by Ctrl-C. */
   interrupted: 130,
 } as const;

@@ -138,6 +138,12 @@ function addRunCommands(program: Command, act: Act): void {
     program.command('verify').description('prove that the tables equal their source; exit status 1 when one does not'),
   )
     .addOption(tableOption())
+    .addOption(
+      new Option(
+        '--mode <MODE>',
+        'full: by sums that the source computes; reread: by reading the source once more; auto: by sums where it can',
+      ).choices(['auto', 'full', 'reread'] as const),
+    )
     .action((file, pipeline, flags) =>
       act(flags, async (context) =>
         (await import('./commands/verify.ts')).verifyCommand(context, await placed(context, flags, [file, pipeline])),

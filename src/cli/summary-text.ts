@@ -1,5 +1,5 @@
 import type {FlowProgress, RunResult} from '../runtime/api.ts';
-import {isFailed, problemLines} from './error-text.ts';
+import {isDifferent, isFailed, problemLines} from './error-text.ts';
 import {countText, durationText, sizeText} from './plain-words.ts';
 import {visible, type Paint} from './terminal-text.ts';
 import {tableLines} from './text-table.ts';
@@ -74,7 +74,13 @@ function sentences(results: readonly RunResult[], flows: readonly FlowProgress[]
     `${completed} of ${flows.length} ${flows.length === 1 ? 'table' : 'tables'} completed in ${durationText(elapsedMs)}`,
   ];
   if (failed > 0) parts.push(`${failed} failed`);
-  const lines = [(failed > 0 ? paint.red : completed === flows.length ? paint.green : paint.yellow)(parts.join(', '))];
+  const equal = flows.filter((flow) => flow.verdict === 'equal').length;
+  if (equal > 0) parts.push(`${equal} proven equal to ${equal === 1 ? 'its source' : 'their sources'}`);
+  const wrong = flows.filter(isDifferent);
+  const lines = [
+    (failed + wrong.length > 0 ? paint.red : completed === flows.length ? paint.green : paint.yellow)(parts.join(', ')),
+    ...wrong.map((flow) => paint.red(`${visible(flow.flow)} differs from its source: sluice verify names the keys`)),
+  ];
   if (rescued > 0) lines.push(paint.yellow(`${countText(rescued)} values did not fit their column: see _rescued_data`));
   if (quarantined > 0)
     lines.push(paint.yellow(`${countText(quarantined)} rows could not land: see the quarantine tables`));

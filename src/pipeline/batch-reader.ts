@@ -5,7 +5,7 @@ import {failpoint} from '../core/failpoint.ts';
 import {offsetsEqual} from '../core/offset.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
-import type {ReadContext} from '../sdk/contract.ts';
+import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import type {Destination} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {deletesSelect, deletesShape, Landing, makesDeletes, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
@@ -44,6 +44,8 @@ export interface ReaderOptions {
   readonly readContext: (isFirstCall: boolean) => ReadContext;
   /** The destination, made when it is first needed; the estimate is of the bytes that come first. */
   readonly ensureTable: (estimatedBytes: number) => Promise<Destination>;
+  /** A plan whose partitions were read, before it is disposed; the number is that of its rows. */
+  readonly onPlan: (plan: PartitionPlan, rows: number) => Promise<void>;
   readonly note: (level: 'INFO' | 'WARN', code: string, message: string) => void;
 }
 
@@ -112,6 +114,7 @@ export class BatchReader {
         rescuedValues += done.rescuedValues;
         this.#options.counter.reading(rows);
       }
+      await this.#options.onPlan(plan, rows);
     } finally {
       await plan[Symbol.asyncDispose]?.();
     }

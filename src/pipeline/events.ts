@@ -1,4 +1,5 @@
 import type {PlainJson} from '../core/offset.ts';
+import type {Verdict} from './verify-verdict.ts';
 
 /** Lakeflow's flow states. */
 export type FlowState =
@@ -70,6 +71,8 @@ export interface FlowProgress {
   readonly lagMs?: number;
   /** Attempt of this run, 1 for the first. */
   readonly attempt: number;
+  /** Of a comparison with the source that this run made. */
+  readonly verdict?: Verdict;
   readonly errorCode?: string;
   readonly errorMessage?: string;
   readonly errorFix?: string;

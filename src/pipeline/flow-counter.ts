@@ -3,6 +3,7 @@ import type {Clock} from '../core/clock.ts';
 import {IngestError} from '../core/errors.ts';
 import type {FlowProgress, FlowState} from './events.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
+import type {Verdict} from './verify-verdict.ts';
 
 const REPORT_EVERY_MS = 200;
 
@@ -102,6 +103,11 @@ export class FlowCounter {
   /** The largest timestamp cursor that is committed, in microseconds since 1970. */
   committedUpTo(cursorMicros: bigint): void {
     this.#cursorMs = Math.max(this.#cursorMs ?? Number.NEGATIVE_INFINITY, Number(cursorMicros / 1000n));
+  }
+
+  /** What a comparison with the source said. */
+  verified(verdict: Verdict): void {
+    this.#progress = {...this.#progress, verdict};
   }
 
   failed(

@@ -6,7 +6,7 @@ import {type Offset, offsetsEqual, offsetText} from '../core/offset.ts';
 import type {StructType} from '../core/types.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
-import type {ReadContext} from '../sdk/contract.ts';
+import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
 import {BatchReader, emptyBatch, MAX_BATCH_BYTES, MAX_BATCH_ROWS, type ReadBatch} from './batch-reader.ts';
 import {
@@ -24,6 +24,7 @@ import {discardOrphans, writeQuarantine} from './quarantine.ts';
 import {appendCursorOf, checkToldApart, isChosenOtherwise, isReadAlike, notesOf} from './read-notes.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
+import {keepPoint, type KeptPoint, type TriggerEnd} from './verify-after.ts';
 
 /** What is asked of one trigger of a flow. */
 export interface TriggerRequest {
@@ -49,6 +50,10 @@ export class FlowRun {
   #evolution: Evolution | null = null;
   /** The table is read from the beginning: what the ledger knows of the reading before does not count. */
   #isAnew = false;
+  /** The whole table was read by this trigger, or by one that it goes on from. */
+  #readAnew = false;
+  /** The source as the partitions read it, for the comparison afterwards. */
+  #point: KeptPoint | null = null;
 
   constructor(
     services: FlowServices,
@@ -71,12 +76,24 @@ export class FlowRun {
       counter: options.counter,
       readContext: (isFirstCall) => this.#readContext(isFirstCall),
       ensureTable: (estimatedBytes) => this.#ensureTable(estimatedBytes),
+      onPlan: (plan, rows) => this.#keepPoint(plan, rows),
       note: (level, code, message) => this.#note(level, code, message),
     });
   }
 
   /** Runs the trigger to its end. @throws what made it stop; everything committed before stays. */
-  async run(): Promise<void> {
+  async run(): Promise<TriggerEnd> {
+    try {
+      await this.#run();
+    } catch (error) {
+      await this.#point?.[Symbol.asyncDispose]();
+      throw error;
+    }
+    const point = this.#point;
+    return {readAnew: this.#readAnew, point, [Symbol.asyncDispose]: async () => point?.[Symbol.asyncDispose]()};
+  }
+
+  async #run(): Promise<void> {
     const {context, pipelineKey} = this.#services;
     this.#destination = await openDestination(context, this.#flow, pipelineKey, this.#request.fullRefresh);
     if (this.#destination !== null) await this.#welcome(this.#destination);
@@ -119,6 +136,7 @@ export class FlowRun {
     const refreshing = this.#isRefresh(this.#destination);
     let start = this.#beginning();
     this.#isAnew = refreshing && sameOffset(start, NOWHERE);
+    this.#readAnew = refreshing || sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
     for (let isFirst = true; ; isFirst = false) {
       const {batch, landings} = await this.#reader.read(start, isFirst);
@@ -159,6 +177,7 @@ export class FlowRun {
   }
 
   async #runSnapshot(): Promise<void> {
+    this.#readAnew = true;
     let start = this.#beginning();
     this.#isAnew = sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
@@ -318,6 +337,11 @@ export class FlowRun {
       await this.#apply('scd1', {...emptyBatch(end), deletes: [scan.input]}, end, {deletesWinTies: true});
     }
     await rememberKeyScan(this.#services, this.#flow);
+  }
+
+  async #keepPoint(plan: PartitionPlan, rows: number): Promise<void> {
+    await this.#point?.[Symbol.asyncDispose]();
+    this.#point = await keepPoint(this.#flow, plan, {schema: this.#schema(), rows, ctx: this.#readContext(false)});
   }
 
   #readContext(isFirstCall: boolean): ReadContext {

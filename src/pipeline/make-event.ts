@@ -5,9 +5,11 @@ import {IngestError} from '../core/errors.ts';
 import type {PlainJson} from '../core/offset.ts';
 import {schemaToJson} from '../core/schema-json.ts';
 import type {StructType} from '../core/types.ts';
+import {CANONICAL_VERSION} from '../sdk/canonical.ts';
 import type {OriginKey} from './event-schema.ts';
 import type {FlowProgress, PipelineEvent, UpdateState} from './events.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
+import type {TableVerdict} from './verify-verdict.ts';
 
 /** Origin fields of an event. */
 export type EventOrigin = Readonly<Partial<Record<OriginKey, string | number | null>>>;
@@ -166,38 +168,50 @@ export function operationProgressEvent(
   });
 }
 
-/** What verification found, without keys. */
-export interface VerifyDetails {
-  readonly verdict: string;
-  readonly mode: string;
-  readonly sourceRows: number | null;
-  readonly destinationRows: number | null;
-  readonly destinationVersion: number | null;
-  readonly missing: number;
-  readonly extra: number;
-  readonly changed: number;
-}
-
-/** A table was compared with its source. */
-export function verifyProgressEvent(source: EventSource, flow: FlowOrigin, found: VerifyDetails): PipelineEvent {
+/** A table was compared with its source. Neither keys nor values are in it. */
+export function verifyProgressEvent(source: EventSource, flow: FlowOrigin, found: TableVerdict): PipelineEvent {
+  const {history} = found;
   const details = {
     verdict: found.verdict,
     mode: found.mode,
+    level: found.level,
+    reason: found.reason,
+    canonical_version: CANONICAL_VERSION,
+    hash: 'sha256/60',
+    collision_bound: found.collisionBound,
+    source_point: found.sourcePoint,
+    destination_version: found.destinationVersion,
     source_rows: found.sourceRows,
     destination_rows: found.destinationRows,
-    destination_version: found.destinationVersion,
+    ranges_total: found.bucketsTotal,
+    ranges_different: found.bucketsDifferent,
     missing: found.missing,
     extra: found.extra,
+    extra_reason: found.extraReason,
     changed: found.changed,
+    unproven: found.unproven,
+    columns_compared: found.columnsCompared,
+    columns_excluded: found.excluded.map(({name}) => name),
+    columns_different: Object.fromEntries(found.columnsDifferent.map(({name, keys}) => [name, keys])),
+    null_by_rescue: Object.fromEntries(found.rescued.map(({name, destination}) => [name, destination])),
+    history: history === null ? null : {...history},
+    elapsed_ms: found.elapsedMs,
   };
   return makeEvent(source, {
     level: found.verdict === 'different' ? 'ERROR' : found.verdict === 'equal' ? 'INFO' : 'WARN',
     eventType: 'verify_progress',
-    message: `Flow ${flow.flow} is ${found.verdict} to its source.`,
+    message: `Flow ${flow.flow} is ${VERDICT_TEXT[found.verdict]}.`,
     origin: flowOrigin(flow),
     details: {verify_progress: details},
   });
 }
+
+const VERDICT_TEXT: Readonly<Record<TableVerdict['verdict'], string>> = {
+  equal: 'equal to its source',
+  different: 'different from its source',
+  unproven: 'not proven equal to its source',
+  not_comparable: 'not comparable with its source',
+};
 
 /** Something worth telling that is no progress; `code` stands in brackets, as monitoring looks for it. */
 export function noteEvent(

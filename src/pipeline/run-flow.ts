@@ -3,6 +3,7 @@ import type {FlowCounter} from './flow-counter.ts';
 import {FlowRun, type TriggerRequest} from './flow-run.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
+import {verifyAfter} from './verify-after.ts';
 
 const MAX_ATTEMPTS = 6;
 const FIRST_WAIT_MS = 500;
@@ -28,7 +29,7 @@ export async function runFlow(services: FlowServices, name: string, task: FlowTa
     try {
       request.signal.throwIfAborted();
       counter.setState('PLANNING');
-      await new FlowRun(services, await task.resolve(), task).run();
+      await runOnce(services, task);
       counter.setState('COMPLETED');
       return;
     } catch (error) {
@@ -47,6 +48,14 @@ export async function runFlow(services: FlowServices, name: string, task: FlowTa
       await services.context.clock.sleep(waitMs, request.signal).catch(() => undefined);
     }
   }
+}
+
+async function runOnce(services: FlowServices, task: FlowTask): Promise<void> {
+  const {counter, request} = task;
+  const flow = await task.resolve();
+  await using end = await new FlowRun(services, flow, task).run();
+  const verdict = await verifyAfter(services, flow, {end, signal: request.signal});
+  if (verdict !== null) counter.verified(verdict.verdict);
 }
 
 /** How long to wait before the next attempt; null: do not try again. */

@@ -5,7 +5,9 @@ import type {ConnectorLog, SourceFiles} from '../sdk/contract.ts';
 import type {FlowProgress} from './events.ts';
 import type {ExtractRunner} from './extract-runner.ts';
 import type {OpenConnector} from './resolve-flow.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
 import type {ConnectionSpec} from './spec.ts';
+import type {TableVerdict} from './verify-verdict.ts';
 
 /** A remark about a flow that is no failure; lands in the event log. */
 export interface FlowNote {
@@ -29,4 +31,6 @@ export interface FlowServices {
   readonly random: Random;
   readonly report: (progress: FlowProgress) => void;
   readonly note: (note: FlowNote) => void;
+  /** A flow's table was compared with its source. */
+  readonly verified?: (flow: ResolvedFlow, verdict: TableVerdict) => void;
 }

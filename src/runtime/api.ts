@@ -79,8 +79,20 @@ export interface TableStatus {
   readonly inSnapshot: boolean;
   readonly rescuedValues: number;
   readonly quarantinedRows: number;
-  readonly lastVerdict: string | null;
+  /** The last comparison with the source; null when there was none. */
+  readonly lastVerification: LastVerification | null;
   readonly recommendation: string | null;
+}
+
+/** The last comparison of a table with its source. */
+export interface LastVerification {
+  readonly verdict: TableVerdict['verdict'];
+  readonly at: string;
+  readonly ageMs: number;
+  /** Version that was compared; the table may have newer ones. */
+  readonly version: number;
+  readonly level: string;
+  readonly reason: string | null;
 }
 
 /** A state of a flow as `state show` prints it. */
@@ -99,6 +111,9 @@ export interface FlowStateReport {
     readonly pending: number;
   };
 }
+
+/** How `verify` looks at the source: by sums that it computes, by reading it once more, or by sums where it can. */
+export type VerifyMode = 'auto' | 'full' | 'reread';
 
 /** What `verify` says of one table. */
 export interface VerifyReport extends TableVerdict {
@@ -228,7 +243,7 @@ export interface RuntimeApi {
   >;
   verifyPipeline(
     spec: PipelineSpec,
-    options: LakeOptions & {readonly tables: readonly string[]},
+    options: LakeOptions & {readonly tables: readonly string[]; readonly mode?: VerifyMode},
   ): Promise<readonly VerifyReport[]>;
   optimizeTables(spec: PipelineSpec, options: MaintenanceOptions): Promise<readonly OptimizedTable[]>;
   vacuumTables(spec: PipelineSpec, options: VacuumTablesOptions): Promise<readonly VacuumedTable[]>;

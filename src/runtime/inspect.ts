@@ -7,9 +7,8 @@ import {FLOW_ID_PROPERTY, PIPELINE_PROPERTY} from '../pipeline/destination.ts';
 import {quarantineRoot} from '../pipeline/quarantine.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {decodeName} from '../pipeline/table-root.ts';
-import {openHints} from '../state/hints.ts';
+import {verifyRecords, type VerifyRecord} from '../pipeline/verify-record.ts';
 import type {LakeOptions, RuntimeApi, TableResult, TableStatus} from './api.ts';
-import {pipelinePrefix} from './update.ts';
 import {openWorkbench, type Workbench} from './workbench.ts';
 
 /** A Delta table of a lake. */
@@ -160,7 +159,7 @@ const UNREADABLE: Omit<TableStatus, 'flow' | 'recommendation'> = {
   inSnapshot: false,
   rescuedValues: 0,
   quarantinedRows: 0,
-  lastVerdict: null,
+  lastVerification: null,
 };
 
 async function statusOf(
@@ -171,7 +170,7 @@ async function statusOf(
   const {snapshot} = table;
   const flowId = snapshot.metadata.configuration[FLOW_ID_PROPERTY] ?? '';
   const batch = await currentBatch(bench.context.store, table, flowId);
-  const facts = await openHints(bench.context.store, `${pipelinePrefix(pipeline)}/verdicts`).get(flow);
+  const facts = await verifyRecords(bench.context.store, pipeline).last(flow);
   const sizeBytes = [...snapshot.files.values()].reduce((sum, file) => sum + file.size, 0);
   return {
     flow,
@@ -185,9 +184,15 @@ async function statusOf(
     inSnapshot: batch?.inSnapshot ?? false,
     rescuedValues: await countRescued(bench.context, table),
     quarantinedRows: await countRows(bench.context, quarantineRoot(table.root)),
-    lastVerdict: typeof facts['verdict'] === 'string' ? facts['verdict'] : null,
+    lastVerification: lastVerification(facts, bench.context.clock.nowMs()),
     recommendation: recommend(table, sizeBytes),
   };
+}
+
+function lastVerification(last: VerifyRecord | null, nowMs: number): TableStatus['lastVerification'] {
+  if (last === null) return null;
+  const {verdict, version, atMs, level, reason} = last;
+  return {verdict, version, level, reason, at: new Date(atMs).toISOString(), ageMs: Math.max(0, nowMs - atMs)};
 }
 
 /** Live rows by statistics; null when a file has none. */

@@ -10,6 +10,7 @@ import {
   flowProgressEvent,
   noteEvent,
   updateProgressEvent,
+  verifyProgressEvent,
   type EventSource,
   type FlowOrigin,
 } from '../pipeline/make-event.ts';
@@ -17,6 +18,7 @@ import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
 import type {FlowNote} from '../pipeline/services.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {encodeName, tableRoot} from '../pipeline/table-root.ts';
+import type {TableVerdict} from '../pipeline/verify-verdict.ts';
 import type {RunOptions} from './api.ts';
 
 /** Tells one update's story twice: to who watches, at once, and to the event log. Disposing stops the timer. */
@@ -25,6 +27,7 @@ export interface UpdateEvents extends AsyncDisposable {
   readonly flowResolved: (flow: ResolvedFlow) => void;
   progress(progress: FlowProgress): void;
   note(note: FlowNote): void;
+  verified(flow: ResolvedFlow, verdict: TableVerdict): void;
   /** Writes the end and commits what is in the spool. A log that cannot be written is a warning: the data is committed. */
   finish(state: UpdateState, flows: readonly FlowProgress[]): Promise<void>;
 }
@@ -128,6 +131,10 @@ class RunEvents implements UpdateEvents {
     });
     const flow = note.flow === null ? undefined : this.#flows.get(note.flow);
     this.#emit(noteEvent(this.#source, flow === undefined ? null : originOf(flow), note));
+  }
+
+  verified(flow: ResolvedFlow, verdict: TableVerdict): void {
+    this.#emit(verifyProgressEvent(this.#source, originOf(flow), verdict));
   }
 
   async finish(state: UpdateState, flows: readonly FlowProgress[]): Promise<void> {

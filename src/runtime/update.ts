@@ -97,6 +97,7 @@ function servicesOf(spec: PipelineSpec, bench: Workbench, parts: ServiceParts): 
     random: Math.random,
     report: (progress: FlowProgress) => events.progress(progress),
     note: (note) => events.note(note),
+    verified: (flow, verdict) => events.verified(flow, verdict),
   };
 }
 

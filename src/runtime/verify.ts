@@ -8,11 +8,14 @@ import {verifyProgressEvent} from '../pipeline/make-event.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {tableRoot} from '../pipeline/table-root.ts';
-import {NOT_COMPARED} from '../pipeline/verify-verdict.ts';
-import {verifyTable} from '../pipeline/verify.ts';
-import {openHints} from '../state/hints.ts';
+import {verifyRecords} from '../pipeline/verify-record.ts';
+import {openReread} from '../pipeline/verify-reread.ts';
+import {NOT_COMPARED, type TableVerdict} from '../pipeline/verify-verdict.ts';
+import {comparableColumns, verifyScope, verifyTable, type VerifyRequest} from '../pipeline/verify.ts';
 import {acquireLease} from '../state/lease.ts';
-import type {LakeOptions, VerifyReport} from './api.ts';
+import type {LakeOptions, VerifyMode, VerifyReport} from './api.ts';
+import {rowsOf} from './inspect.ts';
+import {readContextOf} from './read-context.ts';
 import {openSession, type Session} from './session.ts';
 import {spoolFolder} from './update-events.ts';
 import {pipelinePrefix} from './update.ts';
@@ -23,16 +26,17 @@ import {pipelinePrefix} from './update.ts';
  */
 export async function verifyPipeline(
   spec: PipelineSpec,
-  options: LakeOptions & {readonly tables: readonly string[]},
+  options: LakeOptions & {readonly tables: readonly string[]; readonly mode?: VerifyMode},
 ): Promise<readonly VerifyReport[]> {
   await using session = await openSession(spec, options);
   const reports: VerifyReport[] = [];
-  for (const table of await session.select(options.tables)) reports.push(await verifyOne(session, table));
+  for (const table of await session.select(options.tables))
+    reports.push(await verifyOne(session, table, options.mode ?? 'auto'));
   await remember(session, reports);
   return reports;
 }
 
-async function verifyOne(session: Session, selected: SelectedTable): Promise<VerifyReport> {
+async function verifyOne(session: Session, selected: SelectedTable, mode: VerifyMode): Promise<VerifyReport> {
   const {context} = session.bench;
   try {
     const flow = await resolveFlow(
@@ -45,19 +49,38 @@ async function verifyOne(session: Session, selected: SelectedTable): Promise<Ver
     if (destination === null) return refused(selected.flow, 'the table was not loaded yet');
     if (destination.batch?.inSnapshot === true)
       return refused(selected.flow, 'a snapshot or full refresh is under way');
-    const verdict = await verifyTable({
-      connector: session.open.connector,
+    const {connector} = session.open;
+    const request = {
+      connector,
       flow,
       table: destination.table,
       engine: context.engine,
       end: destination.batch?.end.rows ?? null,
       ctx: session.ctx,
-    });
+    };
+    const reads = mode === 'reread' || (mode === 'auto' && connector.openVerify === undefined);
+    const verdict = reads ? await verifyByReading(session, request) : await verifyTable(request);
     return {flow: selected.flow, ...verdict};
   } catch (error) {
     session.ctx.signal.throwIfAborted();
     return refused(selected.flow, error instanceof IngestError ? `[${error.code}] ${error.message}` : messageOf(error));
   }
+}
+
+/** Reads the whole table again, as a first load would. */
+async function verifyByReading(session: Session, request: VerifyRequest): Promise<TableVerdict> {
+  const {flow, table, connector, engine} = request;
+  const {columns} = comparableColumns(table.snapshot.schema, flow);
+  const scope = verifyScope(flow, columns, rowsOf(table) ?? 0);
+  const triggerStartedAt = session.ctx.clock.nowMicros();
+  await using view = await openReread(scope, {
+    connector,
+    flow,
+    table,
+    engine,
+    read: (isFirstCall) => ({...readContextOf({...session.ctx, triggerStartedAt}), isFirstCall}),
+  });
+  return await verifyTable({...request, point: {view, scope, level: 'reread'}});
 }
 
 function refused(flow: string, reason: string): VerifyReport {
@@ -68,14 +91,9 @@ function refused(flow: string, reason: string): VerifyReport {
 async function remember(session: Session, reports: readonly VerifyReport[]): Promise<void> {
   const {context} = session.bench;
   const {spec} = session;
-  const hints = openHints(context.store, `${pipelinePrefix(spec.key)}/verdicts`);
+  const records = verifyRecords(context.store, spec.key);
   const loaded = reports.filter((report) => report.destinationVersion !== null);
-  for (const report of loaded)
-    await hints.put(report.flow, {
-      verdict: report.verdict,
-      version: report.destinationVersion,
-      at: context.clock.nowMs(),
-    });
+  for (const report of loaded) await records.remember(report.flow, report, context.clock.nowMs());
   if (loaded.length === 0) return;
   try {
     await using _ = await acquireLease(context.store, `${pipelinePrefix(spec.key)}/lease`, context.clock);
@@ -97,14 +115,7 @@ async function logVerdicts(session: Session, reports: readonly VerifyReport[]): 
   });
   const source = {clock: context.clock, origin: {pipeline_id: spec.key, pipeline_name: spec.name, update_id: updateId}};
   for (const report of reports) {
-    const {verdict, mode, sourceRows, destinationRows, destinationVersion, missing, extra, changed} = report;
-    await log.emit(
-      verifyProgressEvent(
-        source,
-        {flow: report.flow, sourceTable: report.flow},
-        {verdict, mode, sourceRows, destinationRows, destinationVersion, missing, extra, changed},
-      ),
-    );
+    await log.emit(verifyProgressEvent(source, {flow: report.flow, sourceTable: report.flow}, report));
   }
   await log.flush();
 }

@@ -189,6 +189,11 @@ export interface PartitionPlan extends Partial<AsyncDisposable> {
   readonly estimatedRows?: number;
   /** Where the read ends, when that is only known with the plan (for example inside the snapshot it rests on); else the `end` asked for. */
   readonly end?: Offset | null;
+  /**
+   * A view of the rows that the partitions read, which outlives the plan: opened before the plan is disposed, used after
+   * its rows are committed. Its points are `exact`.
+   */
+  readonly openVerify?: (scope: VerifyScope, ctx: CallContext) => Promise<VerifyPoint>;
 }
 
 /** Reads over (start, end] cut into partitions that run in parallel. `null` as start means from the beginning. */

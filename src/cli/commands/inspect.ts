@@ -1,5 +1,5 @@
 import {IngestError, isIngestError} from '../../core/errors.ts';
-import type {PipelineSpec} from '../../runtime/api.ts';
+import type {PipelineSpec, TableStatus} from '../../runtime/api.ts';
 import {
   interruptible,
   lakeAlone,
@@ -14,7 +14,7 @@ import {
   type CommandContext,
   type ConfigFlags,
 } from '../command-context.ts';
-import {countText, sizeText} from '../plain-words.ts';
+import {countText, durationText, sizeText} from '../plain-words.ts';
 import {resultJson, resultLines} from '../result-text.ts';
 import {visible} from '../terminal-text.ts';
 import {tableLines, type TextColumn} from '../text-table.ts';
@@ -152,7 +152,7 @@ export async function statusCommand(context: CommandContext, flags: ConfigFlags)
     countText(table.files),
     String(table.version),
     table.lastCommitAt,
-    table.inSnapshot ? 'snapshot under way' : (table.lastVerdict ?? '-'),
+    table.inSnapshot ? 'snapshot under way' : verifiedText(table),
     countText(table.rescuedValues),
     countText(table.quarantinedRows),
   ]);
@@ -174,6 +174,12 @@ export async function statusCommand(context: CommandContext, flags: ConfigFlags)
     .map((table) => `${visible(table.flow)}: ${visible(table.recommendation ?? '')}`);
   printLines(context, advice);
   return OK;
+}
+
+/** `equal 3:02:11 ago`; of which version, when the table has moved on. */
+function verifiedText({lastVerification: last, version}: TableStatus): string {
+  if (last === null) return '-';
+  return `${last.verdict}${last.version === version ? '' : ` at ${last.version}`} ${durationText(last.ageMs)} ago`;
 }
 
 /** What the engine refuses here it refuses because of the user's own SQL. */

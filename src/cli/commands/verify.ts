@@ -1,4 +1,4 @@
-import type {VerifyReport} from '../../runtime/api.ts';
+import type {VerifyMode, VerifyReport} from '../../runtime/api.ts';
 import {
   interruptible,
   lakeOptions,
@@ -18,6 +18,7 @@ import {left, printTable, right} from './inspect.ts';
 /** Flags of `sluice verify`. */
 export interface VerifyFlags extends ConfigFlags {
   readonly table?: readonly string[];
+  readonly mode?: VerifyMode;
 }
 
 /** Keys shown per table; `--json` has all samples. */
@@ -30,7 +31,11 @@ export async function verifyCommand(context: CommandContext, flags: VerifyFlags)
   const reports = await interruptible(context, silently, async (signal) => {
     const all: VerifyReport[] = [];
     for (const spec of loaded.pipelines) {
-      const options = {...lakeOptions(context, loaded.lakeRoot, signal), tables: flags.table ?? []};
+      const options = {
+        ...lakeOptions(context, loaded.lakeRoot, signal),
+        tables: flags.table ?? [],
+        mode: flags.mode ?? 'auto',
+      };
       all.push(...(await runtime.verifyPipeline(spec, options)));
     }
     return all;
@@ -75,6 +80,14 @@ function detailLines(report: VerifyReport): readonly string[] {
   const lines: string[] = [];
   const name = visible(report.flow);
   if (report.reason !== null) lines.push(`${name}: ${visible(report.reason)}`);
+  if (report.level !== 'none') lines.push(`${name}: ${evidenceText(report)}`);
+  for (const {name: column, source, destination} of report.rescued)
+    lines.push(`${name}: column ${visible(column)}: ${rescuedText(source, destination)}`);
+  if (report.history !== null) lines.push(`${name}: ${historyText(report.history)}`);
+  for (const {name: column, keys} of report.columnsDifferent)
+    lines.push(
+      `${name}: column ${visible(column)} differs in ${countText(keys)} of the changed keys that were looked at`,
+    );
   for (const {name: column, reason} of report.excluded)
     lines.push(`${name}: column ${visible(column)} is not compared: ${visible(reason)}`);
   for (const sample of report.samples.slice(0, SHOWN_KEYS)) {
@@ -84,4 +97,20 @@ function detailLines(report: VerifyReport): readonly string[] {
   const hidden = report.samples.length - SHOWN_KEYS;
   if (hidden > 0) lines.push(`${name}: and ${hidden} more (use --json)`);
   return lines;
+}
+
+/** What the verdict rests on, and how sure it is. */
+function evidenceText({level, sourcePoint, destinationVersion, bucketsTotal, collisionBound}: VerifyReport): string {
+  const by = level === 'source_sums' ? 'sums of the source' : 'the source read once more';
+  const odds = collisionBound === null ? '' : `; odds that a difference went unseen ${collisionBound.toExponential(1)}`;
+  return `version ${destinationVersion} against ${by} at ${visible(sourcePoint ?? '-')}, every row in ${countText(bucketsTotal)} ranges${odds}`;
+}
+
+function rescuedText(source: number | null, destination: number): string {
+  const rescued = `${countText(destination)} values are in _rescued_data`;
+  return source === null ? rescued : `${rescued}, ${countText(source)} of the source do not fit`;
+}
+
+function historyText({versions, keys, gaps}: NonNullable<VerifyReport['history']>): string {
+  return `${countText(versions)} versions of ${countText(keys)} keys, ${countText(gaps)} times deleted and back`;
 }

@@ -139,10 +139,12 @@ export class PostgresConnector implements Connector {
       const condition = cursor === null ? null : firstLoadCondition(cursor, bound);
       const template = {snapshot: row?.[0] ?? '', shape: shapeOf(reader.columns), condition};
       const plan = await planParts(reader.session, reader.source, {template, doing: reader.doing});
+      const end = cursor === null ? {snapshot: row?.[1] ?? ''} : cursorOffset(cursor, {value: bound.upper, key: null});
       return {
         ...plan,
         volatile: true,
-        end: cursor === null ? {snapshot: row?.[1] ?? ''} : cursorOffset(cursor, {value: bound.upper, key: null}),
+        end,
+        openVerify: (scope, during) => this.#verifyIn(template.snapshot, scope, {end, ctx: during}),
         [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -218,6 +220,22 @@ export class PostgresConnector implements Connector {
     try {
       await session.beginSnapshotOf(tableSql(splitName(scope.table)), doing);
       return await openPoint(session, await describeTable(session, scope.table), {scope, end});
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A view in a snapshot that another session has exported; it lives on when that one ends. */
+  async #verifyIn(
+    snapshot: string,
+    scope: VerifyScope,
+    {end, ctx}: {readonly end: Offset | null; readonly ctx: CallContext},
+  ): Promise<VerifyPoint> {
+    const session = await Session.open(this.#options, ctx.signal);
+    try {
+      await session.joinSnapshot(snapshot, reading(scope.table));
+      return await openPoint(session, await describeTable(session, scope.table), {scope, end, exact: true});
     } catch (error) {
       await session[Symbol.asyncDispose]();
       throw error;

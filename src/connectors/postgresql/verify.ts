@@ -16,7 +16,7 @@ import {mapType} from './source-type.ts';
 export async function openPoint(
   session: Session,
   table: SourceTable,
-  {scope, end}: VerifyTarget,
+  {scope, end, exact = false}: VerifyTarget,
 ): Promise<VerifyPoint> {
   const doing = {what: `verify table "${scope.table}"`, table: scope.table};
   const {compared, excluded} = matchColumns(table, scope);
@@ -31,15 +31,29 @@ export async function openPoint(
   const [row] = await session.query('set jit = off; select txid_current_snapshot()::text', doing);
   const keyColumns = keys.filter((key) => key !== undefined);
   const rows = [...filterOf(scope), ...landedSql(table, {scope, end})];
-  const touched = touchedSql(table, {scope, end});
+  const touched = exact ? null : touchedSql(table, {scope, end});
   const token = `snapshot ${row?.[0] ?? ''}`;
-  return new PostgresPoint({session, table, scope, compared, keys: keyColumns, excluded, rows, touched, doing, token});
+  return new PostgresPoint({
+    session,
+    table,
+    scope,
+    compared,
+    keys: keyColumns,
+    excluded,
+    rows,
+    touched,
+    doing,
+    token,
+    exact,
+  });
 }
 
 /** What is compared: the rows up to where the flow stands. */
 export interface VerifyTarget {
   readonly scope: VerifyScope;
   readonly end: Offset | null;
+  /** The session is at the snapshot that the flow read. */
+  readonly exact?: boolean;
 }
 
 interface PointParts {
@@ -55,11 +69,13 @@ interface PointParts {
   readonly touched: string | null;
   readonly doing: Doing;
   readonly token: string;
+  readonly exact: boolean;
 }
 
 class PostgresPoint implements VerifyPoint {
   readonly token: string;
   readonly excluded: VerifyPoint['excluded'];
+  readonly exact: boolean;
   readonly #parts: PointParts;
   readonly #hash: string;
   readonly #bucket: string;
@@ -70,6 +86,7 @@ class PostgresPoint implements VerifyPoint {
     this.#parts = parts;
     this.token = parts.token;
     this.excluded = parts.excluded;
+    this.exact = parts.exact;
     this.#hash = hashSql(rowTextSql(parts.compared));
     this.#bucket = bucketSql(parts, this.#hash);
     this.#landed = fromSql(parts.table, parts.rows);
