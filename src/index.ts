@@ -7,7 +7,8 @@ export {loadPipelines, type LoadRequest, type LoadedPipelines} from './runtime/c
 export {IngestError, isIngestError, isRetryable, type ErrorClass, type IngestErrorInit} from './core/errors.ts';
 export type {ErrorCode} from './core/error-codes.ts';
 export type {Environment} from './runtime/config/environment.ts';
-export type {LakeOptions, RunOptions, RunResult} from './runtime/api.ts';
+export type {LakeOptions, RunOptions, RunResult, StoreOptions} from './runtime/api.ts';
+export type {AzureOptions, CacheOptions, GcsOptions, S3Options} from './storage/store-options.ts';
 export type {FlowProgress, FlowState, RunUpdate, UpdateState} from './pipeline/events.ts';
 export type {ConnectionSpec, ObjectSpec, PipelineSpec, ScdType, TableConfiguration} from './pipeline/spec.ts';
 export type {OptionValue} from './sdk/contract.ts';

@@ -2,7 +2,7 @@ import {stat} from 'node:fs/promises';
 import {resolve} from 'node:path';
 
 import {IngestError} from '../core/errors.ts';
-import type {LakeOptions, PipelineSpec, RuntimeApi} from '../runtime/api.ts';
+import type {LakeOptions, PipelineSpec, RuntimeApi, StoreOptions} from '../runtime/api.ts';
 import {lakeOf} from '../runtime/config/environment.ts';
 import type {LoadedPipelines} from '../runtime/config/load-pipelines.ts';
 import {EXIT, type CliIo} from './io.ts';
@@ -45,10 +45,15 @@ export interface CommandContext {
   readonly errorPaint: Paint;
 }
 
-/** A configuration with the lake that goes with it. */
-export interface LoadedContext extends LoadedPipelines {
+/** A lake and how to reach it. */
+export interface LakePlace {
+  /** Absolute path or URL. */
   readonly lakeRoot: string;
+  readonly storeOptions: StoreOptions;
 }
+
+/** A configuration with the lake that goes with it. */
+export interface LoadedContext extends LoadedPipelines, LakePlace {}
 
 /** The context of a command. */
 export function commandContext(io: CliIo, services: CliServices, flags: CommonFlags): CommandContext {
@@ -91,27 +96,34 @@ export async function loadContext(context: CommandContext, flags: ConfigFlags): 
 }
 
 /** The lake for commands that need no pipeline: the configuration in this folder is asked only when nothing else says it. */
-export async function lakeAlone(context: CommandContext, flags: ConfigFlags): Promise<string> {
-  if (context.flags.lake !== undefined || lakeOf(context.io.env) !== null) return lakeRootOf(context, null);
+export async function lakeAlone(context: CommandContext, flags: ConfigFlags): Promise<LakePlace> {
+  const named = context.flags.lake ?? lakeOf(context.io.env);
+  // A folder needs no options; how to reach anything else may stand in the configuration.
+  if (named !== undefined && named !== null && !isUrl(named)) {
+    return {lakeRoot: lakeRootOf(context, null), storeOptions: {}};
+  }
   const {loadLake} = await import('../runtime/config/load-pipelines.ts');
   const {io} = context;
-  const lake = await loadLake({
+  const {lake, storeOptions} = await loadLake({
     file: flags.file,
     target: flags.target,
     variables: flags.var ?? {},
     cwd: io.cwd,
     env: io.env,
   });
-  return lakeRootOf(context, lake);
+  return {lakeRoot: lakeRootOf(context, lake), storeOptions};
 }
 
 /** By `--lake`, else SLUICE_LAKE, else `lake:`, else `./lake`. */
 export function lakeRootOf(context: CommandContext, configured: string | null): string {
   const {io, flags} = context;
   const named = flags.lake ?? lakeOf(io.env);
-  if (named !== null && named !== undefined)
-    return /^[a-z][a-z0-9+.-]*:\/\//i.test(named) ? named : resolve(io.cwd, named);
+  if (named !== null && named !== undefined) return isUrl(named) ? named : resolve(io.cwd, named);
   return configured ?? resolve(io.cwd, 'lake');
+}
+
+function isUrl(lake: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(lake);
 }
 
 /** The one pipeline that a command is about. @throws INVALID_OPTION when there are several and none is named. */
@@ -125,10 +137,11 @@ export function onlyPipeline(loaded: LoadedPipelines): PipelineSpec {
 }
 
 /** Options of the runtime's calls. */
-export function lakeOptions(context: CommandContext, lake: string, signal: AbortSignal): LakeOptions {
+export function lakeOptions(context: CommandContext, lake: LakePlace, signal: AbortSignal): LakeOptions {
   const {memory, threads} = context.flags;
   return {
-    lake,
+    lake: lake.lakeRoot,
+    storeOptions: lake.storeOptions,
     signal,
     ...(memory === undefined ? {} : {memoryLimitMb: memory}),
     ...(threads === undefined ? {} : {threads}),

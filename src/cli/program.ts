@@ -259,7 +259,10 @@ function common(command: Command, what: 'output' | 'all'): Command {
   const all = what === 'all';
   if (all) {
     command
-      .option('--lake <FOLDER>', 'folder of the lake (default: SLUICE_LAKE, then lake: of the file, then ./lake)')
+      .option(
+        '--lake <PLACE>',
+        'the lake: a folder, or s3://, abfss://, gs:// (default: SLUICE_LAKE, then lake: of the file, then ./lake)',
+      )
       .option('--memory <MB>', 'memory of the engine (default: 1024)', positive)
       .option('--threads <N>', 'threads of the engine (default: all cores)', positive);
   }

@@ -49,6 +49,8 @@ export type {EngineOptions} from '../engine/duckdb-engine.ts';
 export {openEngine} from '../engine/duckdb-engine.ts';
 export type {Appender, Engine, EngineRow, LeafStatistics, ParquetJob, WrittenParquet} from '../engine/engine.ts';
 export {createLocalStore} from '../storage/local-store.ts';
+export {openStore, type OpenedStore} from '../storage/open-store.ts';
+export type {AzureOptions, CacheOptions, GcsOptions, S3Options, StoreOptions} from '../storage/store-options.ts';
 export type {ObjectInfo, StagedObject, Store} from '../storage/store.ts';
 export type {
   Action,

@@ -3,7 +3,7 @@ import {fileURLToPath} from 'node:url';
 
 import {IngestError} from '../core/errors.ts';
 import type {Store} from '../storage/store.ts';
-import {objectNameOf} from './file-path.ts';
+import {decodePath, objectNameOf} from './file-path.ts';
 
 /**
  * The object name of a file that the log names by relative path or by URI.
@@ -19,8 +19,20 @@ export function storedNameOf(store: Store, root: string, path: string): string {
 }
 
 function nameInside(storeRoot: string, path: string): string | null {
+  if (storeRoot.includes('://')) return nameInBucket(storeRoot, path);
   if (!path.startsWith('/') && !path.startsWith('file:')) return null;
   const absolute = path.startsWith('/') ? path : fileURLToPath(path.replace(/^file:\/*/, 'file:///'));
   const inside = relative(storeRoot, absolute);
   return inside.startsWith('..') || inside === '' ? null : inside.split(sep).join('/');
 }
+
+/** Writers spell the scheme of one bucket as they like: `s3a`, `abfs`; after it, the place must be the same. */
+function nameInBucket(storeRoot: string, path: string): string | null {
+  const [placeOfStore, placeOfFile] = [storeRoot, path].map((url) => /^(\w+):\/\/(.*)$/s.exec(url));
+  const [, storeScheme = '', place = ''] = placeOfStore ?? [];
+  const [, fileScheme = '', file = ''] = placeOfFile ?? [];
+  const isSame = (SAME_SCHEME[fileScheme] ?? fileScheme) === storeScheme && file.startsWith(`${place}/`);
+  return isSame ? decodePath(file.slice(place.length + 1)) : null;
+}
+
+const SAME_SCHEME: Readonly<Record<string, string>> = {s3a: 's3', s3n: 's3', abfs: 'abfss'};

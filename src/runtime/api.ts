@@ -6,14 +6,18 @@ import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {TableVerdict} from '../pipeline/verify-verdict.ts';
+import type {StoreOptions} from '../storage/store-options.ts';
 
 export type {FlowProgress, FlowState, RunUpdate, UpdateState} from '../pipeline/events.ts';
 export type {PipelineSpec} from '../pipeline/spec.ts';
+export type {StoreOptions} from '../storage/store-options.ts';
 
 /** Where and how a pipeline works; common to all commands. */
 export interface LakeOptions {
-  /** Folder of the lake; made when it is not there (commands that only read do not make it). */
+  /** The lake: a folder, made when it is not there (commands that only read do not make it), or `s3://`, `abfss://`, `gs://` with bucket and prefix. */
   readonly lake: string;
+  /** How to reach a lake in an object store, and its local cache; default: the vendor's chains of credentials. */
+  readonly storeOptions?: StoreOptions;
   readonly signal: AbortSignal;
   /** Engine memory in MB; default 1024 (the whole process takes about 300 MB more). */
   readonly memoryLimitMb?: number;

@@ -94,6 +94,7 @@ class ExtractPool implements ExtractRunner, AsyncDisposable {
       options.signal.throwIfAborted();
       const start: ExtractStart = {
         lake: this.#setup.bench.lake,
+        storeOptions: this.#setup.bench.storeOptions,
         memoryLimitMb: this.#setup.workerMemoryMb,
         threads: 1,
         inputs: this.#setup.inputs,

@@ -8,7 +8,7 @@ import {runUpdateHere} from './update.ts';
 
 /** Options of {@link ingest}. */
 export interface IngestOptions extends Partial<Omit<RunOptions, 'onUpdate' | 'lake'>> {
-  /** Folder of the lake; default `./lake`. */
+  /** The lake: a folder or the URL of an object store; default `./lake`. How to reach a store is `storeOptions`. */
   readonly lake?: string;
   /** What the run says while it goes on. */
   readonly onUpdate?: (update: RunUpdate) => void;

@@ -2,6 +2,7 @@ import type {ErrorCode} from '../core/error-codes.ts';
 import {IngestError, messageOf, type ErrorClass} from '../core/errors.ts';
 import type {ExtractDone, ExtractJob} from '../pipeline/extract-runner.ts';
 import type {Partition} from '../sdk/contract.ts';
+import type {StoreOptions} from '../storage/store-options.ts';
 
 /** An error as plain data, so that it can cross a process border. */
 export interface PlainError {
@@ -17,6 +18,7 @@ export interface PlainError {
 /** What an extract process starts with. */
 export interface ExtractStart {
   readonly lake: string;
+  readonly storeOptions: StoreOptions;
   readonly memoryLimitMb: number;
   readonly threads: number;
   /** Folders that may be read beside the lake. */

@@ -39,6 +39,8 @@ export interface UpdateEventsScope {
   readonly spec: PipelineSpec;
   readonly updateId: string;
   readonly context: DeltaContext;
+  /** Folder of this machine where events wait. */
+  readonly localFolder: string;
   readonly onUpdate: (update: RunUpdate) => void;
 }
 
@@ -48,15 +50,15 @@ export async function openUpdateEvents(scope: UpdateEventsScope): Promise<Update
   const log = await createEventLog(context, {
     pipelineKey: spec.key,
     root: tableRoot(spec.catalog, spec.schema, spec.eventLogTable),
-    spoolFolder: spoolFolder(context.store.root, spec.key),
+    spoolFolder: spoolFolder(scope.localFolder, spec.key),
     instance: updateId,
   });
   return new RunEvents(scope, log);
 }
 
-/** Where the events of a pipeline wait for their commit. */
-export function spoolFolder(lake: string, pipelineKey: string): string {
-  return join(lake, '_sluice', 'pipelines', encodeName(pipelineKey), 'spool');
+/** Where the events of a pipeline wait for their commit, in the lake's folder of this machine. */
+export function spoolFolder(localFolder: string, pipelineKey: string): string {
+  return join(localFolder, '_sluice', 'pipelines', encodeName(pipelineKey), 'spool');
 }
 
 class RunEvents implements UpdateEvents {

@@ -41,7 +41,13 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   const ctx = {signal: options.signal, clock: systemClock, log: silentLog, files};
   const selected = await selectForUpdate(spec, open, {request: options, ctx});
   await using _ = await acquireLease(bench.context.store, `${pipelinePrefix(spec.key)}/lease`, systemClock);
-  await using events = await openUpdateEvents({spec, updateId, context: bench.context, onUpdate: options.onUpdate});
+  await using events = await openUpdateEvents({
+    spec,
+    updateId,
+    context: bench.context,
+    localFolder: bench.localFolder,
+    onUpdate: options.onUpdate,
+  });
   await events.start(options);
   await using extract = extractRunnerOf(bench, {open, files, inputs, options});
   const services = servicesOf(spec, bench, {open, files, extract, events, options});

@@ -110,7 +110,7 @@ async function logVerdicts(session: Session, reports: readonly VerifyReport[]): 
   await using log = await createEventLog(context, {
     pipelineKey: spec.key,
     root: tableRoot(spec.catalog, spec.schema, spec.eventLogTable),
-    spoolFolder: spoolFolder(context.store.root, spec.key),
+    spoolFolder: spoolFolder(session.bench.localFolder, spec.key),
     instance: updateId,
   });
   const source = {clock: context.clock, origin: {pipeline_id: spec.key, pipeline_name: spec.name, update_id: updateId}};

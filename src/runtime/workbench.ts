@@ -1,19 +1,22 @@
-import {mkdir, mkdtemp, rm} from 'node:fs/promises';
+import {mkdtemp, rm} from 'node:fs/promises';
 import {availableParallelism, tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 
 import type {ApplyEngine} from '../apply/apply-engine.ts';
 import {createDuckDbApply} from '../apply/duckdb-apply.ts';
 import {systemClock} from '../core/clock.ts';
-import {IngestError} from '../core/errors.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
 import {openEngine} from '../engine/duckdb-engine.ts';
-import {createLocalStore} from '../storage/local-store.ts';
+import {openStore} from '../storage/open-store.ts';
+import type {StoreOptions} from '../storage/store-options.ts';
 import type {LakeOptions} from './api.ts';
 
 /** What one process works with: a lake, an engine, apply. Disposing closes the engine and removes its temporary files. */
 export interface Workbench extends AsyncDisposable {
   readonly lake: string;
+  readonly storeOptions: StoreOptions;
+  /** A folder of this machine for what belongs to the lake and is not in it yet: the lake's own, if it is a folder. */
+  readonly localFolder: string;
   readonly context: DeltaContext;
   readonly apply: ApplyEngine;
 }
@@ -24,44 +27,40 @@ export const DEFAULT_MEMORY_MB = 1024;
 /**
  * Opens a lake.
  * @param inputs folders that may be read beside the lake.
- * @throws UNSUPPORTED for a lake that is no local folder; STORAGE_* when it cannot be made.
+ * @throws UNSUPPORTED for a lake of an unknown kind or without its client; STORAGE_* when it cannot be made.
  */
 export async function openWorkbench(
-  options: Pick<LakeOptions, 'lake' | 'memoryLimitMb' | 'threads'>,
+  options: Pick<LakeOptions, 'lake' | 'storeOptions' | 'memoryLimitMb' | 'threads'>,
   inputs: readonly string[] = [],
 ): Promise<Workbench> {
-  const lake = lakeFolder(options.lake);
-  const store = createLocalStore(lake);
+  const {lake, storeOptions = {}} = options;
+  const opened = await openStore(lake, storeOptions);
   const tempFolder = await mkdtemp(join(tmpdir(), 'sluice-'));
+  const close = async (): Promise<void> => {
+    await rm(tempFolder, {recursive: true, force: true});
+    await opened[Symbol.asyncDispose]();
+  };
   try {
-    await mkdir(tempFolder, {recursive: true});
     const engine = await openEngine({
       memoryLimitMb: options.memoryLimitMb ?? DEFAULT_MEMORY_MB,
       threads: options.threads ?? availableParallelism(),
       tempFolder,
-      allowedFolders: [lake, ...inputs.map((input) => resolve(input))],
+      allowedFolders: [...opened.fileFolders, ...inputs.map((input) => resolve(input))],
     });
-    const context: DeltaContext = {store, engine, clock: systemClock};
+    const context: DeltaContext = {store: opened.store, engine, clock: systemClock};
     return {
       lake,
+      storeOptions,
+      localFolder: opened.localFolder,
       context,
       apply: createDuckDbApply(context),
       async [Symbol.asyncDispose](): Promise<void> {
         await engine[Symbol.asyncDispose]();
-        await rm(tempFolder, {recursive: true, force: true});
+        await close();
       },
     };
   } catch (error) {
-    await rm(tempFolder, {recursive: true, force: true});
+    await close();
     throw error;
   }
-}
-
-function lakeFolder(lake: string): string {
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(lake) && !lake.startsWith('file://')) {
-    throw new IngestError('UNSUPPORTED', `The lake "${lake}" is no local folder.`, {
-      fix: 'Give a folder: --lake ./lake',
-    });
-  }
-  return resolve(lake.replace(/^file:\/\//, ''));
 }

@@ -50,7 +50,7 @@ export async function tablesCommand(context: CommandContext, flags: ConfigFlags)
   const spec = onlyPipeline(loaded);
   const runtime = await context.services.runtime();
   const tables = await interruptible(context, silently, (signal) =>
-    runtime.listSourceTables(spec, lakeOptions(context, loaded.lakeRoot, signal)),
+    runtime.listSourceTables(spec, lakeOptions(context, loaded, signal)),
   );
   if (flags.json === true) printJson(context, {pipeline: spec.key, tables});
   else {
@@ -67,7 +67,7 @@ export async function previewCommand(context: CommandContext, table: string, fla
   const runtime = await context.services.runtime();
   const result = await interruptible(context, silently, (signal) =>
     runtime.previewTable(spec, table, {
-      ...lakeOptions(context, loaded.lakeRoot, signal),
+      ...lakeOptions(context, loaded, signal),
       limit: flags.limit ?? DEFAULT_PREVIEW_ROWS,
     }),
   );
@@ -134,7 +134,7 @@ export async function statusCommand(context: CommandContext, flags: ConfigFlags)
   const loaded = await loadContext(context, flags);
   const runtime = await context.services.runtime();
   const tables = await interruptible(context, silently, (signal) =>
-    runtime.status(loaded.pipelines, lakeOptions(context, loaded.lakeRoot, signal)),
+    runtime.status(loaded.pipelines, lakeOptions(context, loaded, signal)),
   );
   if (flags.json === true) {
     printJson(context, {lake: loaded.lakeRoot, tables});

@@ -36,7 +36,7 @@ export async function optimizeCommand(context: CommandContext, flags: MaintainFl
   const tables = await interruptible(context, silently, async (signal) => {
     const all: OptimizedTable[] = [];
     for (const spec of loaded.pipelines) {
-      const options = {...lakeOptions(context, loaded.lakeRoot, signal), tables: flags.table ?? []};
+      const options = {...lakeOptions(context, loaded, signal), tables: flags.table ?? []};
       all.push(...(await runtime.optimizeTables(spec, options)));
     }
     return all;
@@ -55,7 +55,7 @@ export async function vacuumCommand(context: CommandContext, flags: VacuumFlags)
     const all: VacuumedTable[] = [];
     for (const spec of loaded.pipelines) {
       const options = {
-        ...lakeOptions(context, loaded.lakeRoot, signal),
+        ...lakeOptions(context, loaded, signal),
         tables: flags.table ?? [],
         retainHours: flags.retain ?? null,
         dryRun,

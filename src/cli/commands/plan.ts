@@ -27,7 +27,7 @@ export async function planCommand(context: CommandContext, flags: PlanFlags): Pr
   const planned = await interruptible(context, silently, async (signal) => {
     const plans: {readonly pipeline: string; readonly tables: readonly PlannedTable[]}[] = [];
     for (const spec of loaded.pipelines) {
-      const options = {...lakeOptions(context, loaded.lakeRoot, signal), tables: flags.table ?? []};
+      const options = {...lakeOptions(context, loaded, signal), tables: flags.table ?? []};
       plans.push({pipeline: spec.key, tables: await runtime.planPipeline(spec, options)});
     }
     return plans;

@@ -8,6 +8,7 @@ import {
   printWidth,
   type CommandContext,
   type ConfigFlags,
+  type LakePlace,
   type LoadedContext,
 } from '../command-context.ts';
 import {errorJson, errorLines, exitStatusOf, exitStatusOfRuns} from '../error-text.ts';
@@ -40,7 +41,7 @@ export async function runCommand(context: CommandContext, flags: RunFlags): Prom
     async (signal) => {
       for (const spec of loaded.pipelines) {
         if (signal.aborted) break;
-        const options = runOptions(context, flags, {lake: loaded.lakeRoot, signal, view});
+        const options = runOptions(context, flags, {lake: loaded, signal, view});
         await runs.add(spec, () => runtime.runPipeline(spec, options));
       }
       if (signal.aborted) runs.interrupted();
@@ -123,7 +124,7 @@ function checkSelection(loaded: LoadedContext, flags: RunFlags): void {
 function runOptions(
   context: CommandContext,
   flags: RunFlags,
-  run: {readonly lake: string; readonly signal: AbortSignal; readonly view: RunView},
+  run: {readonly lake: LakePlace; readonly signal: AbortSignal; readonly view: RunView},
 ): RunOptions {
   return {
     ...lakeOptions(context, run.lake, run.signal),

@@ -69,7 +69,7 @@ async function stateCommand(context: CommandContext, flags: ConfigFlags, action:
   const spec = onlyPipeline(loaded);
   const runtime = await context.services.runtime();
   const reports = await interruptible(context, silently, (signal) =>
-    action.call(runtime, spec, lakeOptions(context, loaded.lakeRoot, signal)),
+    action.call(runtime, spec, lakeOptions(context, loaded, signal)),
   );
   if (flags.json === true) printJson(context, {pipeline: spec.key, flows: reports});
   else if (flags.quiet !== true) {

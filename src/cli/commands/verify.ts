@@ -32,7 +32,7 @@ export async function verifyCommand(context: CommandContext, flags: VerifyFlags)
     const all: VerifyReport[] = [];
     for (const spec of loaded.pipelines) {
       const options = {
-        ...lakeOptions(context, loaded.lakeRoot, signal),
+        ...lakeOptions(context, loaded, signal),
         tables: flags.table ?? [],
         mode: flags.mode ?? 'auto',
       };

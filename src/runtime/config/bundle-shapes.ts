@@ -1,5 +1,6 @@
 import {list, record} from './collection-shapes.ts';
 import type {ConfigNode} from './config-node.ts';
+import {lakeOptionsShape} from './lake-shapes.ts';
 import {optionMapShape, type OptionMap} from './option-shapes.ts';
 import {flag, text} from './scalar-shapes.ts';
 import {literal, type JsonSchema, type Shape} from './shape.ts';
@@ -47,6 +48,7 @@ export interface TargetText {
   readonly default: boolean | undefined;
 }
 
+const LAKE = 'The lake: a folder, relative to this file, or s3://, abfss:// or gs:// with bucket and prefix.';
 const PLATFORM = 'it is about the Databricks platform';
 
 /** Anything, checked elsewhere or not ours. */
@@ -225,7 +227,8 @@ const bundlePlatformFields: Readonly<Record<string, Field<undefined>>> = Object.
 
 const targetShape: Shape<TargetText> = struct({
   default: optional(flag('This target is used when none is named.')),
-  lake: optional(text('Folder of the lake, relative to this file.')),
+  lake: optional(text(LAKE)),
+  lake_options: optional(lakeOptionsShape),
   resources: optional(anything),
   variables: optional(anything),
   bundle: optional(anything),
@@ -257,7 +260,8 @@ const bundleFields = {
   include: optional(
     literal(list(text('A file, or a pattern of files, relative to this file.'), 'a list of file patterns')),
   ),
-  lake: optional(text('Folder of the lake, relative to this file.')),
+  lake: optional(text(LAKE)),
+  lake_options: optional(lakeOptionsShape),
   resources: optional(literal(resourcesShape)),
   targets: optional(literal(record(literal(targetShape), 'a mapping of targets by name'))),
   variables: optional(literal(record(literal(variableShape), 'a mapping of variables by name'))),
@@ -274,7 +278,7 @@ export const bundleShape: Shape<BundleText> = literal(
 /** The keys that a bundle may have. */
 export const BUNDLE_KEYS: readonly string[] = Object.keys(bundleFields);
 
-const fileFields = {connections: connectionsField, lake: bundleFields.lake};
+const fileFields = {connections: connectionsField, lake: bundleFields.lake, lake_options: bundleFields.lake_options};
 
 /** What a file with one pipeline has beside the pipeline. */
 export interface SingleFileText {

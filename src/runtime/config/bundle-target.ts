@@ -49,7 +49,7 @@ export function chooseTarget(root: ConfigMap, wanted: string | undefined): Targe
 /** The configuration with the target's resources, variables, lake and bundle laid over it. */
 export function withTarget(root: ConfigMap, target: Target | null): ConfigMap {
   const entries = new Map([...root.entries].filter(([key]) => key !== 'targets'));
-  for (const key of ['resources', 'lake', 'bundle']) {
+  for (const key of ['resources', 'lake', 'lake_options', 'bundle']) {
     const over = childOf(target?.node, key);
     const base = entries.get(key);
     if (over !== undefined)

@@ -197,10 +197,10 @@ function asBundle(node: ConfigMap, key: string): Pick<LoadedFile, 'root' | 'writ
   const pipelines = withEntry({...node, entries: new Map<string, ConfigEntry>()}, key, pipeline);
   let resources = withEntry({...node, entries: new Map<string, ConfigEntry>()}, 'pipelines', pipelines);
   if (connections !== undefined) resources = withEntry(resources, 'connections', connections.node);
-  const lake = beside.entries.get('lake');
-  const root = withEntry({...node, entries: new Map<string, ConfigEntry>()}, 'resources', resources);
+  let root = withEntry({...node, entries: new Map<string, ConfigEntry>()}, 'resources', resources);
+  for (const [name, entry] of beside.entries) if (name !== 'connections') root = withEntry(root, name, entry.node);
   return {
-    root: lake === undefined ? root : withEntry(root, 'lake', lake.node),
+    root,
     writtenPath: (path) => rewritten(path, written),
   };
 }

@@ -404,8 +404,62 @@ describe('included files', () => {
 describe('loadLake', () => {
   it('needs no pipeline and no file', async () => {
     const request = {variables: {}, cwd: folder, env: {}};
-    expect(await loadLake(request)).toBeNull();
+    expect(await loadLake(request)).toEqual({lake: null, storeOptions: {}});
     await write({'sluice.yml': 'lake: data\nresources: {}'});
-    expect(await loadLake(request)).toBe(join(folder, 'data'));
+    expect((await loadLake(request)).lake).toBe(join(folder, 'data'));
+  });
+
+  it('reads how to reach a lake in an object store, with references, of a target, and beside one pipeline', async () => {
+    const request = {variables: {}, cwd: folder, env: {KEY: 'id', SECRET: 'a${b}'}};
+    await write({
+      'sluice.yml': `
+lake: s3://bucket/lake
+lake_options:
+  s3: {region: eu-central-1, access_key_id: "\${env.KEY}", secret_access_key: "\${env.SECRET}"}
+  cache: {folder: ./cache, max_size_gb: 2.5}
+resources:
+  pipelines: {}
+targets:
+  prod: {lake_options: {s3: {region: us-east-1}, gcs: {service_account_file: key.json}}}
+`,
+    });
+    expect((await loadLake({...request, target: 'prod'})).storeOptions).toEqual({
+      s3: {region: 'us-east-1', accessKeyId: 'id', secretAccessKey: 'a${b}'},
+      gcs: {serviceAccountFile: join(folder, 'key.json')},
+      cache: {folder: join(folder, 'cache'), maxSizeGb: 2.5},
+    });
+    await write({
+      'sluice.yml': `
+lake: abfss://c@a.dfs.core.windows.net/x
+lake_options: {azure: {account_key: k}}
+connections: {shop: {connection_type: EXAMPLE}}
+connection_name: shop
+objects: [{table: {source_table: users}}]
+`,
+    });
+    expect((await load({file: 'sluice.yml'})).storeOptions).toEqual({azure: {accountKey: 'k'}});
+  });
+
+  it('names the path of an option that does not exist', async () => {
+    await write({'sluice.yml': 'lake: s3://b\nlake_options: {s3: {regoin: x}}\nresources: {}'});
+    await expect(loadLake({variables: {}, cwd: folder, env: {}})).rejects.toMatchObject({
+      code: 'INVALID_SPEC',
+      message: expect.stringContaining('lake_options.s3.regoin') as string,
+    });
+  });
+
+  it('takes the options of a connection for those of the lake', async () => {
+    await write({
+      'sluice.yml': `
+lake: s3://bucket
+lake_options: {s3: "\${resources.connections.minio.options}"}
+resources:
+  connections:
+    minio: {connection_type: S3, options: {endpoint: "http://127.0.0.1:9000", force_path_style: true}}
+`,
+    });
+    expect((await loadLake({variables: {}, cwd: folder, env: {}})).storeOptions).toEqual({
+      s3: {endpoint: 'http://127.0.0.1:9000', forcePathStyle: true},
+    });
   });
 });

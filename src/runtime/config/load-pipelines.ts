@@ -3,6 +3,7 @@ import {resolve} from 'node:path';
 import {IngestError} from '../../core/errors.ts';
 import {didYouMean} from '../../core/suggest.ts';
 import type {ConnectionSpec, PipelineSpec} from '../../pipeline/spec.ts';
+import type {StoreOptions} from '../../storage/store-options.ts';
 import {bundleShape, connectionShape, IGNORED_PIPELINE_KEYS, isIngestion, pipelineShape} from './bundle-shapes.ts';
 import {chooseTarget, variableValues, withTarget} from './bundle-target.ts';
 import {
@@ -17,6 +18,7 @@ import {
 } from './config-node.ts';
 import type {Environment} from './environment.ts';
 import {interpolate, type Scope} from './interpolate.ts';
+import {inFolder, lakeOptionsShape} from './lake-shapes.ts';
 import {findFile, loadData, loadFile, type LoadedFile} from './load-bundle.ts';
 import {destinationOf, resolvePipeline} from './resolve-pipeline.ts';
 import {INVALID, type Shape} from './shape.ts';
@@ -42,6 +44,8 @@ export interface LoadedPipelines {
   readonly pipelines: readonly PipelineSpec[];
   /** `lake:` as an absolute path or URL; null when the file does not say it. */
   readonly lake: string | null;
+  /** `lake_options:`; empty when the file does not say them. */
+  readonly storeOptions: StoreOptions;
   readonly file: string;
   /** Settings that were accepted and do nothing, in sentences. */
   readonly warnings: readonly string[];
@@ -57,15 +61,18 @@ export async function loadPipelines(request: LoadRequest): Promise<LoadedPipelin
   const loaded = data === undefined ? await loadFile(file, cwd) : await loadData(data, cwd);
   const bundle = new Bundle(loaded, request);
   const pipelines = bundle.pipelines(request.pipeline);
-  return {pipelines, lake: bundle.lake(), file: loaded.file, warnings: bundle.warnings()};
+  return {pipelines, ...bundle.lake(), file: loaded.file, warnings: bundle.warnings()};
 }
 
+/** What a configuration says of the lake. */
+export type LoadedLake = Pick<LoadedPipelines, 'lake' | 'storeOptions'>;
+
 /**
- * The lake that the configuration says, as an absolute path or URL; null when there is no configuration or it does not say.
- * @throws INVALID_SPEC when there is one and it is malformed.
+ * The lake that the configuration says; nothing when there is no configuration.
+ * @throws INVALID_SPEC when there is one and it is malformed; MISSING_SECRET for its options.
  */
-export async function loadLake(request: Omit<LoadRequest, 'pipeline' | 'data'>): Promise<string | null> {
-  if (request.file === undefined && (await findFile(request.cwd)) === null) return null;
+export async function loadLake(request: Omit<LoadRequest, 'pipeline' | 'data'>): Promise<LoadedLake> {
+  if (request.file === undefined && (await findFile(request.cwd)) === null) return {lake: null, storeOptions: {}};
   return new Bundle(await loadFile(request.file, request.cwd), request).lake();
 }
 
@@ -93,7 +100,18 @@ class Bundle {
     };
   }
 
-  lake(): string | null {
+  lake(): LoadedLake {
+    return {lake: this.lakeRoot(), storeOptions: this.storeOptions()};
+  }
+
+  private storeOptions(): StoreOptions {
+    const node = childOf(this.root, 'lake_options');
+    if (node === undefined) return {};
+    const options = this.read(lakeOptionsShape, interpolate(node, 'lake_options', this.scope), 'lake_options');
+    return inFolder(options, this.loaded.folder);
+  }
+
+  private lakeRoot(): string | null {
     const node = childOf(this.root, 'lake');
     if (node === undefined) return null;
     const value = interpolate(node, 'lake', this.scope);
