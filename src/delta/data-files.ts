@@ -21,6 +21,8 @@ export interface WriteJob {
   readonly select: string;
   readonly schema: StructType;
   readonly compressionLevel?: 1 | 3;
+  /** Where files are cut; default the table's target size. */
+  readonly targetBytes?: number;
 }
 
 /** Where files are written to. */
@@ -79,7 +81,7 @@ function plainRows({snapshot}: WriteTarget, job: WriteJob): RowsToWrite {
     select,
     schema,
     tableSchema: job.schema,
-    targetBytes: targetFileBytes(snapshot.metadata),
+    targetBytes: job.targetBytes ?? targetFileBytes(snapshot.metadata),
     orderBy: clusteringPaths(snapshot)
       .filter(([name = '']) => written.has(name))
       .map((path) => path.map(quoteIdentifier).join('.')),
@@ -104,7 +106,7 @@ function partitionedRows({snapshot}: WriteTarget, job: WriteJob): RowsToWrite {
   return {
     ...inFileNames({select, schema: tableSchema}, mappingMode(metadata), texts),
     tableSchema,
-    targetBytes: targetFileBytes(metadata),
+    targetBytes: job.targetBytes ?? targetFileBytes(metadata),
     partitions: partitionColumns.length,
     compressionLevel: job.compressionLevel ?? 1,
   };

@@ -119,7 +119,13 @@ export interface DeltaTable {
    * Returns their add actions (none for no rows).
    */
   writeFiles(
-    job: {readonly select: string; readonly schema: StructType; readonly compressionLevel?: 1 | 3},
+    job: {
+      readonly select: string;
+      readonly schema: StructType;
+      readonly compressionLevel?: 1 | 3;
+      /** Where files are cut; default the table's `delta.targetFileSize`, or else 128 MB. */
+      readonly targetBytes?: number;
+    },
     signal: AbortSignal,
   ): Promise<readonly AddFile[]>;
   /**

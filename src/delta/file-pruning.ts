@@ -5,14 +5,14 @@ import type {TableSnapshot} from './delta-table.ts';
 import {parsedStatistics} from './statistics.ts';
 
 /** What is known of one column in one file; a bound that is null is unknown. */
-interface Bounds {
+export interface Bounds {
   readonly min: Comparable | null;
   readonly max: Comparable | null;
   readonly allNull: boolean;
 }
 
 /** Values of one column compare among themselves: whole numbers exactly, others as doubles, texts as their UTF-8 bytes. */
-type Comparable = bigint | number | Uint8Array;
+export type Comparable = bigint | number | Uint8Array;
 
 const PARSED = new WeakMap<AddFile, Readonly<Record<string, unknown>>>();
 
@@ -26,23 +26,31 @@ export function filesInRange(
   range: {readonly min: unknown; readonly max: unknown},
 ): readonly AddFile[] {
   const files = [...snapshot.files.values()];
-  const fields = fieldsAt(snapshot.schema, column);
-  const type = fields.at(-1)?.type;
+  const type = fieldsAt(snapshot.schema, column).at(-1)?.type;
   if (type === undefined) return files;
-  const mode = mappingMode(snapshot.metadata);
-  const path = fields.map((field) => physicalName(field, mode));
+  const boundsOf = boundsOfColumn(snapshot, column);
   const min = comparableOf(range.min, type);
   const max = comparableOf(range.max, type);
-  const isPartition = snapshot.metadata.partitionColumns.includes(column);
   return files.filter((add) => {
-    const bounds = isPartition ? partitionBounds(add, path.join('.'), type) : statisticsBounds(add, path, type);
+    const bounds = boundsOf(add);
     if (bounds.allNull) return false;
     return !isBelow(bounds.max, min) && !isBelow(max, bounds.min);
   });
 }
 
+/** What files of a snapshot say of a column, a dotted name; nothing of one that is not there. */
+export function boundsOfColumn(snapshot: TableSnapshot, column: string): (add: AddFile) => Bounds {
+  const fields = fieldsAt(snapshot.schema, column);
+  const type = fields.at(-1)?.type;
+  if (type === undefined) return () => UNKNOWN;
+  const mode = mappingMode(snapshot.metadata);
+  const path = fields.map((field) => physicalName(field, mode));
+  const isPartition = snapshot.metadata.partitionColumns.includes(column);
+  return (add) => (isPartition ? partitionBounds(add, path.join('.'), type) : statisticsBounds(add, path, type));
+}
+
 /** True only when both are known and comparable, and the first is less. */
-function isBelow(left: Comparable | null, right: Comparable | null): boolean {
+export function isBelow(left: Comparable | null, right: Comparable | null): boolean {
   if (left === null || right === null) return false;
   if (left instanceof Uint8Array || right instanceof Uint8Array) {
     return left instanceof Uint8Array && right instanceof Uint8Array && Buffer.compare(left, right) < 0;

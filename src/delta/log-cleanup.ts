@@ -1,4 +1,5 @@
 import {isIngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import {readCheckpoint} from './checkpoint-read.ts';
 import type {DeltaContext, DeltaTable, TableSnapshot} from './delta-table.ts';
 import {hasFeature} from './features.ts';
@@ -101,6 +102,7 @@ async function removeBefore(
   for (const name of work.dryRun ? [] : names) {
     signal.throwIfAborted();
     await context.store.delete(name);
+    failpoint('log-cleanup.entry-removed');
   }
   return {entriesRemoved, bytesRemoved, oldestVersion: work.start.version};
 }

@@ -1,18 +1,14 @@
 import {IngestError, isIngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import type {AddFile} from './actions.ts';
 import type {DeltaContext, DeltaTable, TableSnapshot} from './delta-table.ts';
 import {checkWritable} from './features.ts';
+import {CLUSTERING_PROVIDER, clusteringColumnsOf, targetFileBytes} from './layout.ts';
+import type {Bin, OptimizeOptions} from './optimize-plan.ts';
+import {binsOf, bytesOf, hiddenRows} from './optimize-plan.ts';
 import {vectorId} from './replay.ts';
 import {recordCount} from './statistics.ts';
 import {storedNameOf} from './stored-name.ts';
-
-/** What is worth rewriting. */
-export interface OptimizeOptions {
-  /** Size that files are packed to; those under half of it are small. Default 128 MB. */
-  readonly targetSizeBytes?: number;
-  /** A file whose deletion vector hides more than this fraction of its rows is written anew. Default 0.1. */
-  readonly purgeAboveFraction?: number;
-}
 
 /** A table before and after, and what was done in between. */
 export interface OptimizeReport {
@@ -33,16 +29,14 @@ export interface OptimizeReport {
   readonly filesGivenUp: number;
 }
 
-const TARGET_BYTES = 128 * 1024 * 1024;
-const PURGE_ABOVE = 0.1;
 /** So much is read for one commit: few commits lose few races, and a kill costs no more work than this. */
 const COMMIT_BYTES = 16 * 1024 * 1024 * 1024;
 /** Every conflict is another writer's progress; a table this busy is optimized another time. */
 const MAX_CONFLICTS = 20;
 
 /**
- * Packs small files and writes those anew that have lost many rows, without changing a row (`dataChange: false`). Other
- * writers win: where they changed a file meanwhile, what was made of it is thrown away and the rest is committed.
+ * Packs small files, sorts files of clustered tables that hold the same keys, and writes those anew that have lost many
+ * rows, without changing a row (`dataChange: false`). Other writers win: where they changed a file meanwhile, what was made of it is thrown away and the rest is committed.
  * @throws UNSUPPORTED_TABLE_FEATURE when the table cannot be written.
  */
 export async function optimizeTable(
@@ -53,13 +47,13 @@ export async function optimizeTable(
 ): Promise<OptimizeReport> {
   const before = await table.refresh();
   checkWritable(before, table.root);
-  const run = new Optimization(context, table, signal);
-  for (const bins of roundsOf(binsOf(before, options))) await run.rewrite(bins);
+  const bins = binsOf(before, options);
+  const targetBytes = options.targetSizeBytes ?? targetFileBytes(before.metadata);
+  if (options.dryRun === true) return planned(before, bins, targetBytes);
+  const run = new Optimization(context, table, {targetBytes, signal});
+  for (const round of roundsOf(bins)) await run.rewrite(round);
   return run.report(before);
 }
-
-/** Files of one partition that become one. */
-type Bin = readonly AddFile[];
 
 /** A bin with the files that hold its rows now. */
 interface RewrittenBin {
@@ -70,15 +64,21 @@ interface RewrittenBin {
 class Optimization {
   readonly #context: DeltaContext;
   readonly #table: DeltaTable;
+  readonly #targetBytes: number;
   readonly #signal: AbortSignal;
   readonly #committed: RewrittenBin[] = [];
   #version: number | null = null;
   #filesGivenUp = 0;
 
-  constructor(context: DeltaContext, table: DeltaTable, signal: AbortSignal) {
+  constructor(
+    context: DeltaContext,
+    table: DeltaTable,
+    how: {readonly targetBytes: number; readonly signal: AbortSignal},
+  ) {
     this.#context = context;
     this.#table = table;
-    this.#signal = signal;
+    this.#targetBytes = how.targetBytes;
+    this.#signal = how.signal;
   }
 
   /** Rewrites bins and commits them together. */
@@ -87,7 +87,7 @@ class Optimization {
     try {
       for (const bin of bins) {
         if (isUnchanged(bin, this.#table.snapshot)) written.push({bin, adds: await this.#write(bin)});
-        else this.#filesGivenUp += bin.length;
+        else this.#filesGivenUp += bin.files.length;
       }
     } catch (error) {
       await this.#discard(written);
@@ -97,7 +97,7 @@ class Optimization {
   }
 
   report(before: TableSnapshot): OptimizeReport {
-    const removed = this.#committed.flatMap(({bin}) => bin);
+    const removed = this.#committed.flatMap(({bin}) => bin.files);
     const added = this.#committed.flatMap(({adds}) => adds);
     const after = this.#table.snapshot;
     return {
@@ -115,12 +115,21 @@ class Optimization {
     };
   }
 
-  async #write(bin: Bin): Promise<readonly AddFile[]> {
-    const {schema} = this.#table.snapshot;
-    const select = await this.#table.readSql({files: bin.map(({path}) => path)});
-    const adds = await this.#table.writeFiles({select, schema, compressionLevel: 3}, this.#signal);
-    checkRows(this.#table.root, bin, adds);
-    return adds.map((add) => ({...add, dataChange: false}));
+  async #write({files, kind}: Bin): Promise<readonly AddFile[]> {
+    const {snapshot} = this.#table;
+    const select = await this.#table.readSql({files: files.map(({path}) => path)});
+    // What is packed is one file, even where it comes out a little larger than its parts.
+    const targetBytes = kind === 'pack' ? 2 * Math.max(this.#targetBytes, bytesOf(files)) : this.#targetBytes;
+    const job = {select, schema: snapshot.schema, compressionLevel: 3, targetBytes} as const;
+    const adds = await this.#table.writeFiles(job, this.#signal);
+    failpoint('optimize.bin-written');
+    checkRows(this.#table.root, files, adds);
+    const isClustered = clusteringColumnsOf(snapshot).length > 0;
+    return adds.map((add) => ({
+      ...add,
+      dataChange: false,
+      ...(isClustered ? {clusteringProvider: CLUSTERING_PROVIDER} : {}),
+    }));
   }
 
   async #commit(written: readonly RewrittenBin[]): Promise<void> {
@@ -137,13 +146,13 @@ class Optimization {
 
   /** False when another writer has changed what the commit rests on. */
   async #tryCommit(base: TableSnapshot, bins: readonly RewrittenBin[]): Promise<boolean> {
-    const removed = bins.flatMap(({bin}) => bin);
+    const removed = bins.flatMap(({bin}) => bin.files);
     const adds = bins.flatMap((each) => each.adds);
     try {
       const {version} = await this.#table.commit({
         base,
         operation: 'OPTIMIZE',
-        operationParameters: {predicate: '[]', zOrderBy: '[]'},
+        operationParameters: {predicate: '[]', zOrderBy: '[]', clusterBy: JSON.stringify(clusteringColumnsOf(base))},
         operationMetrics: {
           numRemovedFiles: `${removed.length}`,
           numRemovedBytes: `${bytesOf(removed)}`,
@@ -165,7 +174,7 @@ class Optimization {
   }
 
   async #giveUp(bins: readonly RewrittenBin[]): Promise<void> {
-    for (const {bin} of bins) this.#filesGivenUp += bin.length;
+    for (const {bin} of bins) this.#filesGivenUp += bin.files.length;
     await this.#discard(bins);
   }
 
@@ -178,42 +187,26 @@ class Optimization {
   }
 }
 
-/** Small and holey files by partition, in order of age, so that rows that came together stay together. */
-function binsOf(snapshot: TableSnapshot, options: OptimizeOptions): readonly Bin[] {
-  const targetBytes = options.targetSizeBytes ?? TARGET_BYTES;
-  const purgeAbove = options.purgeAboveFraction ?? PURGE_ABOVE;
-  const isHoley = (file: AddFile): boolean => hiddenFraction(file) > purgeAbove;
-  const wanted = [...snapshot.files.values()].filter((file) => file.size < targetBytes / 2 || isHoley(file));
-  const byPartition = new Map<string, AddFile[]>();
-  for (const file of wanted.sort(byAge)) {
-    const key = JSON.stringify(snapshot.metadata.partitionColumns.map((name) => file.partitionValues[name] || null));
-    const files = byPartition.get(key) ?? [];
-    files.push(file);
-    byPartition.set(key, files);
-  }
-  const bins = [...byPartition.values()].flatMap((files) => packed(files, targetBytes));
-  return bins.filter((bin) => bin.length > 1 || bin.some(isHoley));
-}
-
-function byAge(left: AddFile, right: AddFile): number {
-  return left.modificationTime - right.modificationTime || (left.path < right.path ? -1 : 1);
-}
-
-function packed(files: readonly AddFile[], targetBytes: number): readonly Bin[] {
-  const bins: AddFile[][] = [];
-  let bin: AddFile[] = [];
-  let bytes = 0;
-  for (const file of files) {
-    const liveBytes = file.size * (1 - hiddenFraction(file));
-    if (bin.length === 0 || bytes + liveBytes > targetBytes) {
-      bin = [];
-      bytes = 0;
-      bins.push(bin);
-    }
-    bin.push(file);
-    bytes += liveBytes;
-  }
-  return bins;
+/** What would be done; how large files come out is a guess. */
+function planned(before: TableSnapshot, bins: readonly Bin[], targetBytes: number): OptimizeReport {
+  const removed = bins.flatMap(({files}) => files);
+  const bytes = bytesOf(removed);
+  const filesAdded = sumOf(
+    bins.map(({files, kind}) => (kind === 'pack' ? 1 : Math.ceil(bytesOf(files) / targetBytes))),
+  );
+  return {
+    version: null,
+    filesBefore: before.files.size,
+    filesAfter: before.files.size - removed.length + filesAdded,
+    bytesBefore: bytesOf(before.files.values()),
+    bytesAfter: bytesOf(before.files.values()),
+    filesRemoved: removed.length,
+    bytesRemoved: bytes,
+    filesAdded,
+    bytesAdded: bytes,
+    purgedRows: sumOf(removed.map(hiddenRows)),
+    filesGivenUp: 0,
+  };
 }
 
 function roundsOf(bins: readonly Bin[]): readonly (readonly Bin[])[] {
@@ -225,21 +218,21 @@ function roundsOf(bins: readonly Bin[]): readonly (readonly Bin[])[] {
       bytes = 0;
     }
     rounds.at(-1)?.push(bin);
-    bytes += bytesOf(bin);
+    bytes += bytesOf(bin.files);
   }
   return rounds;
 }
 
 /** True when every file is live with the deletion vector that it was read with. */
-function isUnchanged(bin: Bin, snapshot: TableSnapshot): boolean {
-  return bin.every((file) => {
+function isUnchanged({files}: Bin, snapshot: TableSnapshot): boolean {
+  return files.every((file) => {
     const live = snapshot.files.get(file.path);
     return live !== undefined && vectorId(live.deletionVector) === vectorId(file.deletionVector);
   });
 }
 
 /** The rows that go in must come out: a rewrite that loses one would be a delete that nobody asked for. */
-function checkRows(root: string, bin: Bin, adds: readonly AddFile[]): void {
+function checkRows(root: string, bin: readonly AddFile[], adds: readonly AddFile[]): void {
   const counts = bin.map((file) => recordCount(file.stats));
   if (counts.includes(null)) return;
   const expected = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0) - sumOf(bin.map(hiddenRows));
@@ -253,21 +246,6 @@ function checkRows(root: string, bin: Bin, adds: readonly AddFile[]): void {
       context: {table: root, files: bin.length},
     },
   );
-}
-
-function hiddenRows(file: AddFile): number {
-  return file.deletionVector?.cardinality ?? 0;
-}
-
-function hiddenFraction(file: AddFile): number {
-  const rowCount = recordCount(file.stats);
-  return rowCount === null || rowCount === 0 ? 0 : hiddenRows(file) / rowCount;
-}
-
-function bytesOf(files: Iterable<AddFile>): number {
-  let bytes = 0;
-  for (const file of files) bytes += file.size;
-  return bytes;
 }
 
 function sumOf(numbers: readonly number[]): number {

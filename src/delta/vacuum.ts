@@ -1,4 +1,5 @@
 import {IngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import type {ObjectInfo} from '../storage/store.ts';
 import {CHANGE_FOLDER} from './change-files.ts';
 import type {DeltaContext, DeltaTable} from './delta-table.ts';
@@ -61,6 +62,7 @@ export async function vacuumTable(
   for (const {name} of options.dryRun === true ? [] : unnamed) {
     signal.throwIfAborted();
     await context.store.delete(name);
+    failpoint('vacuum.file-removed');
   }
   return unnamed.map(({name, kind, sizeBytes}) => ({name, kind, sizeBytes}));
 }
