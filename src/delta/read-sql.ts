@@ -89,13 +89,19 @@ function liveFile(root: string, snapshot: TableSnapshot, path: string): AddFile 
   return add;
 }
 
+/** Where the store is remote, files come one by one; asked for together they come side by side. */
+const FILES_AT_ONCE = 16;
+
 async function readableFiles(
   context: DeltaContext,
   root: string,
   adds: readonly AddFile[],
 ): Promise<readonly ReadableFile[]> {
   const localPaths: string[] = [];
-  for (const add of adds) localPaths.push(await context.store.localPath(storedNameOf(context.store, root, add.path)));
+  for (let at = 0; at < adds.length; at += FILES_AT_ONCE) {
+    const names = adds.slice(at, at + FILES_AT_ONCE).map((add) => storedNameOf(context.store, root, add.path));
+    localPaths.push(...(await Promise.all(names.map((name) => context.store.localPath(name)))));
+  }
   const columns = await columnsOfFiles(context.engine, localPaths);
   return adds.map((add, index) => ({
     add,

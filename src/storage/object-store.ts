@@ -6,6 +6,7 @@ import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {attempt, DEFAULT_RETRIES, NEVER, type RetryPolicy} from './attempts.ts';
 import {downloadFile} from './download-file.ts';
+import {createGate} from './gate.ts';
 import type {Attempts, ListedObject, ListPage, ObjectClient} from './object-client.ts';
 import {objectError} from './object-errors.ts';
 import {checkObjectName} from './object-name.ts';
@@ -31,12 +32,16 @@ export function createObjectStore(parts: ObjectStoreParts): Store {
   return new ObjectStore(parts);
 }
 
+/** Downloads at a time, each of several ranges that are held in memory. */
+const FILES_AT_ONCE = 4;
+
 class ObjectStore implements Store {
   readonly root: string;
   readonly #client: ObjectClient;
   readonly #cache: ReadCache;
   readonly #keyPrefix: string;
   readonly #tools: {readonly policy: RetryPolicy; readonly clock: Clock; readonly random: Random};
+  readonly #downloading = createGate(FILES_AT_ONCE);
   /** The proof that this store lets one writer win, once asked for. */
   #proof: Promise<void> | null = null;
 
@@ -137,7 +142,7 @@ class ObjectStore implements Store {
       });
     }
     return this.#cache.fill(name, isRewritten(name) ? head.etag : null, (path) =>
-      downloadFile({client: this.#client, key, sizeBytes: head.sizeBytes, path}, attempts),
+      this.#downloading(() => downloadFile({client: this.#client, key, sizeBytes: head.sizeBytes, path}, attempts)),
     );
   }
 
