@@ -50,6 +50,8 @@ export interface ApplyJob {
    * nothing else orders them (`sequence` empty).
    */
   readonly snapshotAt: bigint;
+  /** SCD type 2: a `replace` begins the history anew instead of going on with it. */
+  readonly dropHistory?: boolean;
   /** A snapshot that holds a key twice: fail with DUPLICATE_KEY, or quarantine all but the first by sequence. */
   readonly onDuplicateKey: 'fail' | 'quarantine';
   /** Deletes of rows with an older sequence must be remembered (source not ordered across batches). */
@@ -106,7 +108,7 @@ export interface LeftOut {
   /**
    * Updates that leave columns as they were where nothing says how they were, as JSON texts. Called as `duplicates` is.
    */
-  incomplete?(records: readonly string[]): Promise<void>;
+  incomplete(records: readonly string[]): Promise<void>;
 }
 
 /**

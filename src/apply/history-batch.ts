@@ -1,7 +1,80 @@
 import {IngestError} from '../core/errors.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
+import {NO_CHANGE, rowsIn} from './batch-context.ts';
+import {WORK} from './column-sql.ts';
+import {eventSources, stagedFiles} from './event-sources.ts';
+import {seenMissing} from './history-refresh.ts';
+import {History} from './history.ts';
+import type {EventSource} from './merge-sql.ts';
+import {writeRows} from './row-removal.ts';
 
 /** SCD type 2: the versions of each key that the events of a batch touch are worked out anew. */
-export function historyBatch({job}: BatchContext): Promise<TableChange> {
-  throw new IngestError('UNSUPPORTED', `Table ${job.tableRoot}: SCD type 2 is not available yet.`);
+export async function historyBatch(context: BatchContext): Promise<TableChange> {
+  const {job, work} = context;
+  const history = new History(context);
+  if (job.inputs.length === 0 && job.deletes.length === 0 && !history.isAdopting) return NO_CHANGE;
+  const sources = await eventSources(context);
+  await refuseUnknown(context, sources);
+  if (job.deletesWinTies) return seenMissing(history, sources);
+  if (isFirstLoad(context, sources)) return firstLoad(history, sources);
+  const events = history.sql.events(sources);
+  const [found] = sources.length === 0 ? [] : await work.query(context.sql.repeats(events, history.sql.identity));
+  const isOnce = Number(found?.['repeated'] ?? 0) === 0;
+  const fresh = await work.keep(
+    history.isAdopting
+      ? history.sql.fresh(
+          [...(sources.length === 0 ? [] : [events]), await takenOver(history)].join(' UNION ALL '),
+          false,
+        )
+      : history.sql.fresh(events, isOnce),
+  );
+  return history.change(fresh, await history.meet(fresh), Number(found?.['n'] ?? 0));
+}
+
+/** Deletes that SCD type 1 remembered; its rows outrank them at equal sequences. */
+async function takenOver({context, sql}: History): Promise<string> {
+  const {tombstones} = context.before;
+  const keys =
+    tombstones.length === 0 || context.job.sequence.length === 0
+      ? context.sql.nothing()
+      : await context.side.read(tombstones);
+  return sql.removals(keys, 'closed', null);
+}
+
+/** Nothing is there that rows could meet, and they do not meet each other. */
+function isFirstLoad({table, before, job}: BatchContext, sources: readonly EventSource[]): boolean {
+  const hasDeletes = sources.some((source) => source.isDelete || source.columns.has(WORK.op));
+  return (
+    table.snapshot.files.size === 0 &&
+    before.hidden.length + before.tombstones.length === 0 &&
+    !hasDeletes &&
+    job.keysUnique
+  );
+}
+
+/** Staged files say themselves since when their rows hold. */
+async function firstLoad({context, sql}: History, sources: readonly EventSource[]): Promise<TableChange> {
+  const relations = sources.filter((_, at) => context.job.inputs[at]?.kind === 'relation');
+  const rows = relations.length === 0 ? null : sql.opened(context.sql.rows(relations), null);
+  const adds = [...stagedFiles(context.job.inputs), ...(rows === null ? [] : await writeRows(context, rows))];
+  const counts = {...NO_CHANGE.counts, inserted: rowsIn(adds)};
+  return {...NO_CHANGE, operation: 'MERGE', writeMode: null, blindAppend: false, adds, counts};
+}
+
+/** @throws UNSUPPORTED for what versions cannot be made of. */
+async function refuseUnknown({work, job}: BatchContext, sources: readonly EventSource[]): Promise<void> {
+  for (const {select, columns} of sources) {
+    const odd = [
+      ...(columns.has(WORK.op) ? [`${WORK.op} = 'truncate'`] : []),
+      ...(columns.has('__unchanged') ? ['len(__unchanged) > 0'] : []),
+    ];
+    if (odd.length === 0) continue;
+    const count = await work.count(`SELECT count(*) AS n FROM (${select}) AS s WHERE ${odd.join(' OR ')}`, 'n');
+    if (count === 0) continue;
+    throw new IngestError(
+      'UNSUPPORTED',
+      `Table ${job.tableRoot}: ${count} events are truncates or lack values, which SCD type 2 cannot follow.`,
+      {fix: 'Set scd_type to SCD_TYPE_1, or let the source send whole rows.', context: {table: job.tableRoot}},
+    );
+  }
 }

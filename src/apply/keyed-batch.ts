@@ -74,8 +74,13 @@ async function firstLoad(context: BatchContext, sources: readonly EventSource[])
   };
 }
 
-/** Live rows that may have a key of the batch, by the files' statistics: keys, sequence and place. */
+/** Live rows that may have a key of the batch: keys, sequence and place. */
 async function candidates(context: BatchContext, changes: string): Promise<string> {
+  return liveRows(context, {columns: context.sql.deleteSchema, files: await filesOfKeys(context, changes)});
+}
+
+/** Live files that may have a row with a key of `changes`, by their statistics. */
+export async function filesOfKeys(context: BatchContext, changes: string): Promise<readonly string[]> {
   const {keys} = context.job;
   const [range] = await context.work.query(context.sql.keyRange(changes));
   let files = new Set(context.table.snapshot.files.keys());
@@ -87,7 +92,7 @@ async function candidates(context: BatchContext, changes: string): Promise<strin
     const inRange = new Set(context.table.filesInRange(key, min, max).map((file) => file.path));
     files = new Set([...files].filter((path) => inRange.has(path)));
   });
-  return liveRows(context, {columns: context.sql.deleteSchema, files: [...files]});
+  return [...files];
 }
 
 async function staleKeys(context: BatchContext, changes: string, matched: string): Promise<string | null> {

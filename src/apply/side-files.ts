@@ -2,8 +2,9 @@ import {randomUUID} from 'node:crypto';
 
 import type {ColumnVector} from '../core/columns.ts';
 import type {StructType} from '../core/types.ts';
-import type {DeltaContext} from '../delta/delta-table.ts';
-import {quoteList} from '../engine/sql-types.ts';
+import {mappingMode, withOwnNames} from '../delta/column-mapping.ts';
+import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
+import {inFileNames} from '../delta/file-names.ts';
 
 /** A side file as it was written. */
 export interface SideFile {
@@ -16,41 +17,49 @@ export interface SideFile {
 /** More files than this in one list are written anew as one. */
 const MAX_FILES = 16;
 
-/** Writes and reads the side files of one flow: Parquet under `<table>/_sluice/<flow id>/`, immutable, durable when written. */
+/** Where side files belong. */
+export interface SidePlace {
+  readonly table: DeltaTable;
+  readonly flowId: string;
+  /** The table's columns after the batch. */
+  readonly schema: StructType;
+}
+
+/**
+ * Writes and reads the side files of one flow: Parquet under `<table>/_sluice/<flow id>/`, immutable, durable when written.
+ * Columns of the table have the names of its data files in them, so that they outlive a rename.
+ */
 export class SideFileStore {
   readonly #context: DeltaContext;
-  readonly #root: string;
-  readonly #flowId: string;
+  readonly #place: SidePlace;
   readonly #signal: AbortSignal;
 
-  constructor(context: DeltaContext, place: {readonly root: string; readonly flowId: string}, signal: AbortSignal) {
+  constructor(context: DeltaContext, place: SidePlace, signal: AbortSignal) {
     this.#context = context;
-    this.#root = place.root;
-    this.#flowId = place.flowId;
+    this.#place = place;
     this.#signal = signal;
   }
 
   /** Writes the rows of a SELECT; null when there are none. */
   async write(
-    kind: 'tombstones' | 'ledger' | 'tail' | 'rows' | 'deletes',
+    kind: 'tombstones' | 'ledger' | 'tail' | 'hidden' | 'rows' | 'deletes' | 'events' | 'truncates' | 'authors',
     select: string,
     schema: StructType,
   ): Promise<SideFile | null> {
-    const name = `_sluice/${this.#flowId}/${kind}-${randomUUID()}.parquet`;
-    const staged = await this.#context.store.stage(`${this.#root}/${name}`);
-    const written = await this.#context.engine.writeParquet(
-      {select, schema, localPath: staged.localPath},
-      this.#signal,
-    );
+    const {table, flowId} = this.#place;
+    const name = `_sluice/${flowId}/${kind}-${randomUUID()}.parquet`;
+    const staged = await this.#context.store.stage(`${table.root}/${name}`);
+    const rows = inFileNames({select, schema: withOwnNames(schema)}, mappingMode(table.snapshot.metadata));
+    const written = await this.#context.engine.writeParquet({...rows, localPath: staged.localPath}, this.#signal);
     if (written === null) return null;
     const sizeBytes = await staged.seal(this.#signal);
     return {name, rowCount: written.rowCount, sizeBytes};
   }
 
-  /** Their rows, as a SELECT; the files are read in the order of the list (`file_index`). */
+  /** Their rows, as a SELECT; the files are read in the order of the list (`file_index`, from 0). Columns that only some have are NULL in the others. */
   async read(names: readonly string[]): Promise<string> {
     const paths = await Promise.all(names.map((name) => this.#context.store.localPath(`${this.#root}/${name}`)));
-    return `SELECT *, file_index FROM read_parquet(${quoteList(paths)})`;
+    return `SELECT *, file_index FROM read_parquet(${quoteList(paths)}, union_by_name = true)`;
   }
 
   /** The ledger's files after new entries: one more file, or a single one of all when there were too many. */
@@ -64,7 +73,7 @@ export class SideFileStore {
     try {
       if (before.length < MAX_FILES)
         return [...before, ...namesOf(await this.write('ledger', `SELECT * FROM ${table}`, LEDGER))];
-      const all = `${await this.read(before)} UNION ALL SELECT *, ${before.length} FROM ${table}`;
+      const all = `${await this.#read(before, withOwnNames(LEDGER))} UNION ALL SELECT *, ${before.length} FROM ${table}`;
       return namesOf(
         await this.write(
           'ledger',

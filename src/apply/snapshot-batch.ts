@@ -10,6 +10,7 @@ import type {BatchContext, ChangeCounts, TableChange} from './batch-context.ts';
 import {liveRowCount, liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {changeFiles, tellsChanges} from './change-data.ts';
 import {eventSource, eventSources, parquetSource, relationsOf, stagedFiles} from './event-sources.ts';
+import {refreshedHistory} from './history-refresh.ts';
 import {eachKeyOnce, newestChanges} from './keyed-batch.ts';
 import {tellRecords} from './left-out.ts';
 import type {EventSource} from './merge-sql.ts';
@@ -42,6 +43,7 @@ export async function replacingBatch(context: BatchContext): Promise<TableChange
   if (job.target === 'append' || job.keys.length === 0) refuseDeletes(context);
   const sources = [...(await pendingSources(context)), ...(await eventSources(context))];
   const rows = await finalRows(context, sources);
+  if (job.target === 'scd2') return replacedHistory(context, rows);
   const change = await differenceOrAll(context, rows);
   const side: TableChange['side'] = async () => ({
     tombstones: await refreshedTombstones(context, rows),
@@ -49,6 +51,15 @@ export async function replacingBatch(context: BatchContext): Promise<TableChange
     pending: [],
   });
   return {...change, side, counts: {...change.counts, quarantined: rows.quarantined}};
+}
+
+async function replacedHistory(context: BatchContext, rows: FinalRows): Promise<TableChange> {
+  const {side, ...change} = await refreshedHistory(context, rows);
+  return {
+    ...change,
+    side: async () => ({...(await side()), tombstones: [], pending: []}),
+    counts: {...change.counts, quarantined: rows.quarantined},
+  };
 }
 
 /** Files that keep a batch's relations aside. */
@@ -76,7 +87,7 @@ async function heldRelations(context: BatchContext): Promise<Held> {
   for (const input of relationsOf(job.inputs)) sources.push(await eventSource(context, input, false));
   if (sources.length === 0) return {files: [], quarantined: 0};
   const hasDeletes = bringsDeletes(sources);
-  const isOrdered = job.target === 'scd1' && (job.sequence.length > 0 || hasDeletes) && job.keys.length > 0;
+  const isOrdered = job.target !== 'append' && (job.sequence.length > 0 || hasDeletes) && job.keys.length > 0;
   if (!isOrdered) return {files: await heldRows(context, sql.rows(sources)), quarantined: 0};
   const [found] = job.sequence.length > 0 ? [] : await work.query(sql.repeats(sql.rows(sources), job.keys));
   const quarantined = checkDuplicates(context, repeatedOf(found));

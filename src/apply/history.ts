@@ -1,0 +1,128 @@
+import {START_COLUMN} from '../core/types.ts';
+import type {SideFiles} from '../delta/batch-file.ts';
+import type {EngineRow} from '../engine/engine.ts';
+import type {BatchContext, TableChange} from './batch-context.ts';
+import {liveRows, NO_CHANGE} from './batch-context.ts';
+import {HistoryColumns} from './history-columns.ts';
+import {addHidden, foundHidden, type FoundHidden} from './history-side.ts';
+import {HistorySql} from './history-sql.ts';
+import {filesOfKeys} from './keyed-batch.ts';
+import {replaceRows} from './row-removal.ts';
+import {TimelineSql} from './timeline-sql.ts';
+
+/** What a batch's events meet, in work tables. */
+export interface Met {
+  readonly old: string;
+  readonly hidden: FoundHidden | null;
+  /** Both as events. */
+  readonly stored: string;
+}
+
+/** The versions of a table, and the events that none of them shows, as one batch changes them. */
+export class History {
+  readonly context: BatchContext;
+  readonly columns: HistoryColumns;
+  readonly sql: HistorySql;
+  readonly timeline: TimelineSql;
+
+  constructor(context: BatchContext) {
+    this.context = context;
+    this.columns = new HistoryColumns(context.columns, context.job.trackedColumns);
+    this.sql = new HistorySql(this.columns);
+    this.timeline = new TimelineSql(this.columns);
+  }
+
+  /** True for a table that has rows and keeps no versions yet: this batch makes each row one. */
+  get isAdopting(): boolean {
+    const {snapshot} = this.context.table;
+    return snapshot.files.size > 0 && !snapshot.schema.fields.some(({name}) => name === START_COLUMN);
+  }
+
+  /** False where events come in order, and nothing need be remembered of those that no version shows. */
+  get remembers(): boolean {
+    return this.context.job.keepTombstones && this.columns.isSequenced;
+  }
+
+  get nowMs(): number {
+    return Math.floor(this.context.delta.clock.nowMs());
+  }
+
+  /** Loads what the events of `fresh`, a work table, meet. */
+  async meet(fresh: string): Promise<Met> {
+    const {work} = this.context;
+    const bounds = await work.keep(this.sql.bounds(fresh));
+    const [row] = await work.query(this.sql.leastBound(bounds));
+    const least = typeof row?.['least'] === 'string' ? row['least'] : null;
+    const old = await work.keep(
+      this.isAdopting
+        ? this.sql.adopted(await liveRows(this.context))
+        : this.sql.old(await liveRows(this.context, {files: await filesOfKeys(this.context, bounds)}), bounds, least),
+    );
+    const hidden = await foundHidden(this, {bounds, least, old});
+    const stored = await work.keep(this.timeline.stored({old, hidden: hidden?.table ?? null}));
+    return {old, hidden, stored};
+  }
+
+  /** Works the timelines of the keys of `fresh` out anew. `events`: how many the batch brought, for the counts. */
+  async change(fresh: string, met: Met, events: number): Promise<TableChange> {
+    const {context, timeline: sql} = this;
+    const {work} = context;
+    const parts = {fresh, old: met.old, hidden: met.hidden?.table ?? null};
+    const corrections = (await work.count(sql.corrected(fresh, met.stored), 'n')) > 0;
+    const timeline = await work.keep(sql.timeline(fresh, met.stored, {rewrites: this.isAdopting, corrections}));
+    const [summary] = await work.query(sql.summary(timeline, met.old));
+    const written = numberIn(summary, 'written');
+    const removed = numberIn(summary, 'old') - (this.isAdopting ? 0 : numberIn(summary, 'settled'));
+    const files =
+      written + removed === 0
+        ? {adds: [], removes: []}
+        : await replaceRows(
+            context,
+            await work.keep(sql.touched(met.old, timeline)),
+            written === 0 ? null : sql.rows(parts, timeline),
+          );
+    return {
+      ...NO_CHANGE,
+      ...files,
+      operation: 'MERGE',
+      writeMode: null,
+      blindAppend: false,
+      side: async () => this.#side(await this.#hidden(summary, met, sql.entries(parts, timeline, this.nowMs))),
+      counts: countsOf(summary, {events, isAdopting: this.isAdopting}),
+    };
+  }
+
+  /** The files of hidden events afterwards. */
+  async #hidden(summary: EngineRow | undefined, met: Met, entries: string): Promise<readonly string[]> {
+    const {before} = this.context;
+    const isSame = numberIn(summary, 'hides') === 0 && numberIn(summary, 'hidden') === (met.hidden?.count ?? 0);
+    return isSame || !this.remembers ? before.hidden : addHidden(this, before.hidden, entries);
+  }
+
+  /** Tombstones of SCD type 1 are taken over as hidden events. */
+  #side(hidden: readonly string[]): Partial<SideFiles> {
+    return this.context.before.tombstones.length === 0 ? {hidden} : {hidden, tombstones: []};
+  }
+}
+
+/** A row's number. */
+function numberIn(row: EngineRow | undefined, name: string): number {
+  return Number(row?.[name] ?? 0);
+}
+
+/** Rows by what became of them: a row that is written in place of another is updated, or deleted where a delete ended it. */
+function countsOf(
+  summary: EngineRow | undefined,
+  batch: {readonly events: number; readonly isAdopting: boolean},
+): TableChange['counts'] {
+  const settled = numberIn(summary, 'settled');
+  const [removed, went] = [numberIn(summary, 'old') - settled, numberIn(summary, 'went')];
+  const written = numberIn(summary, 'written') - (batch.isAdopting ? settled : 0);
+  return {
+    inserted: Math.max(0, written - removed),
+    updated: Math.max(0, Math.min(removed, written) - went),
+    deleted: went + Math.max(0, removed - written),
+    unchanged: Math.max(0, batch.events - numberIn(summary, 'shown') - numberIn(summary, 'closing')),
+    quarantined: 0,
+  };
+}
