@@ -59,7 +59,12 @@ export async function writeDataFiles(
     const written = await context.engine.writeParquetFiles({...rows, folder}, signal);
     const adds: AddFile[] = [];
     try {
-      for (const file of written) adds.push(...(await landed(target, {rows, file}, signal)));
+      for (let at = 0; at < written.length; at += LANDED_AT_ONCE) {
+        const some = written.slice(at, at + LANDED_AT_ONCE);
+        const ends = await Promise.allSettled(some.map((file) => landed(target, {rows, file}, signal)));
+        for (const end of ends) if (end.status === 'fulfilled') adds.push(...end.value);
+        for (const end of ends) if (end.status === 'rejected') throw end.reason;
+      }
       return adds;
     } catch (error) {
       for (const {path} of adds) await context.store.delete(storedNameOf(context.store, root, path));
@@ -67,6 +72,9 @@ export async function writeDataFiles(
     }
   });
 }
+
+/** To make a file durable is to wait. */
+const LANDED_AT_ONCE = 8;
 
 /** Rows under the names of the table's files, and how they lie there. */
 interface RowsToWrite extends Omit<ParquetFilesJob, 'folder'> {
