@@ -43,6 +43,7 @@ describe('what landed is equal to its source', () => {
       const verdict = await verify(own, mode);
       expect(verdict).toMatchObject({verdict: 'equal', reason: null, bucketsDifferent: 0});
       expect(verdict.level).toBe(mode === 'full' ? 'source_sums' : 'reread');
+      expect(verdict.destinationVersion).toBeGreaterThan(0);
       expect(verdict.collisionBound).toBeGreaterThan(0);
       expect(verdict.sourceRows).toBe(verdict.destinationRows);
       expect(verdict.sourceRows).toBeGreaterThan(30);
@@ -111,7 +112,7 @@ describe('a defect is found and named', () => {
 
   it.each(WAYS.flatMap(([scdType, mode]) => DEFECTS.map((defect) => [scdType, mode, ...defect] as const)))(
     '%s, %s: %s',
-    async (scdType, mode, name, sql, named) => {
+    async (scdType, mode, ...[name, sql, named]) => {
       const own = {...bench, configuration: {scdType}};
       await ingest(own);
       await rewrite(own, (live) => `WITH live AS (${live}) ${sql}`);

@@ -46,19 +46,25 @@ export async function verifyTable(request: VerifyRequest): Promise<TableVerdict>
   const level = request.point?.level ?? 'source_sums';
   const mode = level === 'reread' ? 'reread' : 'full';
   const {columns, excluded} = comparableColumns(table.snapshot.schema, flow);
-  const base = {...NOT_COMPARED, mode, destinationVersion: table.snapshot.version, excluded} as const;
-  const elapsed = (): number => ctx.clock.nowMs() - startedAt;
-  const refuse = (reason: string): TableVerdict => ({...base, verdict: 'not_comparable', reason, elapsedMs: elapsed()});
+  const of = (found: Found, evidence: VerifyLevel): TableVerdict => ({
+    ...found,
+    mode,
+    level: evidence,
+    destinationVersion: table.snapshot.version,
+    elapsedMs: ctx.clock.nowMs() - startedAt,
+  });
+  const refuse = (reason: string): TableVerdict =>
+    of({...NOT_COMPARED, excluded, verdict: 'not_comparable', reason}, 'none');
   if (columns.length === 0) return refuse('no column can be compared');
   if (request.point !== undefined) {
     const {view, scope} = request.point;
-    return {...base, ...(await compareAt(request, view, scope)), level, elapsedMs: elapsed()};
+    return of(await compareAt(request, view, scope), level);
   }
   if (connector.openVerify === undefined)
     return refuse('the connector cannot compute sums in its source; --mode reread reads all rows once more instead');
   const scope = verifyScope(flow, columns, rowCount(table));
   await using view = await connector.openVerify(scope, request.end, ctx);
-  return {...base, ...(await compareAt(request, view, scope)), level, elapsedMs: elapsed()};
+  return of(await compareAt(request, view, scope), level);
 }
 
 type Found = Omit<TableVerdict, 'mode' | 'level' | 'destinationVersion' | 'elapsedMs'>;

@@ -4,6 +4,7 @@ export {seededRandom, systemClock} from '../core/clock.ts';
 export type {FlowProgress, UpdateState} from '../pipeline/events.ts';
 export type {FlowNote} from '../pipeline/services.ts';
 export type {TableConfiguration} from '../pipeline/spec.ts';
+export type {TableVerdict} from '../pipeline/verify-verdict.ts';
 export type {Fault, FaultOptions, FaultRule, FaultStore, InjectedFault, StoreMethod} from './fault-store.ts';
 export {createFaultStore} from './fault-store.ts';
 export type {KillEnd, KillRun} from './kill.ts';

@@ -11,6 +11,7 @@ import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import {runUpdate, selectForUpdate, type UpdateEnd} from '../pipeline/run-update.ts';
 import type {FlowNote, FlowServices} from '../pipeline/services.ts';
 import {DEFAULT_TABLE_CONFIGURATION, type ObjectSpec, type TableConfiguration} from '../pipeline/spec.ts';
+import type {TableVerdict} from '../pipeline/verify-verdict.ts';
 import type {Connector, ConnectorLog, OptionValue, ReadContext, SourceFiles} from '../sdk/contract.ts';
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveConnectionOptions} from '../sdk/options.ts';
@@ -45,6 +46,8 @@ export interface TestRun {
 /** How a test's run ended. */
 export interface TestRunEnd extends UpdateEnd {
   readonly notes: readonly FlowNote[];
+  /** Comparisons that the run made by itself. */
+  readonly verdicts: readonly TableVerdict[];
 }
 
 /** Opens a lake in a folder (default: a new temporary one). */
@@ -80,6 +83,7 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
   const signal = run.signal ?? new AbortController().signal;
   const files = run.files ?? NO_FILES;
   const notes: FlowNote[] = [];
+  const verdicts: TableVerdict[] = [];
   const read = (): ReadContext => ({
     signal,
     clock: context.clock,
@@ -103,6 +107,7 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
     random: Math.random,
     report: () => undefined,
     note: (note) => notes.push(note),
+    verified: (_, verdict) => verdicts.push(verdict),
   };
   const request = {
     tables: [],
@@ -125,7 +130,7 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
       request,
       ctx: {signal, clock: context.clock, log: SILENT, files},
     });
-    return {...(await runUpdate(selected, services, request)), notes};
+    return {...(await runUpdate(selected, services, request)), notes, verdicts};
   } finally {
     if (run.connector === undefined) await connector.close?.();
   }
