@@ -3,6 +3,7 @@ import type {EngineRow} from '../engine/engine.ts';
 import {quoteList} from '../engine/sql-types.ts';
 import type {Action, AddFile} from './actions.ts';
 import type {DeltaContext} from './delta-table.ts';
+import {decodePath} from './file-path.ts';
 import {logPrefix} from './log-names.ts';
 import type {CheckpointRef} from './log-segment.ts';
 import {parseActions, parseAdd} from './parse-action.ts';
@@ -23,7 +24,7 @@ export async function readCheckpoint(
     const found: ReadRows = {actions: [], sidecars: []};
     if (checkpoint.format === 'json') await readJsonRows(context, checkpoint, found);
     else await readParquetRows(context, checkpoint.names, found);
-    const sidecars = found.sidecars.map((path) => (path.includes('/') ? path : `${logPrefix(root)}_sidecars/${path}`));
+    const sidecars = found.sidecars.map((path) => `${logPrefix(root)}_sidecars/${sidecarName(path)}`);
     if (sidecars.length > 0) await readParquetRows(context, sidecars, found);
     checkWhole(found.actions);
     return found.actions;
@@ -40,6 +41,11 @@ export async function readCheckpoint(
       },
     );
   }
+}
+
+/** Sidecars are all in one folder: what else a path says is where that was when it was written. */
+function sidecarName(path: string): string {
+  return decodePath(path.slice(path.lastIndexOf('/') + 1));
 }
 
 interface ReadRows {

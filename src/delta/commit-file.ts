@@ -2,7 +2,8 @@ import type {Clock} from '../core/clock.ts';
 import {IngestError, messageOf} from '../core/errors.ts';
 import type {Store} from '../storage/store.ts';
 import type {Action} from './actions.ts';
-import {commitName} from './log-names.ts';
+import type {CompactedRange} from './log-names.ts';
+import {commitName, compactionName} from './log-names.ts';
 import {parseActions} from './parse-action.ts';
 
 /** A commit as read from the log. */
@@ -43,6 +44,24 @@ export async function readCommit(source: LogSource, version: number): Promise<Co
       if (read === TORN_READS) throw corrupt(source, name, error);
     }
     await source.clock.sleep(TORN_WAIT_MS, new AbortController().signal);
+  }
+}
+
+/**
+ * The actions that a log compaction file holds; null when it cannot be used: it is gone, or not whole. The commits that it
+ * stands for say the same.
+ */
+export async function readCompaction(
+  {store, root}: Pick<LogSource, 'store' | 'root'>,
+  range: CompactedRange,
+): Promise<readonly Action[] | null> {
+  const bytes = await store.get(compactionName(root, range));
+  if (bytes === null) return null;
+  try {
+    return decodeCommit(bytes);
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return null;
+    throw error;
   }
 }
 

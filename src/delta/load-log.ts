@@ -1,8 +1,11 @@
 import {IngestError, isIngestError} from '../core/errors.ts';
 import {readCheckpoint} from './checkpoint-read.ts';
-import type {Commit} from './commit-file.ts';
-import {readCommit} from './commit-file.ts';
+import type {Commit, LogSource} from './commit-file.ts';
+import {readCommit, readCompaction} from './commit-file.ts';
+import {ownTime} from './commit-times.ts';
 import type {DeltaContext, TableSnapshot} from './delta-table.ts';
+import {hasInCommitTimestamps} from './features.ts';
+import type {CompactedRange} from './log-names.ts';
 import {commitName} from './log-names.ts';
 import type {CheckpointRef, LogSegment} from './log-segment.ts';
 import {listLog} from './log-segment.ts';
@@ -110,18 +113,56 @@ async function replayed(context: DeltaContext, wanted: Wanted, start: Start): Pr
   const {root, segment} = wanted;
   const source = {store: context.store, clock: context.clock, root};
   const last = wanted.version ?? segment.head;
-  for (let version = start.from; version <= last; version += READ_AHEAD) {
-    const versions = Array.from({length: Math.min(READ_AHEAD, last - version + 1)}, (_, index) => version + index);
+  let next = start.from;
+  for (const compaction of compactionsBetween(segment, next, last)) {
+    const actions = await readCompaction(source, compaction);
+    if (actions === null) continue;
+    await replayCommits(context, wanted, {replay: start.replay, from: next, to: compaction.version - 1});
+    start.replay.apply(compaction.end, actions, segment.commits.get(compaction.end) ?? 0);
+    next = compaction.end + 1;
+  }
+  await replayCommits(context, wanted, {replay: start.replay, from: next, to: last});
+  const plain = snapshotOf(context, root, start.replay);
+  const snapshot = next > last ? await withOwnTime(source, plain) : plain;
+  // A listing may be older than the log.
+  return wanted.version === null ? advance(context, root, {snapshot}) : snapshot;
+}
+
+/** Compactions within a range that do not overlap, ascending; of those that begin at one version the longest. */
+function compactionsBetween({compactions}: LogSegment, from: number, to: number): readonly CompactedRange[] {
+  const chosen: CompactedRange[] = [];
+  let next = from;
+  for (const range of compactions.toSorted((a, b) => a.version - b.version || b.end - a.end)) {
+    if (range.version < next || range.end > to || range.end <= range.version) continue;
+    chosen.push(range);
+    next = range.end + 1;
+  }
+  return chosen;
+}
+
+async function replayCommits(
+  context: DeltaContext,
+  {root, segment}: Wanted,
+  range: {readonly replay: Replay; readonly from: number; readonly to: number},
+): Promise<void> {
+  const source = {store: context.store, clock: context.clock, root};
+  for (let version = range.from; version <= range.to; version += READ_AHEAD) {
+    const versions = Array.from({length: Math.min(READ_AHEAD, range.to - version + 1)}, (_, index) => version + index);
     const commits = await Promise.all(versions.map((each) => readCommit(source, each)));
     commits.forEach((commit, index) => {
       const at = version + index;
       if (commit === null) throw missing(context, root, at);
-      start.replay.apply(at, commit.actions, segment.commits.get(at) ?? 0);
+      range.replay.apply(at, commit.actions, segment.commits.get(at) ?? 0);
     });
   }
-  const snapshot = snapshotOf(context, root, start.replay);
-  // A listing may be older than the log.
-  return wanted.version === null ? advance(context, root, {snapshot}) : snapshot;
+}
+
+/** Neither checkpoints nor compactions say when a commit was made; the next one must be later. */
+async function withOwnTime(source: LogSource, snapshot: TableSnapshot): Promise<TableSnapshot> {
+  if (!hasInCommitTimestamps(snapshot)) return snapshot;
+  const commit = await readCommit(source, snapshot.version);
+  const timestampMs = commit === null ? undefined : ownTime(commit);
+  return timestampMs === undefined ? snapshot : {...snapshot, timestampMs};
 }
 
 function snapshotOf(context: DeltaContext, root: string, replay: Replay): TableSnapshot {

@@ -4,6 +4,8 @@ export const LOG_FOLDER = '_delta_log';
 /** What a file in the log folder is, told by its name; null for names that the protocol leaves to others. */
 export type LogName =
   | {readonly kind: 'commit'; readonly version: number}
+  /** What the commits of a range, both ends in it, came to. */
+  | {readonly kind: 'compaction'; readonly version: number; readonly end: number}
   /** A checkpoint of one file, classic or named by UUID. */
   | {readonly kind: 'checkpoint'; readonly version: number; readonly format: 'parquet' | 'json'}
   /** One of several files of a checkpoint; parts count from 1. */
@@ -24,6 +26,17 @@ export function commitName(root: string, version: number): string {
   return `${logPrefix(root)}${paddedVersion(version)}.json`;
 }
 
+/** Object name of a log compaction file. */
+export function compactionName(root: string, range: CompactedRange): string {
+  return `${logPrefix(root)}${paddedVersion(range.version)}.${paddedVersion(range.end)}.compacted.json`;
+}
+
+/** Versions that a log compaction file stands for, both ends included. */
+export interface CompactedRange {
+  readonly version: number;
+  readonly end: number;
+}
+
 /** Object name of a classic checkpoint of one file. */
 export function checkpointName(root: string, version: number): string {
   return `${logPrefix(root)}${paddedVersion(version)}.checkpoint.parquet`;
@@ -38,6 +51,8 @@ export function lastCheckpointName(root: string): string {
 export function parseLogName(baseName: string): LogName | null {
   const commit = COMMIT.exec(baseName);
   if (commit !== null) return {kind: 'commit', version: Number(commit[1])};
+  const compaction = COMPACTION.exec(baseName);
+  if (compaction !== null) return {kind: 'compaction', version: Number(compaction[1]), end: Number(compaction[2])};
   const single = SINGLE.exec(baseName);
   if (single !== null) {
     return {kind: 'checkpoint', version: Number(single[1]), format: single[2] === 'json' ? 'json' : 'parquet'};
@@ -48,5 +63,6 @@ export function parseLogName(baseName: string): LogName | null {
 }
 
 const COMMIT = /^(\d{20})\.json$/;
+const COMPACTION = /^(\d{20})\.(\d{20})\.compacted\.json$/;
 const SINGLE = /^(\d{20})\.checkpoint(?:\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?\.(parquet|json)$/;
 const PART = /^(\d{20})\.checkpoint\.(\d{10})\.(\d{10})\.parquet$/;

@@ -1,4 +1,5 @@
 import type {ObjectInfo, Store} from '../storage/store.ts';
+import type {CompactedRange, LogName} from './log-names.ts';
 import {commitName, lastCheckpointName, logPrefix, paddedVersion, parseLogName} from './log-names.ts';
 
 /** A checkpoint that is there whole. */
@@ -16,6 +17,8 @@ export interface LogSegment {
   readonly checkpoints: readonly CheckpointRef[];
   /** Time of writing by version, ascending. */
   readonly commits: ReadonlyMap<number, number>;
+  /** Log compaction files: each spares the reading of its commits. */
+  readonly compactions: readonly CompactedRange[];
   /** The newest version that a commit or a checkpoint shows. */
   readonly head: number;
   /** False when older entries may exist that were not listed. */
@@ -39,7 +42,7 @@ export async function listLog(
   const segment = await listFrom(store, root, null);
   if (segment !== null || (await store.get(commitName(root, 0))) === null) return segment;
   // The listing lags behind the first commit.
-  return {checkpoints: [], commits: new Map([[0, 0]]), head: 0, fromStart: true};
+  return {checkpoints: [], commits: new Map([[0, 0]]), compactions: [], head: 0, fromStart: true};
 }
 
 async function readHint(store: Store, root: string): Promise<number | null> {
@@ -61,16 +64,18 @@ async function listFrom(store: Store, root: string, from: number | null): Promis
   // Every name of a version is longer than, and so sorts after, the version alone.
   const options = from === null ? {shallow: true} : {shallow: true, after: `${prefix}${paddedVersion(from)}`};
   const commits = new Map<number, number>();
+  const compactions: CompactedRange[] = [];
   const checkpoints = new CheckpointCollector();
   for await (const info of store.list(prefix, options)) {
     const name = parseLogName(info.name.slice(prefix.length));
     if (name === null) continue;
     if (name.kind === 'commit') commits.set(name.version, info.modifiedAtMs);
+    else if (name.kind === 'compaction') compactions.push({version: name.version, end: name.end});
     else checkpoints.add(info, name);
   }
   const complete = checkpoints.complete();
   const head = Math.max(complete[0]?.version ?? -1, lastKey(commits));
-  return head < 0 ? null : {checkpoints: complete, commits, head, fromStart: from === null};
+  return head < 0 ? null : {checkpoints: complete, commits, compactions, head, fromStart: from === null};
 }
 
 function lastKey(commits: ReadonlyMap<number, number>): number {
@@ -79,7 +84,7 @@ function lastKey(commits: ReadonlyMap<number, number>): number {
   return last;
 }
 
-type CheckpointName = Exclude<NonNullable<ReturnType<typeof parseLogName>>, {kind: 'commit'}>;
+type CheckpointName = Extract<LogName, {readonly kind: 'checkpoint' | 'checkpoint-part'}>;
 
 class CheckpointCollector {
   readonly #whole: CheckpointRef[] = [];

@@ -46,13 +46,19 @@ export function parseAdd(value: Readonly<Record<string, unknown>>): AddFile {
     size: numeric(value, 'size'),
     modificationTime: optionalNumber(value, 'modificationTime') ?? 0,
     dataChange: value['dataChange'] !== false,
-    ...present('stats', optionalText(value, 'stats')),
+    ...present('stats', optionalText(value, 'stats') ?? countText(value['stats_parsed'])),
     ...present('tags', optionalTexts(value, 'tags')),
     ...present('deletionVector', vectorOf(value)),
     ...present('baseRowId', optionalNumber(value, 'baseRowId')),
     ...present('defaultRowCommitVersion', optionalNumber(value, 'defaultRowCommitVersion')),
     ...present('clusteringProvider', optionalText(value, 'clusteringProvider')),
   };
+}
+
+/** Of statistics that a checkpoint has as columns only, the number of rows; bounds cost time alone when they are not known. */
+function countText(statistics: unknown): string | undefined {
+  const rowCount = isObject(statistics) ? statistics['numRecords'] : null;
+  return typeof rowCount === 'number' ? JSON.stringify({numRecords: rowCount, tightBounds: false}) : undefined;
 }
 
 function removeOf(value: Json): RemoveFile {

@@ -94,6 +94,7 @@ describe('vacuum', () => {
       `_delta_log/.00000000000000000009.json.${UUID}.tmp`,
       `_delta_log/.checkpoint-${UUID}.parquet`,
       `_sluice/f/.7.json.${UUID}.tmp`,
+      '_change_data/cdc-1.parquet',
       `_sluice/f/7.json`,
       `_sluice/f/ledger-${UUID}.parquet`,
     ];
@@ -101,7 +102,6 @@ describe('vacuum', () => {
       'README.md',
       '.hidden',
       '_SUCCESS',
-      '_change_data/cdc-1.parquet',
       '.spark/x.parquet',
       '_sluice/notes.txt',
       '_delta_log/_last_checkpoint',
