@@ -1,6 +1,6 @@
 import {type CompiledField, compileFields} from './coerce/compile-schema.ts';
 import {compileFieldLoop, type FieldLoop, fieldValue} from './coerce/field-loop.ts';
-import {Misfits} from './coerce/misfits.ts';
+import {Misfits, pathPart} from './coerce/misfits.ts';
 import {isObject} from './coerce/nested-writers.ts';
 import {StringWriter} from './coerce/text-writers.ts';
 import type {ColumnBatch} from './columns.ts';
@@ -47,6 +47,8 @@ export interface CoercerOptions {
   readonly rescue: boolean;
   /** Fields of records that nobody wants: left out and not counted as unknown. */
   readonly ignoredFields?: readonly string[];
+  /** Values of fields that are neither in the schema nor ignored, at any depth, are misfits; without it they are left out. */
+  readonly rescueUnknown?: boolean;
   /** Rows that have room from the start; default 1024. Room doubles when it is used up. */
   readonly capacity?: number;
 }
@@ -92,6 +94,7 @@ class RecordCoercer implements Coercer {
   readonly #known: ReadonlySet<string>;
   readonly #rescued: StringWriter | null;
   readonly #misfits = new Misfits();
+  readonly #rescuesUnknown: boolean;
   readonly #loop: FieldLoop;
   #capacity: number;
   #rowCount = 0;
@@ -102,7 +105,11 @@ class RecordCoercer implements Coercer {
   constructor(schema: StructType, options: CoercerOptions) {
     this.#schema = landedSchema(schema);
     const data = options.rescue ? withoutRescuedColumn(schema) : schema;
-    this.#fields = compileFields(data, options.keys ?? [], this.#misfits);
+    this.#rescuesUnknown = options.rescueUnknown === true;
+    this.#fields = compileFields(data, options.keys ?? [], {
+      misfits: this.#misfits,
+      rescueUnknown: this.#rescuesUnknown,
+    });
     this.#rescued = options.rescue ? new StringWriter(false) : null;
     const names = new Set(data.fields.map((field) => field.name));
     const ignored = new Set((options.ignoredFields ?? []).filter((name) => !names.has(name)));
@@ -191,8 +198,10 @@ class RecordCoercer implements Coercer {
 
   #countUnknown(record: JsonObject): void {
     for (const name of Object.keys(record)) {
-      if (record[name] !== undefined && !this.#known.has(name))
-        this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + 1);
+      const value = record[name];
+      if (value === undefined || this.#known.has(name)) continue;
+      this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + 1);
+      if (this.#rescuesUnknown && value !== null) this.#misfits.add(pathPart(name), value);
     }
   }
 }

@@ -1,5 +1,6 @@
 import type {BytesVector, ColumnBatch, ColumnVector} from '../core/columns.ts';
 import type {RescuedCell} from '../sdk/contract.ts';
+import type {RescuedMembers} from './convert-vector.ts';
 
 /** Bytes that the rows of a batch take, near enough for limits. */
 export function batchBytes(batch: ColumnBatch): number {
@@ -22,22 +23,30 @@ function vectorBytes(vector: ColumnVector, rowCount: number): number {
   }
 }
 
-/** The `_rescued_data` column of a batch whose misfits the connector lists cell by cell: JSON object of column to text. */
-export function rescuedVector(rowCount: number, cells: readonly RescuedCell[]): BytesVector {
+/**
+ * The `_rescued_data` column of a batch: of misfits that the connector lists cell by cell (column to text) and of those that
+ * a conversion found.
+ */
+export function rescuedVector(
+  rowCount: number,
+  cells: readonly RescuedCell[],
+  converted: readonly RescuedMembers[] = [],
+): BytesVector {
   const starts = new Uint32Array(rowCount);
   const lengths = new Uint32Array(rowCount);
   const validity = new Uint8Array(Math.ceil(rowCount / 8));
-  if (cells.length === 0) return {kind: 'bytes', data: EMPTY, starts, lengths, validity};
-  const byRow = new Map<number, Record<string, string>>();
-  for (const cell of cells) {
-    const row = byRow.get(cell.row) ?? {};
-    row[cell.column] = cell.text;
-    byRow.set(cell.row, row);
-  }
+  const byRow = new Map<number, string[]>();
+  const add = (row: number, members: string): void => {
+    const known = byRow.get(row);
+    if (known === undefined) byRow.set(row, [members]);
+    else known.push(members);
+  };
+  for (const cell of cells) add(cell.row, `${JSON.stringify(cell.column)}:${JSON.stringify(cell.text)}`);
+  for (const {row, members} of converted) add(row, members);
   const texts: Buffer[] = [];
   let at = 0;
-  for (const [row, values] of byRow) {
-    const text = Buffer.from(JSON.stringify(values));
+  for (const [row, members] of byRow) {
+    const text = Buffer.from(`{${members.join(',')}}`);
     texts.push(text);
     starts[row] = at;
     lengths[row] = text.length;
@@ -46,5 +55,3 @@ export function rescuedVector(rowCount: number, cells: readonly RescuedCell[]): 
   }
   return {kind: 'bytes', data: Buffer.concat(texts), starts, lengths, validity};
 }
-
-const EMPTY = new Uint8Array(0);

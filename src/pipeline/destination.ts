@@ -1,13 +1,9 @@
 import {randomUUID} from 'node:crypto';
 
 import {IngestError} from '../core/errors.ts';
-import {typeToDdl} from '../core/schema-ddl.ts';
-import {typesEqual} from '../core/schema.ts';
-import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
 import {currentBatch} from '../delta/batch-files.ts';
 import {isOverwrite} from '../delta/conflict.ts';
-import {checkTableSchema} from '../delta/create-table.ts';
 import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {createTable, openTable} from '../delta/table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
@@ -116,62 +112,4 @@ export async function foreignCommits(
     );
   }
   return changing;
-}
-
-/** How the table's schema follows the source. */
-export interface Evolution {
-  /** The schema after the next commit: table columns in their order, new ones before the technical ones. */
-  readonly schema: StructType;
-  readonly added: readonly string[];
-  /** Columns that the source no longer has: kept, NULL from now on. */
-  readonly dropped: readonly string[];
-}
-
-/**
- * Lays the source's schema over the table's: new columns are added, dropped ones kept, revived ones used again.
- * @param rewrite every row will be read again, so types may change.
- * @throws INCOMPATIBLE_SCHEMA_CHANGE when a column changed its type, or its name by case only, and rows stay; INVALID_SCHEMA when
- * a new column cannot be one of a table.
- */
-export function evolveSchema(flow: ResolvedFlow, current: StructType, rewrite: boolean): Evolution {
-  const wanted = new Map(flow.tableSchema.fields.map((field) => [field.name, field]));
-  const known = new Set(current.fields.map((field) => field.name));
-  const byFoldedName = new Map(flow.tableSchema.fields.map((field) => [field.name.toLowerCase(), field]));
-  const renamed = new Set<string>();
-  const kept = current.fields.map((field) => {
-    const now = wanted.get(field.name) ?? byFoldedName.get(field.name.toLowerCase());
-    if (now !== undefined && now.name !== field.name) {
-      // No reader tells two columns apart by the case of their names.
-      if (!rewrite) throw incompatible(flow, field, now);
-      renamed.add(now.name);
-      return now;
-    }
-    if (now === undefined || typesEqual(field.type, now.type)) return field;
-    if (rewrite) return now;
-    throw incompatible(flow, field, now);
-  });
-  const added = flow.tableSchema.fields.filter((field) => !known.has(field.name) && !renamed.has(field.name));
-  const isTechnical = (field: StructField): boolean => field.name === RESCUED_COLUMN || field.name === SEQUENCE_COLUMN;
-  const fields = [...kept, ...added];
-  const schema: StructType = {
-    type: 'struct',
-    fields: [...fields.filter((field) => !isTechnical(field)), ...fields.filter(isTechnical)],
-  };
-  if (added.length + renamed.size > 0) checkTableSchema(flow.root, schema, []);
-  return {
-    schema,
-    added: added.map((field) => field.name),
-    dropped: current.fields.filter((field) => !byFoldedName.has(field.name.toLowerCase())).map((field) => field.name),
-  };
-}
-
-function incompatible(flow: ResolvedFlow, field: StructField, now: StructField): IngestError {
-  return new IngestError(
-    'INCOMPATIBLE_SCHEMA_CHANGE',
-    `Column "${field.name}" of ${flow.name} is ${typeToDdl(field.type)}, and the source now has "${now.name}" as ${typeToDdl(now.type)}.`,
-    {
-      fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
-      context: {table: flow.name, column: field.name},
-    },
-  );
 }

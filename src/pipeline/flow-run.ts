@@ -3,20 +3,14 @@ import type {QuarantinedRow} from '../core/coerce.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {type Offset, offsetsEqual, offsetText} from '../core/offset.ts';
-import type {StructType} from '../core/types.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
 import {BatchReader, emptyBatch, MAX_BATCH_BYTES, MAX_BATCH_ROWS, type ReadBatch} from './batch-reader.ts';
-import {
-  createDestination,
-  evolveSchema,
-  foreignCommits,
-  openDestination,
-  type Destination,
-  type Evolution,
-} from './destination.ts';
+import {createDestination, foreignCommits, openDestination, type Destination} from './destination.ts';
+import {FlowSchema} from './evolve-flow.ts';
+import type {RowsThen} from './evolve-plan.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
 import {openLedger, type OpenLedger} from './ledger.ts';
@@ -24,6 +18,7 @@ import {discardOrphans, writeQuarantine} from './quarantine.ts';
 import {appendCursorOf, checkToldApart, isChosenOtherwise, isReadAlike, notesOf} from './read-notes.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
+import {keepClustering} from './table-layout.ts';
 import {keepPoint, type KeptPoint, type TriggerEnd} from './verify-after.ts';
 
 /** What is asked of one trigger of a flow. */
@@ -41,13 +36,11 @@ const VECTORS_FROM_BYTES = 256 * 1024 * 1024;
 /** One trigger of one flow: reads micro-batches until nothing is new and commits each with its offset. For one use. */
 export class FlowRun {
   readonly #services: FlowServices;
-  readonly #flow: ResolvedFlow;
+  readonly #schema: FlowSchema;
   readonly #request: TriggerRequest;
   readonly #counter: FlowCounter;
   readonly #ledger: OpenLedger;
-  readonly #reader: BatchReader;
   #destination: Destination | null = null;
-  #evolution: Evolution | null = null;
   /** The table is read from the beginning: what the ledger knows of the reading before does not count. */
   #isAnew = false;
   /** The whole table was read by this trigger, or by one that it goes on from. */
@@ -61,7 +54,7 @@ export class FlowRun {
     options: {readonly request: TriggerRequest; readonly counter: FlowCounter},
   ) {
     this.#services = services;
-    this.#flow = flow;
+    this.#schema = new FlowSchema(services, flow);
     this.#request = options.request;
     this.#counter = options.counter;
     const {engine, store} = services.context;
@@ -70,14 +63,6 @@ export class FlowRun {
       localPath: (name) => store.localPath(name),
       root: flow.root,
       files: () => (this.#isAnew ? [] : (this.#destination?.batch?.side.ledger ?? [])),
-    });
-    this.#reader = new BatchReader(services, flow, {
-      ...options.request,
-      counter: options.counter,
-      readContext: (isFirstCall) => this.#readContext(isFirstCall),
-      ensureTable: (estimatedBytes) => this.#ensureTable(estimatedBytes),
-      onPlan: (plan, rows) => this.#keepPoint(plan, rows),
-      note: (level, code, message) => this.#note(level, code, message),
     });
   }
 
@@ -97,15 +82,48 @@ export class FlowRun {
     const {context, pipelineKey} = this.#services;
     this.#destination = await openDestination(context, this.#flow, pipelineKey, this.#request.fullRefresh);
     if (this.#destination !== null) await this.#welcome(this.#destination);
+    if (this.#destination !== null) await this.#prepare(this.#destination);
     this.#counter.setState('RUNNING');
-    // Before anything is read: a type that changed in a way that cannot land stops the flow.
-    this.#schema();
     if (this.#flow.ingestionType === 'snapshot') await this.#runSnapshot();
     else await this.#runIncremental();
   }
 
+  /** The rows are to be read anew: the user says so, or the policy for changes that they cannot stay under. */
+  get #isAsked(): boolean {
+    return this.#request.fullRefresh || this.#schema.isReloading;
+  }
+
+  /** The flow in the table's terms. */
+  get #flow(): ResolvedFlow {
+    return this.#schema.flow;
+  }
+
+  #reader(): BatchReader {
+    return new BatchReader(this.#services, this.#flow, {
+      ...this.#request,
+      counter: this.#counter,
+      readContext: (isFirstCall) => this.#readContext(isFirstCall),
+      ensureTable: (estimatedBytes) => this.#ensureTable(estimatedBytes),
+      onPlan: (plan, rows) => this.#keepPoint(plan, rows),
+      note: (level, code, message) => this.#note(level, code, message),
+    });
+  }
+
+  /** What becomes of the rows that are there, as far as their schema is concerned. */
+  #rowsThen(destination: Destination): RowsThen {
+    if (destination.table.snapshot.files.size === 0) return 'replaced';
+    // A table with history keeps its rows, whatever is read anew.
+    if (this.#flow.target === 'scd2') return 'stay';
+    if (this.#request.fullRefresh) return 'refreshed';
+    if (this.#flow.ingestionType === 'snapshot') return 'replaced';
+    return this.#isRefresh(destination) ? 'refreshed' : 'stay';
+  }
+
   async #welcome(destination: Destination): Promise<void> {
+    // Before anything is read or written: a type that changed in a way that cannot land stops the flow.
+    this.#schema.settle(destination, this.#rowsThen(destination));
     this.#noteForeign(destination.foreign);
+    await keepClustering(this.#flow, destination.table);
     await discardOrphans(this.#services.context, this.#flow, destination);
     const {batch} = destination;
     if (batch === null || batch.inSnapshot) return;
@@ -120,6 +138,12 @@ export class FlowRun {
         `row_filter or deletion_condition is new: rows that ${this.#flow.name} has or lacks by the old one stay so until a full refresh.`,
       );
     }
+  }
+
+  async #prepare(destination: Destination): Promise<void> {
+    const isReplaced =
+      this.#flow.target !== 'scd2' && (this.#flow.ingestionType === 'snapshot' || this.#isRefresh(destination));
+    await this.#schema.prepare(destination, {isReplaced, backfill: []});
   }
 
   #noteForeign(commits: Destination['foreign']): void {
@@ -138,8 +162,9 @@ export class FlowRun {
     this.#isAnew = refreshing && sameOffset(start, NOWHERE);
     this.#readAnew = refreshing || sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
+    const reader = this.#reader();
     for (let isFirst = true; ; isFirst = false) {
-      const {batch, landings} = await this.#reader.read(start, isFirst);
+      const {batch, landings} = await reader.read(start, isFirst);
       await using _ = landings;
       const moved = !sameOffset(start, batch.end);
       guard.check({...start}, {...batch.end});
@@ -159,13 +184,13 @@ export class FlowRun {
   #isRefresh(destination: Destination | null): boolean {
     if (destination === null) return false;
     const isUnknown = destination.batch === null && destination.table.snapshot.files.size > 0;
-    return this.#request.fullRefresh || destination.batch?.inSnapshot === true || isUnknown;
+    return this.#isAsked || destination.batch?.inSnapshot === true || isUnknown;
   }
 
   /** Where the trigger begins. Rows that are held aside are gone on with only as they were read. */
   #beginning(): FlowOffset {
     const batch = this.#destination?.batch ?? null;
-    if (batch === null || this.#request.fullRefresh) return NOWHERE;
+    if (batch === null || this.#isAsked) return NOWHERE;
     if (!batch.inSnapshot) return this.#flow.ingestionType === 'snapshot' ? NOWHERE : batch.end;
     if (isReadAlike(this.#flow, batch.notes)) return batch.end;
     this.#note(
@@ -181,8 +206,9 @@ export class FlowRun {
     let start = this.#beginning();
     this.#isAnew = sameOffset(start, NOWHERE);
     const guard = createLoopGuard(this.#flow.sourceTable);
+    const reader = this.#reader();
     for (let isFirst = true; ; isFirst = false) {
-      const {batch, landings, whole} = await this.#reader.read(start, isFirst);
+      const {batch, landings, whole} = await reader.read(start, isFirst);
       await using _ = landings;
       const last = whole || (!batch.cut && (batch.end.rows === null || offsetsEqual(batch.end.rows, start.rows)));
       if (!last) guard.check({...start}, {...batch.end});
@@ -235,14 +261,14 @@ export class FlowRun {
         keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
         deletesWinTies: false,
         appendCursor: appendCursorOf(this.#flow),
-        schema: this.#schema(),
+        schema: this.#schema.schema,
         inputs: batch.inputs,
         deletes: batch.deletes,
         start,
         end: batch.end,
         ledger: this.#ledger.take(),
         counts: {read: batch.rows, rescuedValues: batch.rescuedValues, quarantinedRows: batch.quarantined.length},
-        notes: notesOf(this.#flow, mode === 'hold'),
+        notes: {...notesOf(this.#flow, mode === 'hold'), ...this.#schema.notes(destination.batch)},
         ...extra,
       },
       signal,
@@ -251,9 +277,7 @@ export class FlowRun {
     failpoint('pipeline.committed');
     if (batch.maxCursor !== null) this.#counter.committedUpTo(batch.maxCursor);
     this.#counter.applied(result);
-    const added = this.#evolution?.added ?? [];
-    if (result.version !== null && added.length > 0)
-      this.#note('INFO', 'COLUMNS_ADDED', `New columns: ${added.join(', ')}.`);
+    if (result.version !== null && mode !== 'hold') this.#schema.announce();
     if (result.version !== null) await this.#reload(destination, result.batchId);
     if (batch.end.rows !== null && mode !== 'hold') await this.#acknowledge(batch.end.rows);
     failpoint('pipeline.acknowledged');
@@ -264,8 +288,8 @@ export class FlowRun {
     const before = table.snapshot.version;
     const {version} = await table.refresh();
     if (version === before) return;
-    this.#evolution = null;
-    if (!this.#request.fullRefresh)
+    this.#schema.checkSame(table.snapshot);
+    if (!this.#isAsked)
       this.#noteForeign((await foreignCommits(table, this.#flow, flowId)).filter((commit) => commit.version > before));
   }
 
@@ -288,28 +312,13 @@ export class FlowRun {
   }
 
   async #reload(destination: Destination, batchId: number | null): Promise<void> {
-    await destination.table.refresh();
+    this.#schema.committed(await destination.table.refresh());
     const batch =
       batchId === null
         ? destination.batch
         : await readBatchFile(this.#services.context.store, this.#flow.root, destination.flowId, batchId);
     this.#destination = {...destination, batch};
-    this.#evolution = null;
     this.#isAnew = false;
-  }
-
-  #schema(): StructType {
-    if (this.#destination === null) return this.#flow.tableSchema;
-    this.#evolution ??= this.#evolve(this.#destination);
-    return this.#evolution.schema;
-  }
-
-  #evolve(destination: Destination): Evolution {
-    const rewrite =
-      this.#isRefresh(destination) ||
-      this.#flow.ingestionType === 'snapshot' ||
-      destination.table.snapshot.files.size === 0;
-    return evolveSchema(this.#flow, destination.table.snapshot.schema, rewrite);
   }
 
   async #ensureTable(estimatedBytes: number): Promise<Destination> {
@@ -319,6 +328,7 @@ export class FlowRun {
       pipelineKey,
       deletionVectors: choosesVectors(this.#flow, estimatedBytes),
     });
+    this.#schema.made(this.#destination);
     return this.#destination;
   }
 
@@ -341,7 +351,7 @@ export class FlowRun {
 
   async #keepPoint(plan: PartitionPlan, rows: number): Promise<void> {
     await this.#point?.[Symbol.asyncDispose]();
-    this.#point = await keepPoint(this.#flow, plan, {schema: this.#schema(), rows, ctx: this.#readContext(false)});
+    this.#point = await keepPoint(this.#flow, plan, {schema: this.#schema.schema, rows, ctx: this.#readContext(false)});
   }
 
   #readContext(isFirstCall: boolean): ReadContext {

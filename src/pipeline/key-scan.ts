@@ -1,10 +1,13 @@
 import type {ApplyInput} from '../apply/apply-engine.ts';
+import type {ColumnBatch} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
 import type {StructType} from '../core/types.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import type {ReadContext} from '../sdk/contract.ts';
 import {openHints} from '../state/hints.ts';
+import {convertPage} from './convert-page.ts';
+import {rowsShape, sourceKeys} from './landing.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 import {encodeName} from './table-root.ts';
@@ -46,8 +49,8 @@ export async function keyScanDeletes(
   try {
     const appender = await engine.appender(scanned, schema);
     try {
-      const pages = services.open.connector.scanKeys?.(flow.sourceTable, flow.keys, flow.options, options.ctx);
-      if (pages !== undefined) for await (const batch of pages) appender.append(batch);
+      const pages = services.open.connector.scanKeys?.(flow.sourceTable, sourceKeys(flow), flow.options, options.ctx);
+      if (pages !== undefined) for await (const batch of pages) appender.append({...batch, ...keyColumns(flow, batch)});
     } finally {
       appender.close();
     }
@@ -87,11 +90,21 @@ function checkGuard(flow: ResolvedFlow, gone: number, live: number): void {
   );
 }
 
+/** Keys under the names that land, with the types that land. */
 function keySchema(flow: ResolvedFlow): StructType {
   const fields = flow.keys
-    .map((key) => flow.landingSchema.fields.find((field) => field.name === key))
+    .map((key) => flow.tableSchema.fields.find((field) => field.name === key))
     .filter((field) => field !== undefined);
-  return {type: 'struct', fields: fields.map((field) => ({...field, nullable: true}))};
+  return {type: 'struct', fields: fields.map((field) => ({...field, nullable: true, metadata: {}}))};
+}
+
+/** A page of keys as the scan keeps them: a key that does not fit its column is no key of a row that is there. */
+function keyColumns(flow: ResolvedFlow, batch: ColumnBatch): Pick<ColumnBatch, 'schema' | 'columns'> {
+  const names = new Set(sourceKeys(flow));
+  const fields = flow.landingSchema.fields.filter((field) => names.has(field.name));
+  const ordered = sourceKeys(flow).flatMap((name) => fields.filter((field) => field.name === name));
+  const shape = {...rowsShape(flow), schema: {type: 'struct' as const, fields: ordered}, rescueUnknown: false};
+  return {schema: keySchema(flow), columns: convertPage(batch, shape).columns};
 }
 
 function hintsOf(services: FlowServices): ReturnType<typeof openHints> {

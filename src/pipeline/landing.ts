@@ -1,24 +1,29 @@
 import {createCoercer, type Coercer, type QuarantinedRow} from '../core/coerce.ts';
-import type {ColumnBatch, ColumnVector} from '../core/columns.ts';
+import type {ColumnBatch} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
-import {renderPredicate} from '../core/predicate.ts';
 import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
 import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
-import {quoteIdentifier} from '../engine/sql-types.ts';
+import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import type {FileRef, Page, RescuedCell} from '../sdk/contract.ts';
 import {batchBytes, rescuedVector} from './batch-vectors.ts';
-import {columnOf, pathSql} from './column-path.ts';
+import {landedName, sourceName} from './column-names.ts';
+import {columnOf, landedPredicateSql, landedSql} from './column-path.ts';
+import {convertPage} from './convert-page.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** What a landing table takes and how its rows are shown to apply. */
 export interface LandingShape {
-  /** Columns as they come, without technical ones. */
+  /** Columns as they come, without technical ones, under the source's names, with the types that land. */
   readonly schema: StructType;
+  /** Names under which they land, where these are others. */
+  readonly columnNames: ResolvedFlow['columnNames'];
   /** Must be present, else the row is quarantined. */
   readonly required: readonly string[];
   /** Fields of records that nobody wants: left out without being counted as unknown. */
   readonly ignored: readonly string[];
+  /** Values for which there is no column are rescued. */
+  readonly rescueUnknown: boolean;
 }
 
 /** Counts of what landed so far. */
@@ -39,6 +44,7 @@ const FLUSH_ROWS = 16_384;
 export class Landing implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #shape: LandingShape;
+  /** Columns of the engine's table: under the names that land. */
   readonly #tableSchema: StructType;
   readonly #coercer: Coercer;
   readonly #files: FileSelect[] = [];
@@ -56,12 +62,12 @@ export class Landing implements AsyncDisposable {
   constructor(engine: Engine, shape: LandingShape) {
     this.#engine = engine;
     this.#shape = shape;
-    this.#tableSchema = {type: 'struct', fields: [...shape.schema.fields, RESCUED_FIELD]};
-    this.#coercer = createCoercer(this.#tableSchema, {
-      keys: shape.required,
-      rescue: true,
-      ignoredFields: shape.ignored,
-    });
+    const landed = shape.schema.fields.map((field) => ({...field, name: landedName(shape, field.name)}));
+    this.#tableSchema = {type: 'struct', fields: [...landed, RESCUED_FIELD]};
+    this.#coercer = createCoercer(
+      {type: 'struct', fields: [...shape.schema.fields, RESCUED_FIELD]},
+      {keys: shape.required, rescue: true, ignoredFields: shape.ignored, rescueUnknown: shape.rescueUnknown},
+    );
   }
 
   /** Rows and bytes so far; bytes are those of the columns in memory, of files their size. */
@@ -104,7 +110,7 @@ export class Landing implements AsyncDisposable {
     if (options.filesToo === true) await this.#landFiles();
     if (this.#landedRows === 0 || this.#table === null)
       return {table: null, files: this.#files.map((file) => file.select)};
-    const isNamedRowid = this.#shape.schema.fields.some((field) => field.name.toLowerCase() === 'rowid');
+    const isNamedRowid = this.#tableSchema.fields.some((field) => field.name.toLowerCase() === 'rowid');
     const rows = `SELECT *, ${isNamedRowid ? 'row_number() OVER ()' : 'rowid'} AS __ord FROM ${quoteIdentifier(this.#table)}`;
     return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files: this.#files.map((file) => file.select)};
   }
@@ -139,36 +145,32 @@ export class Landing implements AsyncDisposable {
     this.#rescued += taken.rescuedValues;
     this.#quarantined.push(...taken.quarantined);
     for (const [name, count] of taken.unknownFields) this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + count);
-    if (taken.batch.rowCount > 0) await this.#append(taken.batch);
+    if (taken.batch.rowCount > 0) await this.#append({...taken.batch, schema: this.#tableSchema});
   }
 
   async #addColumns(batch: ColumnBatch, rescued: readonly RescuedCell[]): Promise<void> {
     // Records that came before are rows before.
     if (this.#coercer.rowCount > 0) await this.#flush();
-    await this.#append({
-      schema: this.#tableSchema,
-      rowCount: batch.rowCount,
-      columns: [
-        ...this.#shape.schema.fields.map((field) => vectorOf(batch, field)),
-        rescuedVector(batch.rowCount, rescued),
-      ],
-    });
+    const {schema, required} = this.#shape;
+    const page = convertPage(batch, this.#shape);
+    const columns = [...page.columns, rescuedVector(batch.rowCount, rescued, page.rescued)];
+    await this.#append({schema: this.#tableSchema, rowCount: batch.rowCount, columns});
     this.#rows += batch.rowCount;
-    this.#rescued += rescued.length;
-    this.#isUnchecked ||= this.#shape.required.some((path) => mayLack(batch, columnOf(this.#shape.schema, path)));
+    this.#rescued += rescued.length + page.rescued.reduce((sum, {count}) => sum + count, 0);
+    this.#isUnchecked ||= page.rescued.length > 0 || required.some((path) => mayLack(batch, columnOf(schema, path)));
   }
 
   /** Quarantines the rows of a SELECT that lack a required column; resolves to a SELECT of the others. */
   async #refuse(select: string): Promise<string> {
     const {schema, required} = this.#shape;
-    const paths = required.map((path) => ({path, sql: pathSql(schema, path)}));
+    const paths = required.map((path) => ({path, sql: landedSql(this.#shape, path)}));
     if (paths.length === 0) return select;
     const lacks = paths.map(({sql}) => `${sql} IS NULL`).join(' OR ');
-    const columns = schema.fields.map((field) => quoteIdentifier(field.name));
+    const columns = schema.fields.map((field) => ({name: field.name, landed: landedName(this.#shape, field.name)}));
     const rescued = quoteIdentifier(RESCUED_COLUMN);
     const found = this.#engine.stream(
       `SELECT CASE ${paths.map(({sql}, at) => `WHEN ${sql} IS NULL THEN ${at}`).join(' ')} END AS lacking, ${rescued} AS rescued,
-        CASE WHEN ${rescued} IS NULL THEN ${recordSql(columns)} ELSE ${recordSql([...columns, rescued])} END AS record
+        CASE WHEN ${rescued} IS NULL THEN ${recordSql(columns)} ELSE ${recordSql([...columns, {name: RESCUED_COLUMN, landed: RESCUED_COLUMN}])} END AS record
         FROM (${select}) AS landed WHERE ${lacks}`,
     );
     const before = this.#quarantined.length;
@@ -212,8 +214,16 @@ export class Landing implements AsyncDisposable {
   async #addFiles(refs: readonly FileRef[]): Promise<void> {
     if (refs.length === 0) return;
     const inputs = refs.map((ref) => ({localPath: ref.file.path, options: ref.options}));
-    this.#files.push(await fileSelect(this.#engine, inputs, this.#shape.schema, {ignoredColumns: this.#shape.ignored}));
+    const file = await fileSelect(this.#engine, inputs, this.#shape.schema, {ignoredColumns: this.#shape.ignored});
+    this.#files.push({...file, select: this.#underLandedNames(file.select)});
     for (const ref of refs) this.#bytes += ref.file.sizeBytes;
+  }
+
+  #underLandedNames(select: string): string {
+    if (Object.keys(this.#shape.columnNames).length === 0) return select;
+    // By place: names that differ by case only cannot be told apart by name.
+    const names = this.#tableSchema.fields.map((field) => quoteIdentifier(field.name));
+    return `SELECT * FROM (${select}) AS file_rows(${names.join(', ')})`;
   }
 }
 
@@ -225,19 +235,30 @@ export interface LandedSelects {
 
 /** What the rows of a flow land as. */
 export function rowsShape(flow: ResolvedFlow): LandingShape {
-  const required = [...flow.keys, ...(flow.sequenceRequired ? sequenceSources(flow) : [])];
-  return {schema: flow.landingSchema, required, ignored: flow.ignoredColumns};
+  const {landingSchema: schema, columnNames, ignoredColumns: ignored, rescueUnknown} = flow;
+  const required = [...sourceKeys(flow), ...(flow.sequenceRequired ? sequenceSources(flow) : [])];
+  return {schema, columnNames, required, ignored, rescueUnknown};
 }
 
 /** What the deletes of a flow land as: keys and sequence. */
 export function deletesShape(flow: ResolvedFlow): LandingShape {
-  const wanted = new Set([...flow.keys, ...sequenceSources(flow).map((path) => columnOf(flow.landingSchema, path))]);
+  const wanted = new Set([
+    ...sourceKeys(flow),
+    ...sequenceSources(flow).map((path) => columnOf(flow.landingSchema, path)),
+  ]);
   const fields = flow.landingSchema.fields.filter((field) => wanted.has(field.name));
   const ignored = [
     ...flow.ignoredColumns,
     ...flow.landingSchema.fields.filter((field) => !wanted.has(field.name)).map((field) => field.name),
   ];
-  return {schema: {type: 'struct', fields}, required: fields.map((field) => field.name), ignored};
+  const required = fields.map((field) => field.name);
+  return {
+    schema: {type: 'struct', fields},
+    columnNames: flow.columnNames,
+    required,
+    ignored,
+    rescueUnknown: flow.rescueUnknown,
+  };
 }
 
 /** Landed rows as apply wants them: the destination's columns, `__ord`, and `__op` where predicates make deletes of rows. */
@@ -281,44 +302,37 @@ export function deletesSelect(flow: ResolvedFlow, select: string): string {
 /** Largest value of the flow's timestamp cursor, in microseconds, as a SELECT. */
 export function maxCursorSql(flow: ResolvedFlow, select: string): string | null {
   if (flow.cursorField === null || !flow.cursorIsTimestamp) return null;
-  return `SELECT epoch_us(max(${pathSql(flow.landingSchema, flow.cursorField)})) AS m FROM (${select}) AS landed`;
+  return `SELECT epoch_us(max(${landedSql({schema: flow.landingSchema, columnNames: flow.columnNames}, flow.cursorField)})) AS m FROM (${select}) AS landed`;
 }
 
 /** Source paths of the sequence. */
 export function sequenceSources(flow: ResolvedFlow): readonly string[] {
-  return flow.hiddenSequence === null ? flow.sequence : [flow.hiddenSequence];
+  return flow.hiddenSequence === null ? flow.sequence.map((name) => sourceName(flow, name)) : [flow.hiddenSequence];
+}
+
+/** Source names of the keys. */
+export function sourceKeys(flow: ResolvedFlow): readonly string[] {
+  return flow.keys.map((key) => sourceName(flow, key));
 }
 
 const RESCUED_FIELD: StructField = {name: RESCUED_COLUMN, type: 'string', nullable: true, metadata: {}};
 
 function keepSql(flow: ResolvedFlow): string | null {
   const parts: string[] = [];
-  if (flow.rowFilter !== null) parts.push(`coalesce(${renderPredicate(flow.rowFilter, 'duckdb')}, false)`);
+  if (flow.rowFilter !== null) parts.push(`coalesce(${landedPredicateSql(flow, flow.rowFilter)}, false)`);
   if (flow.deletionCondition !== null)
-    parts.push(`NOT coalesce(${renderPredicate(flow.deletionCondition, 'duckdb')}, false)`);
+    parts.push(`NOT coalesce(${landedPredicateSql(flow, flow.deletionCondition)}, false)`);
   return parts.length === 0 ? null : parts.join(' AND ');
 }
 
 function columnSql(flow: ResolvedFlow, field: StructField): string {
   if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null)
-    return `${pathSql(flow.landingSchema, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
+    return `${landedSql({schema: flow.landingSchema, columnNames: flow.columnNames}, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
   return quoteIdentifier(field.name);
 }
 
 function isRows(page: Page): page is Extract<Page, readonly unknown[]> {
   return Array.isArray(page);
-}
-
-function vectorOf(batch: ColumnBatch, field: StructField): ColumnVector {
-  const index = batch.schema.fields.findIndex((candidate) => candidate.name === field.name);
-  const column = batch.columns[index];
-  if (column === undefined) {
-    throw new IngestError('CONTRACT_VIOLATION', `A page of columns lacks "${field.name}".`, {
-      fix: 'Yield every column of getTableSchema that was asked for.',
-      context: {column: field.name},
-    });
-  }
-  return column;
 }
 
 /** True when a column of a batch has a NULL; a nested one may have one inside. */
@@ -334,9 +348,10 @@ function mayLack({schema, columns, rowCount}: ColumnBatch, name: string): boolea
   return false;
 }
 
-/** Columns, quoted, as the JSON text of a record. */
-function recordSql(columns: readonly string[]): string {
-  return `CAST(to_json(struct_pack(${columns.map((name) => `${name} := ${name}`).join(', ')})) AS VARCHAR)`;
+/** Landed columns as the JSON text of a record, under their own names. */
+function recordSql(columns: readonly {readonly name: string; readonly landed: string}[]): string {
+  const members = columns.map(({name, landed}) => `${quoteLiteral(name)}, ${quoteIdentifier(landed)}`);
+  return `CAST(json_object(${members.join(', ')}) AS VARCHAR)`;
 }
 
 function refusedRow(row: EngineRow, required: readonly string[]): QuarantinedRow {

@@ -3,14 +3,17 @@ import {createHash} from 'node:crypto';
 import {IngestError} from '../core/errors.ts';
 import {typeToDdl} from '../core/schema-ddl.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
+import {landedName} from './column-names.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 type Notes = BatchFile['notes'];
 
 /** Which column the rows of an append-only flow are told apart by, beside the keys; null where nothing tells them apart. */
-export function appendCursorOf({cursorField, keys, tableSchema, target}: ResolvedFlow): string | null {
+export function appendCursorOf(flow: ResolvedFlow): string | null {
+  const {cursorField, keys, tableSchema, target} = flow;
   if (target !== 'append' || keys.length === 0 || cursorField === null) return null;
-  return tableSchema.fields.some((field) => field.name === cursorField) ? cursorField : null;
+  const cursor = landedName(flow, cursorField);
+  return tableSchema.fields.some((field) => field.name === cursor) ? cursor : null;
 }
 
 /**
@@ -39,7 +42,13 @@ export function isChosenOtherwise(flow: ResolvedFlow, notes: Notes): boolean {
 export function checkToldApart(flow: ResolvedFlow, notes: Notes): void {
   const before = notes['told_apart_by'];
   const now = toldApartBy(flow);
-  if (before === undefined || before === now || (before === NOTHING && flow.target === 'append')) return;
+  if (
+    before === undefined ||
+    before === now ||
+    formerly(flow).includes(String(before)) ||
+    (before === NOTHING && flow.target === 'append')
+  )
+    return;
   throw new IngestError(
     'INVALID_SPEC',
     `${flow.object.path}: the rows of ${flow.name} are told apart by ${String(before)}, and would be by ${now} now.`,
@@ -57,6 +66,28 @@ function toldApartBy(flow: ResolvedFlow): string {
   const cursor = appendCursorOf(flow);
   if (target === 'append') return cursor === null ? NOTHING : `keys ${listOf(keys)} and cursor ${listOf([cursor])}`;
   return `keys ${listOf(keys)} and sequence ${listOf(hiddenSequence === null ? sequence : [`${hiddenSequence} (hidden)`])}`;
+}
+
+/** What {@link toldApartBy} said before columns were renamed, once or several times. */
+function formerly(flow: ResolvedFlow): readonly string[] {
+  const {renamedColumns} = flow.configuration;
+  const texts: string[] = [];
+  let then = flow;
+  for (let hop = 0; hop < Object.keys(renamedColumns).length; hop++) {
+    const former = (name: string): string => renamedColumns[name] ?? name;
+    then = {
+      ...then,
+      keys: then.keys.map(former),
+      sequence: then.sequence.map(former),
+      cursorField: then.cursorField === null ? null : former(then.cursorField),
+      tableSchema: {
+        ...then.tableSchema,
+        fields: then.tableSchema.fields.map((field) => ({...field, name: former(field.name)})),
+      },
+    };
+    texts.push(toldApartBy(then));
+  }
+  return texts;
 }
 
 function listOf(names: readonly string[]): string {

@@ -74,6 +74,8 @@ export async function resolveFlow(
     cursorIsTimestamp: cursorField !== null && isTimestamp(fieldAt(sourceSchema, cursorField)?.type),
     landingSchema: {type: 'struct', fields: landingFields},
     tableSchema,
+    columnNames: {},
+    rescueUnknown: false,
     ignoredColumns: sourceSchema.fields.map((field) => field.name).filter((name) => !needed.has(name)),
     rowFilter,
     deletionCondition,

@@ -36,6 +36,13 @@ export interface ResolvedFlow {
   readonly landingSchema: StructType;
   /** Columns of the destination that come from the source, technical ones last. */
   readonly tableSchema: StructType;
+  /**
+   * Names of columns in the destination by their names in the source, where they differ. Keys, sequence, history lists and
+   * `tableSchema` have the destination's names; `landingSchema`, predicates and the cursor the source's.
+   */
+  readonly columnNames: Readonly<Record<string, string>>;
+  /** Values for which the destination has no column are rescued. */
+  readonly rescueUnknown: boolean;
   /** Source columns that nobody selected: known, and left out on purpose. */
   readonly ignoredColumns: readonly string[];
   readonly rowFilter: Predicate | null;

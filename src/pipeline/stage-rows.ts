@@ -1,6 +1,8 @@
 import type {StructType} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
+import {mappingMode, physicalNames} from '../delta/column-mapping.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
+import {landedName} from './column-names.ts';
 import {type Landing, rowsSelect, rowsShape} from './landing.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
@@ -20,9 +22,11 @@ export function writeRows({table, flow, schema, signal}: StageJob, select: strin
 /** Writes the rows of files as data files. Those without a key are quarantined, and the files written again without them. */
 export async function stageRows(job: StageJob, landing: Landing, select: string): Promise<readonly AddFile[]> {
   const files = await writeRows(job, select);
-  const required = rowsShape(job.flow).required;
+  const required = rowsShape(job.flow).required.map((name) => landedName(job.flow, name));
   // The statistics of what is written tell it without reading the source's files once more.
-  if (required.length === 0 || files.every((file) => hasAll(file, required))) return files;
+  const mode = mappingMode(job.table.snapshot.metadata);
+  const stored = physicalNames(job.table.snapshot.schema, required, mode);
+  if (required.length === 0 || files.every((file) => hasAll(file, stored))) return files;
   const kept = await landing.withoutRefused(select);
   return kept === select ? files : writeRows(job, kept);
 }

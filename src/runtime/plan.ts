@@ -1,7 +1,9 @@
 import {typeToDdl} from '../core/schema-ddl.ts';
 import type {StructType} from '../core/types.ts';
-import {evolveSchema, openDestination, type Destination} from '../pipeline/destination.ts';
+import {openDestination, type Destination} from '../pipeline/destination.ts';
 import type {SelectedTable} from '../pipeline/discover.ts';
+import {changeText, refusedChange} from '../pipeline/evolve-notes.ts';
+import {settleFlow, type SettledFlow} from '../pipeline/evolve-plan.ts';
 import {choosesVectors} from '../pipeline/flow-run.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
@@ -60,20 +62,19 @@ const NOTHING: Omit<PlannedTable, 'flow' | 'sourceTable' | 'action'> = {
 };
 
 function planned(
-  flow: ResolvedFlow,
+  asked: ResolvedFlow,
   destination: Destination | null,
   estimate: {readonly rows?: number; readonly bytes?: number},
 ): PlannedTable {
+  const settled = settle(asked, destination);
+  const {flow} = settled;
+  const mayReload = flow.configuration.autoFullRefresh !== null && flow.target !== 'scd2';
+  if (settled.refused.length > 0 && !mayReload) throw refusedChange(settled, null);
   const vectors = destination === null ? choosesVectors(flow, estimate.bytes ?? 0) : hasVectors(destination);
-  const evolution =
-    destination === null
-      ? null
-      : evolveSchema(flow, destination.table.snapshot.schema, flow.ingestionType === 'snapshot');
-  const changes = evolution !== null && (evolution.added.length > 0 || evolution.dropped.length > 0);
   return {
     flow: flow.name,
     sourceTable: flow.sourceTable,
-    action: destination === null ? 'create' : changes ? 'evolve' : 'continue',
+    action: actionOf(settled, destination),
     ingestionType: flow.ingestionType,
     scdType: flow.target === 'append' ? 'APPEND_ONLY' : 'SCD_TYPE_1',
     keys: flow.keys,
@@ -82,8 +83,21 @@ function planned(
     deletionVectors: vectors,
     readers: vectors ? WITH_VECTORS : WITHOUT_VECTORS,
     estimatedRows: estimate.rows ?? null,
-    notes: notesOf(flow, destination),
+    notes: [...(destination === null ? [] : settled.changes.map(changeText)), ...notesOf(flow, destination)],
   };
+}
+
+function settle(flow: ResolvedFlow, destination: Destination | null): SettledFlow {
+  if (destination === null) return settleFlow(flow, null, 'replaced');
+  const {schema, metadata, files} = destination.table.snapshot;
+  const isReplaced = files.size === 0 || (flow.ingestionType === 'snapshot' && flow.target !== 'scd2');
+  return settleFlow(flow, {schema, configuration: metadata.configuration}, isReplaced ? 'replaced' : 'stay');
+}
+
+function actionOf({refused, changes}: SettledFlow, destination: Destination | null): PlannedTable['action'] {
+  if (destination === null) return 'create';
+  if (refused.length > 0) return 'reload';
+  return changes.length > 0 ? 'evolve' : 'continue';
 }
 
 /** Who reads tables with deletion vectors: Spark and delta-rs as the interop tests run them, the others by their own documentation. */

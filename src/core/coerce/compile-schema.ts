@@ -3,8 +3,8 @@ import {BINARY_ENCODING, EPOCH_UNIT} from '../schema.ts';
 import type {DataType, MapType, PrimitiveType, StructField, StructType} from '../types.ts';
 import type {ColumnWriter} from './column-writer.ts';
 import {DecimalWriter} from './decimal-writer.ts';
-import {compileFieldLoop, type LoopField} from './field-loop.ts';
-import type {Misfits} from './misfits.ts';
+import {compileFieldLoop, type LoopField, type UnknownFields} from './field-loop.ts';
+import {type Misfits, pathPart} from './misfits.ts';
 import {ListWriter, type MapKey, MapWriter, StructWriter} from './nested-writers.ts';
 import {BooleanWriter, FloatWriter, IntegerWriter, LongWriter} from './number-writers.ts';
 import {type BinaryEncoding, BinaryWriter, StringWriter} from './text-writers.ts';
@@ -20,14 +20,20 @@ export interface CompiledField extends LoopField {
  * Makes a writer for each field. Fields of `keys` (dotted paths into structs) are required, whatever the schema says.
  * @throws INVALID_SCHEMA
  */
-export function compileFields(schema: StructType, keys: readonly string[], misfits: Misfits): readonly CompiledField[] {
+export function compileFields(
+  schema: StructType,
+  keys: readonly string[],
+  options: {readonly misfits: Misfits; readonly rescueUnknown: boolean},
+): readonly CompiledField[] {
   const keyPaths = keys.map((key) => pathOf(schema, key));
-  return compileStruct(schema, {misfits, path: '', keyPaths});
+  return compileStruct(schema, {...options, path: '', keyPaths});
 }
 
 /** Where the compiler stands. */
 interface Place {
   readonly misfits: Misfits;
+  /** Fields of structs that the schema does not have are misfits. */
+  readonly rescueUnknown: boolean;
   /** For messages. */
   readonly path: string;
   /** Key columns at or under this place, as names relative to it. */
@@ -41,6 +47,7 @@ function compileStruct(schema: StructType, place: Place): readonly CompiledField
     const keyPath = place.keyPaths.find(([name]) => name === field.name) ?? null;
     const inner: Place = {
       misfits: place.misfits,
+      rescueUnknown: place.rescueUnknown,
       path: place.path === '' ? field.name : `${place.path}.${field.name}`,
       keyPaths: place.keyPaths
         .filter(([name, ...rest]) => name === field.name && rest.length > 0)
@@ -74,11 +81,25 @@ function writerOf(type: DataType, metadata: Metadata, place: Place): ColumnWrite
       const fields = compileStruct(type, place);
       return new StructWriter(
         fields.map((field) => field.writer),
-        compileFieldLoop(fields, misfits, null),
+        compileFieldLoop(fields, misfits, place.rescueUnknown ? rescuedFields(fields, misfits) : null),
         misfits,
       );
     }
   }
+}
+
+/** Makes misfits of the values of an object that are no fields. */
+function rescuedFields(fields: readonly CompiledField[], misfits: Misfits): UnknownFields {
+  const known = new Set(fields.map((field) => field.name));
+  return {
+    ignored: new Set(),
+    found(object): void {
+      for (const name of Object.keys(object)) {
+        const value = object[name];
+        if (value !== undefined && value !== null && !known.has(name)) misfits.add(pathPart(name), value);
+      }
+    },
+  };
 }
 
 function primitiveWriter(type: PrimitiveType, metadata: Metadata, place: Place): ColumnWriter {

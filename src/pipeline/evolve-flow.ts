@@ -1,0 +1,161 @@
+import {IngestError} from '../core/errors.ts';
+import type {StructType} from '../core/types.ts';
+import type {BatchFile} from '../delta/batch-file.ts';
+import {mappingMode} from '../delta/column-mapping.ts';
+import type {TableSnapshot} from '../delta/delta-table.ts';
+import type {Destination} from './destination.ts';
+import {changeNotes, refusedChange} from './evolve-notes.ts';
+import {settleFlow, type RowsThen, type SettledFlow} from './evolve-plan.ts';
+import {evolveTable, needsEvolution} from './evolve-table.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+import type {FlowServices} from './services.ts';
+
+/** Note of a batch: when the table was last reloaded by its policy, milliseconds since 1970. Every later batch repeats it. */
+export const RELOADED_AT = 'auto_refreshed_at_ms';
+
+/** The schema of one trigger: what the source and the table make of it, and what the table is told of it. For one use. */
+export class FlowSchema {
+  readonly #services: FlowServices;
+  /** In the source's terms. */
+  readonly #asked: ResolvedFlow;
+  #settled: SettledFlow;
+  #isReloading = false;
+  #isAnnounced = false;
+  /** The schema as text that the table had when it was last looked at. */
+  #seen: string | null = null;
+
+  constructor(services: FlowServices, asked: ResolvedFlow) {
+    this.#services = services;
+    this.#asked = asked;
+    this.#settled = settleFlow(asked, null, 'replaced');
+  }
+
+  /** In the table's terms, after {@link settle}. */
+  get flow(): ResolvedFlow {
+    return this.#settled.flow;
+  }
+
+  /** The table's whole schema from the next commit on. */
+  get schema(): StructType {
+    return this.#settled.schema;
+  }
+
+  /** True when the policy reloads the table in this trigger. */
+  get isReloading(): boolean {
+    return this.#isReloading;
+  }
+
+  /** Columns that are new, or back, in a table that has rows. */
+  get newColumns(): readonly string[] {
+    return this.#settled.changes.filter(({kind}) => kind === 'added' || kind === 'revived').map(({path}) => path);
+  }
+
+  /**
+   * Lays the source over the table and decides what the policy says to the difference. Writes nothing.
+   * @throws INCOMPATIBLE_SCHEMA_CHANGE when the flow must stop.
+   */
+  settle({table, batch}: Destination, rows: RowsThen): void {
+    this.#look(table.snapshot);
+    this.#settled = this.#laidOver(table.snapshot, rows);
+    if (this.#settled.refused.length === 0) return;
+    const {autoFullRefresh, schemaEvolution} = this.#asked.configuration;
+    const reloadedAtMs = reloadedAt(batch);
+    const mayReload = autoFullRefresh !== null && schemaEvolution === 'evolve' && this.#asked.target !== 'scd2';
+    if (!mayReload) throw refusedChange(this.#settled, null);
+    const nowMs = this.#services.context.clock.nowMs();
+    const isDue = reloadedAtMs === null || nowMs - reloadedAtMs >= autoFullRefresh.minIntervalHours * HOUR_MS;
+    if (!isDue) throw refusedChange(this.#settled, reloadedAtMs);
+    this.#note('WARN', 'AUTO_FULL_REFRESH', `${refusedChange(this.#settled, null).message} The table is reloaded.`);
+    this.#isReloading = true;
+    this.#settled = this.#laidOver(table.snapshot, 'refreshed');
+  }
+
+  /**
+   * Commits what the schema needs before rows come. A table that is replaced as a whole gets its schema with the rows, unless
+   * its columns are mapped: then new ones need their places first.
+   * @param options.isReplaced all rows come anew, and make the new schema visible with them.
+   */
+  async prepare(
+    {table}: Destination,
+    options: {readonly isReplaced: boolean; readonly backfill: readonly string[]},
+  ): Promise<void> {
+    const isMapped = mappingMode(table.snapshot.metadata) !== 'none';
+    if (options.isReplaced && !isMapped) return;
+    if (options.backfill.length === 0 && !needsEvolution(this.#settled, table.snapshot)) return;
+    const typed = options.isReplaced ? this.#withTypesOf(table.snapshot) : this.#settled;
+    await evolveTable(table, typed, options.backfill);
+    this.#look(table.snapshot);
+    if (!options.isReplaced) this.announce();
+    const {changes} = this.#settled;
+    const rows = options.isReplaced ? (this.#isReloading ? 'refreshed' : 'replaced') : 'stay';
+    this.#settled = {...this.#laidOver(table.snapshot, rows), changes};
+  }
+
+  /** Takes notice of a table that was just made: its columns have more metadata than they were made with. */
+  made({table}: Destination): void {
+    this.announce();
+    this.#look(table.snapshot);
+    this.#settled = this.#laidOver(table.snapshot, 'replaced');
+  }
+
+  /** Says what changed, once it has. */
+  announce(): void {
+    if (this.#isAnnounced) return;
+    this.#isAnnounced = true;
+    for (const {level, code, message} of changeNotes(this.#settled)) this.#note(level, code, message);
+  }
+
+  /**
+   * Takes notice of a version that this trigger did not make.
+   * @throws COMMIT_CONFLICT when it changed the schema: the flow begins again with that.
+   */
+  checkSame(snapshot: TableSnapshot): void {
+    if (this.#seen === null || this.#seen === textOf(snapshot)) return;
+    throw new IngestError('COMMIT_CONFLICT', `Somebody else changed the schema of ${this.#asked.name} meanwhile.`, {
+      context: {table: this.#asked.name},
+    });
+  }
+
+  /** Takes notice of the table after a commit of ours. */
+  committed(snapshot: TableSnapshot): void {
+    this.#look(snapshot);
+  }
+
+  /** What a batch repeats of the notes of the one before it. */
+  notes(previous: BatchFile | null): BatchFile['notes'] {
+    const at = this.#isReloading ? this.#services.context.clock.nowMs() : reloadedAt(previous);
+    return at === null ? {} : {[RELOADED_AT]: at};
+  }
+
+  #laidOver(snapshot: TableSnapshot, rows: RowsThen): SettledFlow {
+    const table = {schema: snapshot.schema, configuration: snapshot.metadata.configuration};
+    return settleFlow(this.#asked, table, rows);
+  }
+
+  /** New columns only: types change with the rows. */
+  #withTypesOf({schema}: TableSnapshot): SettledFlow {
+    const {renamed} = this.#settled;
+    const known = new Map(schema.fields.map((field) => [renamed.get(field.name) ?? field.name, field.type]));
+    const fields = this.#settled.schema.fields.map((field) => ({...field, type: known.get(field.name) ?? field.type}));
+    return {...this.#settled, schema: {type: 'struct', fields}};
+  }
+
+  #look(snapshot: TableSnapshot): void {
+    this.#seen = textOf(snapshot);
+  }
+
+  #note(level: 'INFO' | 'WARN' | 'ERROR', code: string, message: string): void {
+    this.#services.note({level, flow: this.#asked.name, code, message});
+  }
+}
+
+const HOUR_MS = 3_600_000;
+
+function textOf({metadata}: TableSnapshot): string {
+  return metadata.schemaString;
+}
+
+function reloadedAt(batch: BatchFile | null): number | null {
+  const at = batch?.notes[RELOADED_AT];
+  return typeof at === 'number' ? at : null;
+}
