@@ -115,6 +115,11 @@ export class ColumnSql {
     return this.shape.keys.map((name) => `${left}.${this.quote(name)} = ${right}.${this.quote(name)}`).join(' AND ');
   }
 
+  /** The rows of a SELECT whose key is in a relation. */
+  ofKeys(rows: string, keys: string): string {
+    return `SELECT t.* FROM (${rows}) AS t ${this.dialect.semiJoin} ${keys} AS k ON ${this.sameKey('t', 'k')}`;
+  }
+
   /** True when two rows of one key are equal. */
   sameRow(left: string, right: string): string {
     const keys = new Set(this.shape.keys);

@@ -6,7 +6,7 @@ import {liveRows, NO_CHANGE} from './batch-context.ts';
 import {HistoryColumns} from './history-columns.ts';
 import {addHidden, foundHidden, type FoundHidden} from './history-side.ts';
 import {HistorySql} from './history-sql.ts';
-import {filesOfKeys} from './keyed-batch.ts';
+import {filesOfKeys} from './stored-rows.ts';
 import {replaceRows} from './row-removal.ts';
 import {TimelineSql} from './timeline-sql.ts';
 

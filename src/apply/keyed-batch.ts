@@ -1,10 +1,15 @@
 import {IngestError} from '../core/errors.ts';
+import type {SideFiles} from '../delta/batch-file.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {eventSources, relationsOf, stagedFiles} from './event-sources.ts';
+import {ignoresNulls, leafChange} from './leaf-batch.ts';
 import type {EventSource} from './merge-sql.ts';
+import {completeRows, hasPartialRows, type WholeEvents} from './partial-rows.ts';
 import {replaceRows, writeRows} from './row-removal.ts';
-import {isLong, namesOf} from './side-files.ts';
+import {type LeftRows, storedRows} from './stored-rows.ts';
+import {knownTombstones, withTombstones} from './tombstones.ts';
+import {truncatedRows, truncationOf, writeTruncation} from './truncation.ts';
 
 /** SCD type 1: the newest event of each key becomes the row, late and repeated ones change nothing. */
 export async function keyedBatch(context: BatchContext): Promise<TableChange> {
@@ -18,11 +23,19 @@ export async function keyedBatch(context: BatchContext): Promise<TableChange> {
   if (job.inputs.length === 0 && job.deletes.length === 0) return NO_CHANGE;
   const sources = await eventSources(context);
   if (isFirstLoad(context, sources)) return firstLoad(context, sources);
-  const changes = await newestChanges(context, sources);
+  const truncation = await truncationOf(context, sources);
+  const left = {truncation, gone: await truncatedRows(context, truncation)};
+  const whole = await wholeEvents(context, sources, left);
+  if (ignoresNulls(context)) return leafBatch(context, whole, left);
+  const changes = await newestChanges(context, whole.events, eachKeyOnce(context, sources));
   const matched = await context.work.keep(
-    context.sql.matched(changes, await candidates(context, changes), job.deletesWinTies),
+    context.sql.matched(
+      changes,
+      await storedRows(context, changes, context.sql.deleteSchema, left),
+      job.deletesWinTies,
+    ),
   );
-  return merged(context, {changes, matched, stale: await staleKeys(context, changes, matched)});
+  return merged(context, {changes, matched, stale: await staleKeys(context, changes, matched)}, {...whole, left});
 }
 
 /** The relations of one merge. */
@@ -35,27 +48,57 @@ interface Merge {
   readonly stale: string | null;
 }
 
+/** What a merge is to become, whatever worked it out. */
+interface Outcome {
+  readonly events: number;
+  readonly upserts: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Rows to add, as a SELECT. */
+  readonly rows: string;
+  /** Places of rows that go, as a relation. */
+  readonly touched: string;
+  readonly quarantined: number;
+  readonly left: LeftRows;
+  readonly side: TableChange['side'];
+}
+
+/**
+ * The events of a batch that count, each with its whole row.
+ * @param left what the truncates of the batch leave of the table.
+ */
+export async function wholeEvents(
+  context: BatchContext,
+  sources: readonly EventSource[],
+  left: LeftRows,
+): Promise<WholeEvents> {
+  const {sql, job} = context;
+  const isPartial = hasPartialRows(sources);
+  const all = isPartial ? sql.partialEvents(sources) : sql.events(sources);
+  const events = left.truncation === null ? all : sql.notTruncated(all, left.truncation.watermark);
+  if (!isPartial) return {events, quarantined: 0};
+  return completeRows(context, events, async (keys) => storedRows(context, keys, job.schema, left));
+}
+
 /** True when the order of a batch's events cannot matter, because no key occurs twice. */
 export function eachKeyOnce(context: BatchContext, sources: readonly EventSource[]): boolean {
-  return context.job.keysUnique && sources.every((source) => !source.isDelete);
+  return context.job.keysUnique && sources.every((source) => !source.isDelete && !source.columns.has('__op'));
 }
 
 /** The newest event of each key, as a relation of the form of `MergeSql.newest`. */
-export async function newestChanges(context: BatchContext, sources: readonly EventSource[]): Promise<string> {
+export async function newestChanges(context: BatchContext, events: string, isOnce: boolean): Promise<string> {
   const {sql, work, job} = context;
-  const events = sql.events(sources);
   // To count keys costs a tenth of choosing among their rows, and most batches hold each key once: they are not copied.
-  const once = eachKeyOnce(context, sources) || (await work.count(sql.repeats(events, job.keys), 'repeated')) === 0;
+  const once = isOnce || (await work.count(sql.repeats(events, job.keys), 'repeated')) === 0;
   return once ? sql.inline(sql.unique(events)) : work.keep(sql.newest(events));
 }
 
 /** Nothing is there that rows could meet, and they do not meet each other. */
 function isFirstLoad(context: BatchContext, sources: readonly EventSource[]): boolean {
-  const hasDeletes = sources.some((source) => source.isDelete || source.columns.has('__op'));
+  const {tombstones, truncates, authors} = context.before;
   return (
     context.table.snapshot.files.size === 0 &&
-    context.before.tombstones.length === 0 &&
-    !hasDeletes &&
+    tombstones.length + truncates.length + authors.length === 0 &&
     eachKeyOnce(context, sources)
   );
 }
@@ -74,55 +117,79 @@ async function firstLoad(context: BatchContext, sources: readonly EventSource[])
   };
 }
 
-/** Live rows that may have a key of the batch: keys, sequence and place. */
-async function candidates(context: BatchContext, changes: string): Promise<string> {
-  return liveRows(context, {columns: context.sql.deleteSchema, files: await filesOfKeys(context, changes)});
-}
-
-/** Live files that may have a row with a key of `changes`, by their statistics. */
-export async function filesOfKeys(context: BatchContext, changes: string): Promise<readonly string[]> {
-  const {keys} = context.job;
-  const [range] = await context.work.query(context.sql.keyRange(changes));
-  let files = new Set(context.table.snapshot.files.keys());
-  keys.forEach((key, at) => {
-    const [min, max] = [range?.[`min_${at}`] ?? null, range?.[`max_${at}`] ?? null];
-    // Without a bound there is no event; NaN is no bound.
-    if (min === null || max === null) files = new Set();
-    if (min === null || max === null || Number.isNaN(min) || Number.isNaN(max)) return;
-    const inRange = new Set(context.table.filesInRange(key, min, max).map((file) => file.path));
-    files = new Set([...files].filter((path) => inRange.has(path)));
-  });
-  return [...files];
-}
-
 async function staleKeys(context: BatchContext, changes: string, matched: string): Promise<string | null> {
-  const {sql, work, job, before} = context;
+  const {sql, work, job} = context;
   const verdicts = await work.query(sql.verdicts(matched));
   const parts = verdicts.some((row) => row['verdict'] === 'keep') ? [sql.keptKeys(matched)] : [];
   const files = verdicts.filter((row) => row['verdict'] === 'compare').map((row) => String(row['file']));
   if (files.length > 0) parts.push(sql.equalKeys(changes, matched, await liveRows(context, {files})));
-  if (job.sequence.length > 0 && before.tombstones.length > 0) {
-    parts.push(sql.buriedKeys(changes, await context.side.read(before.tombstones), job.deletesWinTies));
-  }
+  const tombstones = await knownTombstones(context);
+  if (tombstones !== null) parts.push(sql.buriedKeys(changes, tombstones, job.deletesWinTies));
   return parts.length === 0 ? null : work.keep(parts.join(' UNION ALL '));
 }
 
-async function merged(context: BatchContext, merge: Merge): Promise<TableChange> {
-  const {sql, work, job} = context;
+async function merged(
+  context: BatchContext,
+  merge: Merge,
+  {quarantined, left}: {readonly quarantined: number; readonly left: LeftRows},
+): Promise<TableChange> {
+  const {sql, work} = context;
   const [summary] = await work.query(sql.summary(merge.changes, merge.matched, merge.stale));
   const count = (name: string): number => Number(summary?.[name] ?? 0);
-  const [events, upserts, updated, deleted] = [count('events'), count('upserts'), count('updated'), count('deleted')];
-  const touched = merge.stale === null ? merge.matched : await work.keep(sql.touched(merge.matched, merge.stale));
+  return outcome(context, {
+    events: count('events'),
+    upserts: count('upserts'),
+    updated: count('updated'),
+    deleted: count('deleted'),
+    rows: sql.upserts(merge.changes, merge.stale),
+    touched: merge.stale === null ? merge.matched : await work.keep(sql.touched(merge.matched, merge.stale)),
+    quarantined,
+    left,
+    side: async () => ({
+      tombstones: await plainTombstones(context, merge, left),
+      truncates: await writeTruncation(context, left.truncation),
+      // Rows have the values of their newest event now; what older ones said was not looked at.
+      authors: [],
+    }),
+  });
+}
+
+async function leafBatch(context: BatchContext, whole: WholeEvents, left: LeftRows): Promise<TableChange> {
+  const change = await leafChange(context, await context.work.keep(whole.events), left);
+  return outcome(context, {
+    ...change,
+    quarantined: whole.quarantined,
+    left,
+    side: async () => ({
+      tombstones: await withTombstones(context, change.tombstones, left.truncation),
+      truncates: await writeTruncation(context, left.truncation),
+      authors: await change.authors(),
+    }),
+  });
+}
+
+async function outcome(context: BatchContext, end: Outcome): Promise<TableChange> {
+  const {sql, work, job} = context;
+  const {events, upserts, updated, deleted, left} = end;
   const staged = stagedFiles(job.inputs);
   // Where every row of the staged files wins, they need not be written again.
   const asTheyAre =
-    staged.length > 0 && job.deletes.length === 0 && relationsOf(job.inputs).length === 0 && upserts === rowsIn(staged);
-  const winners = upserts === 0 ? null : sql.upserts(merge.changes, merge.stale);
+    staged.length > 0 &&
+    job.deletes.length === 0 &&
+    relationsOf(job.inputs).length === 0 &&
+    !ignoresNulls(context) &&
+    upserts === rowsIn(staged);
+  const winners = upserts === 0 ? null : end.rows;
   const rows = asTheyAre ? null : winners;
-  const change =
-    updated + deleted === 0 && rows === null
-      ? {adds: [], removes: [], cdc: []}
-      : await replaceRows(context, touched, rows, winners);
+  const {gone} = left;
+  const touched =
+    gone.places === null
+      ? end.touched
+      : await work.keep(`${sql.placesOf(`SELECT * FROM ${end.touched}`)} UNION ALL ${gone.places}`);
+  const movesNothing = updated + deleted + gone.rowCount === 0 && rows === null;
+  const change = movesNothing
+    ? {adds: [], removes: [], cdc: []}
+    : await replaceRows(context, touched, rows, {staged: winners, gone: gone.files});
   return {
     operation: 'MERGE',
     writeMode: null,
@@ -130,23 +197,19 @@ async function merged(context: BatchContext, merge: Merge): Promise<TableChange>
     removes: change.removes,
     cdc: change.cdc,
     blindAppend: false,
-    side: () => tombstones(context, merge),
-    counts: {inserted: upserts - updated, updated, deleted, unchanged: events - upserts - deleted, quarantined: 0},
+    side: end.side,
+    counts: {
+      inserted: upserts - updated,
+      updated,
+      deleted: deleted + gone.rowCount,
+      unchanged: Math.max(0, events - upserts - deleted),
+      quarantined: end.quarantined,
+    },
   };
 }
 
 /** Deletes are remembered where events older than them may still come. A newer upsert need not undo one: its own row outranks what the tombstone bars. */
-async function tombstones(context: BatchContext, merge: Merge): ReturnType<TableChange['side']> {
-  const {sql, side, job, before} = context;
-  if (!job.keepTombstones || job.sequence.length === 0) return {};
-  const known = before.tombstones.length === 0 ? null : await side.read(before.tombstones);
-  const added = namesOf(
-    await side.write('tombstones', sql.newTombstones(merge.changes, merge.stale, known), sql.deleteSchema),
-  );
-  if (added.length === 0) return {};
-  const names = [...before.tombstones, ...added];
-  if (!isLong(names)) return {tombstones: names};
-  return {
-    tombstones: namesOf(await side.write('tombstones', sql.newestTombstones(await side.read(names)), sql.deleteSchema)),
-  };
+async function plainTombstones(context: BatchContext, merge: Merge, left: LeftRows): Promise<SideFiles['tombstones']> {
+  const known = await knownTombstones(context);
+  return withTombstones(context, context.sql.newTombstones(merge.changes, merge.stale, known), left.truncation);
 }

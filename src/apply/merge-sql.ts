@@ -38,6 +38,58 @@ export class MergeSql {
     return this.#eventsOf(sources, true);
   }
 
+  /** Events in the form of {@link events}, without what else they have. */
+  asEvents(events: string): string {
+    return `SELECT ${this.#columns.all()}, ${WORK.delete}, ${WORK.source}, ${WORK.order} FROM (${events}) AS e`;
+  }
+
+  /** The newest of several SELECTs of truncates, as one row. */
+  newestTruncate(truncates: readonly string[]): string {
+    // One that is known already is no news.
+    const known = `CASE WHEN ${WORK.source} < 0 THEN 0 ELSE 1 END`;
+    const order = [...this.#columns.bySequence('DESC'), known, `${WORK.source} DESC`, `${WORK.order} DESC NULLS LAST`];
+    return `SELECT * FROM (${truncates.join(' UNION ALL ')}) AS t ORDER BY ${order.join(', ')} LIMIT 1`;
+  }
+
+  /** A stored watermark as a truncate that came before the batch. */
+  storedTruncate(watermark: string): string {
+    const columns = this.#columns.sequenceFields.map((field) => this.#columns.cast(field, true));
+    return `SELECT ${[...columns, `-1 AS ${WORK.source}`, `CAST(NULL AS BIGINT) AS ${WORK.order}`].join(', ')} FROM (${watermark}) AS w`;
+  }
+
+  /** Events without those that a truncate took away; at its own sequence they stand. */
+  notTruncated(events: string, watermark: string): string {
+    const isLater = `(w.${WORK.source} > e.${WORK.source} OR (w.${WORK.source} = e.${WORK.source} AND coalesce(w.${WORK.order} > e.${WORK.order}, FALSE)))`;
+    const isGone = this.#columns.shape.sequence.length === 0 ? isLater : this.#columns.newer('w', 'e');
+    return `SELECT e.* FROM (${events}) AS e CROSS JOIN ${watermark} AS w WHERE NOT ${isGone}`;
+  }
+
+  /** Stored rows, or other rows with a sequence, that a truncate leaves; `isGone` for those that it takes. */
+  rowsOfTruncate(rows: string, watermark: string, isGone = false): string {
+    const condition = this.#columns.shape.sequence.length === 0 ? 'TRUE' : this.#columns.newer('w', 't');
+    return `SELECT t.* FROM (${rows}) AS t CROSS JOIN ${watermark} AS w WHERE ${isGone ? '' : 'NOT '}${condition}`;
+  }
+
+  /** Where a truncate came from, -1 for a stored one: `source`. */
+  truncateSource(watermark: string): string {
+    return `SELECT ${WORK.source} AS source FROM ${watermark}`;
+  }
+
+  /** Places of rows. */
+  placesOf(rows: string): string {
+    return `SELECT ${WORK.file}, ${WORK.position} FROM (${rows}) AS t`;
+  }
+
+  /** The sequence of a relation. */
+  sequenceOf(relation: string): string {
+    return `SELECT ${this.#columns.list(this.#columns.shape.sequence)} FROM ${relation}`;
+  }
+
+  /** Names of the columns that events of {@link partialEvents} leave as they are: `name`. */
+  leftColumns(events: string): string {
+    return `SELECT DISTINCT ${this.#columns.dialect.unnest(WORK.unchanged)} AS name FROM (${events}) AS e`;
+  }
+
   /** Truncates of all sources: sequence, and the order of arrival; null when no source can have any. */
   truncates(sources: readonly EventSource[]): string | null {
     const fields = this.#columns.sequenceFields;
@@ -58,6 +110,11 @@ export class MergeSql {
   /** No row, with the schema's columns. */
   nothing(): string {
     return `SELECT ${this.#columns.shape.schema.fields.map((field) => this.#columns.cast(field, false)).join(', ')} WHERE FALSE`;
+  }
+
+  /** Rows of no file, in the form of stored ones. */
+  placeless(rows: string): string {
+    return `SELECT *, CAST(NULL AS VARCHAR) AS ${WORK.file}, CAST(NULL AS BIGINT) AS ${WORK.position} FROM (${rows}) AS n`;
   }
 
   /** Rows as they are, when each key is in them once: in the form of {@link newest}. */
@@ -162,11 +219,12 @@ export class MergeSql {
     return `SELECT c.* FROM (${effective}) AS c ${this.#columns.dialect.antiJoin} (${tombstones}) AS d ON ${this.#columns.sameKey('c', 'd')} AND NOT ${this.#columns.newer('c', 'd')}`;
   }
 
-  /** The newest tombstone of each key. */
-  newestTombstones(tombstones: string): string {
+  /** The newest tombstone of each key, with its other columns. */
+  newestTombstones(tombstones: string, others: readonly string[]): string {
     const {keys} = this.#columns.shape;
+    const names = [...this.deleteSchema.fields.map(({name}) => name), ...others];
     const order = this.#columns.bySequence('DESC');
-    return `SELECT ${this.#columns.named(this.deleteSchema.fields, 'r')} FROM (SELECT *, row_number() OVER (PARTITION BY ${this.#columns.list(keys)} ORDER BY ${order.join(', ')}) AS ${WORK.rank}
+    return `SELECT ${this.#columns.list(names)} FROM (SELECT *, row_number() OVER (PARTITION BY ${this.#columns.list(keys)} ORDER BY ${order.join(', ')}) AS ${WORK.rank}
       FROM (${tombstones}) AS d) AS r WHERE r.${WORK.rank} = 1`;
   }
 

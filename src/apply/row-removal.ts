@@ -25,24 +25,42 @@ export function hasVectors(context: BatchContext): boolean {
   return hasFeature(protocol, 'deletionVectors') && metadata.configuration['delta.enableDeletionVectors'] === 'true';
 }
 
+/** What goes with the rows of {@link replaceRows}. */
+export interface WithRows {
+  /** Rows that the caller's commit adds by files that are there already, as a SELECT: the change data names them, too. */
+  readonly staged?: string | null;
+  /** Live files that go whole; none of their rows is touched. */
+  readonly gone?: readonly AddFile[];
+}
+
 /**
  * Takes the rows at the places of `touched` away and adds those of `upserts` (null: none): by deletion vectors where
  * the table has them, else by writing the touched files anew, together with the rows to add.
- * @param staged rows that the caller's commit adds by files that are there already, as a SELECT: the change data names
- * them, too.
  */
 export async function replaceRows(
   context: BatchContext,
   touched: string,
   upserts: string | null,
-  staged: string | null = null,
+  {staged = null, gone = []}: WithRows = {},
 ): Promise<ToldChange> {
-  if (!tellsChanges(context)) return {...(await replaced(context, touched, upserts)), cdc: []};
+  const removes = gone.map((file) => context.table.removeOf(file));
+  if (!tellsChanges(context)) return {...withRemoves(await replaced(context, touched, upserts), removes), cdc: []};
   // Written twice, worked out once.
   const rows = upserts === null ? null : `SELECT * FROM ${await context.work.keep(upserts)}`;
-  const change = await replaced(context, touched, rows);
-  const cdc = change.removes.length === 0 ? [] : await changeFiles(context, touched, rows ?? staged);
-  return {...change, cdc};
+  const change = withRemoves(await replaced(context, touched, rows), removes);
+  if (change.removes.length === 0) return {...change, cdc: []};
+  const all = gone.length === 0 ? touched : await withPlacesOf(context, touched, gone);
+  return {...change, cdc: await changeFiles(context, all, rows ?? staged)};
+}
+
+async function withPlacesOf(context: BatchContext, touched: string, files: readonly AddFile[]): Promise<string> {
+  const {sql, work} = context;
+  const rows = await liveRows(context, {columns: sql.deleteSchema, files: files.map((file) => file.path)});
+  return work.keep(`${sql.placesOf(`SELECT * FROM ${touched}`)} UNION ALL ${sql.placesOf(rows)}`);
+}
+
+function withRemoves(change: FileChange, removes: readonly RemoveFile[]): FileChange {
+  return removes.length === 0 ? change : {...change, removes: [...change.removes, ...removes]};
 }
 
 async function replaced(context: BatchContext, touched: string, upserts: string | null): Promise<FileChange> {

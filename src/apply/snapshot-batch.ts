@@ -92,7 +92,7 @@ async function heldRelations(context: BatchContext): Promise<Held> {
   const [found] = job.sequence.length > 0 ? [] : await work.query(sql.repeats(sql.rows(sources), job.keys));
   const quarantined = checkDuplicates(context, repeatedOf(found));
   // The order of arrival is lost in a file, so ties are decided before.
-  const changes = await newestChanges(context, sources);
+  const changes = await newestChanges(context, sql.events(sources), eachKeyOnce(context, sources));
   const deletes = hasDeletes ? await heldDeletes(context, sql.deleteRows(changes)) : [];
   return {files: [...(await heldRows(context, sql.upsertRows(changes))), ...deletes], quarantined};
 }

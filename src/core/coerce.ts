@@ -25,7 +25,9 @@ export type QuarantineReason =
   /** A value does not fit its type, and the table has no column for rescued data. */
   | 'NOT_RESCUED'
   /** A snapshot brought the row's key before, and the flow takes the first. */
-  | 'DUPLICATE_KEY';
+  | 'DUPLICATE_KEY'
+  /** An update leaves columns as they were, and nothing says how they were. */
+  | 'INCOMPLETE_ROW';
 
 /** A row that cannot land. */
 export interface QuarantinedRow {

@@ -297,17 +297,19 @@ export class FlowRun {
     await this.#services.open.connector.acknowledge?.(this.#flow.sourceTable, offset, this.#readContext(false));
   }
 
-  /** Rows of a snapshot whose key came before are written down before the snapshot is seen without them. */
+  /** Rows that apply leaves out are written down before the table is seen without them. */
   #leftOut({rescuedValues, quarantined}: ReadBatch): LeftOut {
     let count = quarantined.length;
+    const path = this.#flow.keys.join(', ');
+    const layAside = async (reason: QuarantinedRow['reason'], records: readonly string[]): Promise<void> => {
+      count += records.length;
+      this.#counter.checkLimits(rescuedValues, count, this.#flow);
+      const rows = records.map((record): QuarantinedRow => ({reason, path, record}));
+      await writeQuarantine(this.#services.context, this.#flow, {destination: await this.#ensureTable(0), rows});
+    };
     return {
-      duplicates: async (records): Promise<void> => {
-        count += records.length;
-        this.#counter.checkLimits(rescuedValues, count, this.#flow);
-        const path = this.#flow.keys.join(', ');
-        const rows = records.map((record): QuarantinedRow => ({reason: 'DUPLICATE_KEY', path, record}));
-        await writeQuarantine(this.#services.context, this.#flow, {destination: await this.#ensureTable(0), rows});
-      },
+      duplicates: (records) => layAside('DUPLICATE_KEY', records),
+      incomplete: (records) => layAside('INCOMPLETE_ROW', records),
     };
   }
 
