@@ -8,6 +8,7 @@ import {typesEqual} from '../core/schema.ts';
 import type {Metadata} from '../delta/actions.ts';
 import type {BatchCounts, BatchFile, FlowOffset, SideFiles} from '../delta/batch-file.ts';
 import {currentBatch, writeBatchFile} from '../delta/batch-files.ts';
+import {withColumnMetadata, withMaxColumnId} from '../delta/column-mapping.ts';
 import type {CommitRequest, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {openTable} from '../delta/table.ts';
 import {appendBatch} from './append-batch.ts';
@@ -112,7 +113,7 @@ class DuckDbApply implements ApplyEngine {
   }
 
   async #run(
-    job: ApplyJob,
+    given: ApplyJob,
     run: {
       readonly table: DeltaTable;
       readonly signal: AbortSignal;
@@ -121,7 +122,8 @@ class DuckDbApply implements ApplyEngine {
     },
   ): Promise<ApplyResult> {
     const {table, signal} = run;
-    const previous = await currentBatch(this.#context.store, table, job.flowId);
+    const previous = await currentBatch(this.#context.store, table, given.flowId);
+    const job = withTableColumns(given, table, previous);
     const metadata = changedMetadata(job, table);
     await using work = new WorkTables(this.#context.engine, signal);
     const context = this.#batchContext(job, {table, signal, work, previous, leftOut: run.leftOut});
@@ -180,7 +182,7 @@ class DuckDbApply implements ApplyEngine {
       append: new AppendSql(columns),
       difference: new DifferenceSql(columns),
       work,
-      side: new SideFileStore(this.#context, {root: table.root, flowId: job.flowId}, signal),
+      side: new SideFileStore(this.#context, {table, flowId: job.flowId, schema: job.schema}, signal),
       before: goesOn ? before : {...before, pending: [], ...(isWhole(job) ? {ledger: []} : {})},
       leftOut,
     };
@@ -269,7 +271,13 @@ function changedMetadata(job: ApplyJob, table: DeltaTable): Metadata | null {
   const {schema, metadata} = table.snapshot;
   if (job.mode === 'hold' || schemaToJson(schema) === schemaToJson(job.schema)) return null;
   if (job.mode !== 'replace') refuseRewrite(job, table);
-  return {...metadata, schemaString: schemaToJson(job.schema)};
+  return withMaxColumnId({...metadata, schemaString: schemaToJson(job.schema)}, job.schema);
+}
+
+/** The job with what the table knows of its columns; new ones have their names in files, those of held rows the same as there. */
+function withTableColumns(job: ApplyJob, {snapshot}: DeltaTable, previous: BatchFile | null): ApplyJob {
+  const known = previous?.inSnapshot === true ? [snapshot.schema, previous.schema] : [snapshot.schema];
+  return {...job, schema: withColumnMetadata(snapshot.metadata, known, job.schema)};
 }
 
 /** @throws INCOMPATIBLE_SCHEMA_CHANGE when rows that stay do not fit the job's schema. */

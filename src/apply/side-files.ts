@@ -58,8 +58,13 @@ export class SideFileStore {
 
   /** Their rows, as a SELECT; the files are read in the order of the list (`file_index`, from 0). Columns that only some have are NULL in the others. */
   async read(names: readonly string[]): Promise<string> {
-    const paths = await Promise.all(names.map((name) => this.#context.store.localPath(`${this.#root}/${name}`)));
-    return `SELECT *, file_index FROM read_parquet(${quoteList(paths)}, union_by_name = true)`;
+    return this.#read(names, this.#place.schema);
+  }
+
+  async #read(names: readonly string[], schema: StructType): Promise<string> {
+    const {table} = this.#place;
+    const stored = names.map((name) => `${table.root}/${name}`);
+    return `SELECT * EXCLUDE (file_row_number) FROM (${await table.looseFilesSql(stored, schema)}) AS side`;
   }
 
   /** The ledger's files after new entries: one more file, or a single one of all when there were too many. */
@@ -73,7 +78,7 @@ export class SideFileStore {
     try {
       if (before.length < MAX_FILES)
         return [...before, ...namesOf(await this.write('ledger', `SELECT * FROM ${table}`, LEDGER))];
-      const all = `${await this.#read(before, withOwnNames(LEDGER))} UNION ALL SELECT *, ${before.length} FROM ${table}`;
+      const all = `${await this.#read(before, NO_COLUMNS)} UNION ALL SELECT *, ${before.length} FROM ${table}`;
       return namesOf(
         await this.write(
           'ledger',
@@ -113,6 +118,9 @@ export function isLong(names: readonly string[]): boolean {
 export function namesOf(file: SideFile | null): readonly string[] {
   return file === null ? [] : [file.name];
 }
+
+/** Of the table, in files that have none. */
+const NO_COLUMNS: StructType = {type: 'struct', fields: []};
 
 const LEDGER: StructType = {
   type: 'struct',

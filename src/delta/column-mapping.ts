@@ -101,8 +101,12 @@ export function withColumnMetadata(
   schema: StructType,
 ): StructType {
   if (mappingMode(metadata) === 'none') return laidOver(known, schema, null);
-  const taken = Math.max(maxColumnId(metadata), ...known.map(greatestId));
-  return laidOver(known, schema, new Numbering(taken, Math.max(taken, greatestId(schema))));
+  const [table, ...reserved] = known;
+  const owned = table === undefined ? new Map<string, number>() : idsByPhysicalName(table);
+  const taken = Math.max(maxColumnId(metadata), ...owned.values());
+  const last = Math.max(taken, ...reserved.map(greatestId), greatestId(schema));
+  const free = reserved.map((each) => withoutOwned(each, owned));
+  return laidOver(table === undefined ? free : [table, ...free], schema, new Numbering(owned, taken, last));
 }
 
 /** A schema without what the columns of another table are called in its files. */
@@ -111,6 +115,11 @@ export function withoutColumnIds(schema: StructType): StructType {
     const {[COLUMN_ID]: _id, [PHYSICAL_NAME]: _name, ...metadata} = field.metadata;
     return {...field, metadata};
   });
+}
+
+/** A schema whose fields without a physical name, which are no columns of the table, have their own name as such. */
+export function withOwnNames(schema: StructType): StructType {
+  return mapFields(schema, (field) => ({...field, metadata: {[PHYSICAL_NAME]: field.name, ...field.metadata}}));
 }
 
 /** True for a schema of a mapped table. */
@@ -133,7 +142,7 @@ export function withMaxColumnId<M extends MappedMetadata>(metadata: M, schema: S
 /** The schema of a table whose files have the names of its columns, made ready for mapping: those names stay. */
 export function mappedInPlace(metadata: MappedMetadata, schema: StructType): StructType {
   const taken = Math.max(maxColumnId(metadata), greatestId(schema));
-  const numbering = new Numbering(taken, taken);
+  const numbering = new Numbering(new Map(), taken, taken);
   return mapFields(schema, (field) => ({
     ...field,
     metadata: {...field.metadata, [COLUMN_ID]: columnId(field) ?? numbering.next(), [PHYSICAL_NAME]: field.name},
@@ -142,11 +151,14 @@ export function mappedInPlace(metadata: MappedMetadata, schema: StructType): Str
 
 /** Gives out ids. */
 class Numbering {
+  /** Ids of the table's columns by their physical names. */
+  readonly owned: ReadonlyMap<string, number>;
   /** Ids up to this one belong to columns that the table has or had. */
   readonly taken: number;
   #last: number;
 
-  constructor(taken: number, last: number) {
+  constructor(owned: ReadonlyMap<string, number>, taken: number, last: number) {
+    this.owned = owned;
     this.taken = taken;
     this.#last = last;
   }
@@ -160,6 +172,22 @@ class Numbering {
 function maxColumnId({configuration}: MappedMetadata): number {
   const id = Number(configuration[MAX_COLUMN_ID] ?? 0);
   return Number.isSafeInteger(id) ? id : 0;
+}
+
+function idsByPhysicalName(schema: StructType): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>();
+  mapFields(schema, (field) => {
+    const name = field.metadata[PHYSICAL_NAME];
+    const id = columnId(field);
+    if (typeof name === 'string' && id !== null) ids.set(name, id);
+    return field;
+  });
+  return ids;
+}
+
+/** Columns that the table does not have, be it under another name. */
+function withoutOwned(schema: StructType, owned: ReadonlyMap<string, number>): StructType {
+  return {type: 'struct', fields: schema.fields.filter((field) => !owned.has(String(field.metadata[PHYSICAL_NAME])))};
 }
 
 function greatestId(schema: StructType): number {
@@ -240,7 +268,11 @@ function identified(
   numbering: Numbering,
 ): StructField['metadata'] {
   const id = metadata[COLUMN_ID];
-  const isGiven = typeof id === 'number' && typeof metadata[PHYSICAL_NAME] === 'string';
-  if (isGiven && (isKnown || id > numbering.taken)) return metadata;
+  const name = metadata[PHYSICAL_NAME];
+  if (typeof id === 'number' && typeof name === 'string') {
+    if (id > numbering.taken || (isKnown && numbering.owned.get(name) === id)) return metadata;
+    // Files have the name; another column took the id meanwhile.
+    if (isKnown) return {...metadata, [COLUMN_ID]: numbering.next()};
+  }
   return {...metadata, [COLUMN_ID]: numbering.next(), [PHYSICAL_NAME]: `col-${randomUUID()}`};
 }

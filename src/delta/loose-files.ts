@@ -23,7 +23,7 @@ export async function looseFilesSql(context: DeltaContext, loose: LooseFiles): P
   const paths = await localPaths(context, loose.names);
   const from = `read_parquet(${quoteList(paths)}, union_by_name = true, hive_partitioning = false)`;
   const mode = mappingMode(loose.snapshot.metadata);
-  if (mode === 'none') return `SELECT *, file_index, file_row_number FROM ${from}`;
+  if (mode === 'none' || loose.schema.fields.length === 0) return `SELECT *, file_index, file_row_number FROM ${from}`;
   const {byName, types} = await inFiles(context, loose);
   const seen = new Map<string, string>();
   for (const file of await columnsOfFiles(context.engine, paths))

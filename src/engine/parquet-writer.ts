@@ -86,10 +86,10 @@ function ordered({orderBy}: CopyTarget): string {
   return orderBy.length === 0 ? '' : ` ORDER BY ${orderBy.join(', ')} LIMIT 9223372036854775807`;
 }
 
-/** The Parquet field ids of Delta's column mapping, where the schema's top-level fields all have one. */
+/** The Parquet field ids of Delta's column mapping, for the fields that have one. */
 function fieldIds(schema: StructType): readonly string[] {
-  if (schema.fields.some((field) => columnId(field) === null)) return [];
-  return [`FIELD_IDS ${idsInside(schema, null) ?? '{}'}`];
+  const ids = idsInside(schema, null);
+  return ids === null ? [] : [`FIELD_IDS ${ids}`];
 }
 
 function columnId(field: StructField): number | null {
