@@ -59,16 +59,16 @@ export class HistoryModel {
 
   #versionsOf(events: readonly ModelEvent[]): readonly ModelVersion[] {
     const found: ModelVersion[] = [];
-    let run: ModelVersion | null = null;
     for (const event of events.toSorted((left, right) => comparePlaces(left.at, right.at))) {
-      if (run !== null && !event.isDelete && this.#agree(run.values, event.values)) {
-        run = {...run, values: event.values};
-        continue;
-      }
-      if (run !== null) found.push({...run, end: event.at});
-      run = event.isDelete ? null : {key: event.key, values: event.values, start: event.at, end: null};
+      const last = found.at(-1);
+      const open = last?.end === null ? last : undefined;
+      if (open !== undefined) found.pop();
+      const goesOn = open !== undefined && !event.isDelete && this.#agree(open.values, event.values);
+      if (goesOn) found.push({...open, values: event.values});
+      if (!goesOn && open !== undefined) found.push({...open, end: event.at});
+      if (!goesOn && !event.isDelete) found.push({key: event.key, values: event.values, start: event.at, end: null});
     }
-    return run === null ? found : [...found, run];
+    return found;
   }
 
   #agree(left: TestRow, right: TestRow): boolean {
