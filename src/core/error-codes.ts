@@ -64,6 +64,8 @@ export type ErrorCode =
   | 'UNSUPPORTED_TABLE_FEATURE'
   /** There is no Delta log at that place. */
   | 'NOT_A_DELTA_TABLE'
+  /** Files of an older version of a table are gone: it cannot be restored. */
+  | 'VERSION_GONE'
   /** A Delta log entry or checkpoint cannot be read. */
   | 'CORRUPT_LOG'
   /** Another writer committed something that our commit cannot be rebased over. */

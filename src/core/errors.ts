@@ -87,6 +87,7 @@ const DEFAULT_CLASS: Readonly<Record<ErrorCode, ErrorClass>> = {
   TABLE_CHANGED_OUTSIDE: 'config',
   UNSUPPORTED_TABLE_FEATURE: 'config',
   NOT_A_DELTA_TABLE: 'config',
+  VERSION_GONE: 'config',
   CORRUPT_LOG: 'bug',
   COMMIT_CONFLICT: 'conflict',
   CONCURRENT_RUN: 'conflict',

@@ -13,7 +13,7 @@ export type MappingMode = 'none' | 'name' | 'id';
 /** Table property of the mode. */
 export const MAPPING_MODE = 'delta.columnMapping.mode';
 /** Table property of the greatest id that a column ever had; it never sinks. */
-const MAX_COLUMN_ID = 'delta.columnMapping.maxColumnId';
+export const MAX_COLUMN_ID = 'delta.columnMapping.maxColumnId';
 /** Field metadata: the id, which is also the field id in Parquet. */
 const COLUMN_ID = 'delta.columnMapping.id';
 /** Field metadata: the name in data files, statistics and partition values. */

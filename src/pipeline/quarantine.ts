@@ -95,22 +95,26 @@ export async function writeQuarantine(
   failpoint('quarantine.committed');
 }
 
-/** Takes away the rows that attempts of the flow left after its last committed batch: theirs never was. */
+/** Note of a batch that a restore made: the batch whose end is its end, 0 for none. Batches in between were undone. */
+export const RESTORED_BATCH_NOTE = 'restored_batch';
+
+/** Takes away the rows that attempts of the flow left after its last committed batch, and those of batches that a restore undid: theirs never was. */
 export async function discardOrphans(
   context: DeltaContext,
-  flow: ResolvedFlow,
+  flow: Pick<ResolvedFlow, 'root'>,
   destination: Destination,
 ): Promise<void> {
   const table = await openTable(context, quarantineRoot(flow.root));
   if (table === null || !isQuarantine(table)) return;
-  const at = BigInt(standsAt(destination));
+  const [from, to] = orphansAfter(destination).map(BigInt);
   const ofFlow = new Set(
     table.filesInRange('flow_id', destination.flowId, destination.flowId).map((file) => file.path),
   );
-  const files = table.filesInRange('after_batch_id', at, at).filter((file) => ofFlow.has(file.path));
+  const files = table.filesInRange('after_batch_id', from, to).filter((file) => ofFlow.has(file.path));
   if (files.length === 0) return;
   const rows = await table.readSql({files: files.map((file) => file.path)});
-  const isOrphan = `coalesce(flow_id = ${quoteLiteral(destination.flowId)} AND after_batch_id = ${at}, false)`;
+  const batches = `after_batch_id BETWEEN ${from} AND ${to}`;
+  const isOrphan = `coalesce(flow_id = ${quoteLiteral(destination.flowId)} AND ${batches}, false)`;
   const [found] = await context.engine.query(`SELECT count(*) AS orphans FROM (${rows}) AS q WHERE ${isOrphan}`);
   if (Number(found?.['orphans'] ?? 0) === 0) return;
   // A file holds one attempt, unless somebody compacted the table.
@@ -122,11 +126,18 @@ export async function discardOrphans(
   await table.commit({
     base: table.snapshot,
     operation: 'DELETE',
-    operationParameters: {predicate: `flow_id = '${destination.flowId}' AND after_batch_id = ${at}`},
+    operationParameters: {predicate: `flow_id = '${destination.flowId}' AND ${batches}`},
     removes,
     adds,
     blindAppend: false,
   });
+}
+
+/** Rows quarantined after which batches, both ends included, belong to none that counts. */
+function orphansAfter(destination: Destination): readonly [from: number, to: number] {
+  const at = standsAt(destination);
+  const restored = destination.batch?.notes[RESTORED_BATCH_NOTE];
+  return [typeof restored === 'number' ? restored : at, at];
 }
 
 /** False for a table of a flow that happens to have the name. */
