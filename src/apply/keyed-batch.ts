@@ -9,7 +9,7 @@ import {completeRows, hasPartialRows, type WholeEvents} from './partial-rows.ts'
 import {replaceRows, writeRows} from './row-removal.ts';
 import {type LeftRows, storedRows} from './stored-rows.ts';
 import {knownTombstones, withTombstones} from './tombstones.ts';
-import {truncatedRows, truncationOf, writeTruncation} from './truncation.ts';
+import {truncatedRows, type Truncation, truncationOf, writeTruncation} from './truncation.ts';
 
 /** SCD type 1: the newest event of each key becomes the row, late and repeated ones change nothing. */
 export async function keyedBatch(context: BatchContext): Promise<TableChange> {
@@ -25,7 +25,10 @@ export async function keyedBatch(context: BatchContext): Promise<TableChange> {
   if (isFirstLoad(context, sources)) return firstLoad(context, sources);
   const truncation = await truncationOf(context, sources);
   const left = {truncation, gone: await truncatedRows(context, truncation)};
-  const whole = await wholeEvents(context, sources, left);
+  const whole = await wholeEvents(context, sources, {
+    truncation,
+    stored: async (keys) => storedRows(context, keys, job.schema, left),
+  });
   if (ignoresNulls(context)) return leafBatch(context, whole, left);
   const changes = await newestChanges(context, whole.events, eachKeyOnce(context, sources));
   const matched = await context.work.keep(
@@ -64,20 +67,19 @@ interface Outcome {
 }
 
 /**
- * The events of a batch that count, each with its whole row.
- * @param left what the truncates of the batch leave of the table.
+ * The events of a batch that count, each with its whole row. `stored` gives the stored rows of a relation of keys, as a SELECT.
  */
 export async function wholeEvents(
   context: BatchContext,
   sources: readonly EventSource[],
-  left: LeftRows,
+  table: {readonly truncation: Truncation | null; readonly stored: (keys: string) => Promise<string>},
 ): Promise<WholeEvents> {
-  const {sql, job} = context;
+  const {sql} = context;
   const isPartial = hasPartialRows(sources);
   const all = isPartial ? sql.partialEvents(sources) : sql.events(sources);
-  const events = left.truncation === null ? all : sql.notTruncated(all, left.truncation.watermark);
+  const events = table.truncation === null ? all : sql.notTruncated(all, table.truncation.watermark);
   if (!isPartial) return {events, quarantined: 0};
-  return completeRows(context, events, async (keys) => storedRows(context, keys, job.schema, left));
+  return completeRows(context, events, table.stored);
 }
 
 /** True when the order of a batch's events cannot matter, because no key occurs twice. */

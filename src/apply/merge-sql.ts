@@ -85,6 +85,25 @@ export class MergeSql {
     return `SELECT ${this.#columns.list(this.#columns.shape.sequence)} FROM ${relation}`;
   }
 
+  /** Events of all sources as they came, in order: the schema's columns, `__op`, `__unchanged` and `__old_key`. */
+  rawEvents(sources: readonly EventSource[]): string {
+    const selects = sources.map((source, index) => {
+      const columns = this.#columns.shape.schema.fields.map((field) =>
+        this.#columns.cast(field, source.columns.has(field.name)),
+      );
+      const has = (name: string): boolean => source.columns.has(name);
+      const op = source.isDelete ? "'delete'" : has(WORK.op) ? WORK.op : 'NULL';
+      const list = [
+        ...columns,
+        `CAST(${op} AS VARCHAR) AS ${WORK.op}`,
+        ...this.#columns.incompleteness(has(WORK.unchanged), has(WORK.oldKey)),
+      ].join(', ');
+      return `SELECT ${list}, ${index} AS ${WORK.source}, ${orderOf(source)} AS ${WORK.order} FROM (${source.select}) AS s${index}`;
+    });
+    const columns = [this.#columns.all(), WORK.op, WORK.unchanged, WORK.oldKey].join(', ');
+    return `SELECT ${columns} FROM (${selects.join(' UNION ALL ')}) AS e ORDER BY ${WORK.source}, ${WORK.order} NULLS FIRST`;
+  }
+
   /** Names of the columns that events of {@link partialEvents} leave as they are: `name`. */
   leftColumns(events: string): string {
     return `SELECT DISTINCT ${this.#columns.dialect.unnest(WORK.unchanged)} AS name FROM (${events}) AS e`;

@@ -14,8 +14,8 @@ import {refreshedHistory} from './history-refresh.ts';
 import {eachKeyOnce, newestChanges} from './keyed-batch.ts';
 import {tellRecords} from './left-out.ts';
 import type {EventSource} from './merge-sql.ts';
+import {heldEvents, needsEvents, type RefreshedEvents, refreshedEvents, rememberedDeletes} from './refresh-events.ts';
 import {hasVectors, replaceRows, writeRows} from './row-removal.ts';
-import {namesOf} from './side-files.ts';
 
 /** Part of a snapshot or full refresh: its rows and deletes are kept in files that no version shows. */
 export async function heldBatch(context: BatchContext): Promise<TableChange> {
@@ -46,7 +46,9 @@ export async function replacingBatch(context: BatchContext): Promise<TableChange
   if (job.target === 'scd2') return replacedHistory(context, rows);
   const change = await differenceOrAll(context, rows);
   const side: TableChange['side'] = async () => ({
-    tombstones: await refreshedTombstones(context, rows),
+    truncates: [],
+    authors: [],
+    ...(rows.side === undefined ? {tombstones: await refreshedTombstones(context, rows)} : await rows.side()),
     tail: await refreshedTail(context, rows),
     pending: [],
   });
@@ -76,6 +78,8 @@ interface FinalRows {
   readonly sources: readonly EventSource[] | null;
   /** The work table that the rows were chosen into. */
   readonly chosen: string | null;
+  /** Writes the side state of rows that were worked out of events; else their deletes are all there is. */
+  readonly side?: RefreshedEvents['side'];
   /** How many they are, if that is known. */
   readonly count: number | null;
   readonly quarantined: number;
@@ -86,6 +90,7 @@ async function heldRelations(context: BatchContext): Promise<Held> {
   const sources: EventSource[] = [];
   for (const input of relationsOf(job.inputs)) sources.push(await eventSource(context, input, false));
   if (sources.length === 0) return {files: [], quarantined: 0};
+  if (await needsEvents(context, sources)) return {files: await heldEvents(context, sources), quarantined: 0};
   const hasDeletes = bringsDeletes(sources);
   const isOrdered = job.target !== 'append' && (job.sequence.length > 0 || hasDeletes) && job.keys.length > 0;
   if (!isOrdered) return {files: await heldRows(context, sql.rows(sources)), quarantined: 0};
@@ -134,8 +139,10 @@ async function finalRows(context: BatchContext, sources: readonly EventSource[])
   if (sources.length === 0) return {...plain, select: sql.nothing(), count: 0};
   const columns = job.target === 'append' ? tailColumns(context) : job.keys;
   if (columns === null || columns.length === 0) return plain;
+  if (!isPlainLoad(context, sources) && (await needsEvents(context, sources)))
+    return {...(await refreshedEvents(context, sources)), sources: null, count: null};
   const hasDeletes = bringsDeletes(sources);
-  if (!hasDeletes && eachKeyOnce(context, sources) && context.before.pending.length === 0) return plain;
+  if (!hasDeletes && isPlainLoad(context, sources)) return plain;
   const isSnapshot = job.target !== 'append' && job.sequence.length === 0;
   if (hasDeletes && !isSnapshot) return chosenRows(context, sql.newest(sql.events(sources)));
   const [found] = await work.query(sql.repeats(plain.select, columns));
@@ -151,6 +158,11 @@ async function finalRows(context: BatchContext, sources: readonly EventSource[])
   if (hasDeletes) return {...(await chosenRows(context, sql.newest(events))), quarantined};
   await tellRecords(context, sql.afterFirst(events, columns), (leftOut, records) => leftOut.duplicates(records));
   return {...(await chosenRows(context, sql.first(events, columns))), quarantined};
+}
+
+/** The only rows there are, each key once. */
+function isPlainLoad(context: BatchContext, sources: readonly EventSource[]): boolean {
+  return eachKeyOnce(context, sources) && context.before.pending.length === 0;
 }
 
 async function chosenRows(context: BatchContext, select: string): Promise<FinalRows> {
@@ -297,11 +309,9 @@ function sameTypes({table, job}: BatchContext): boolean {
   });
 }
 
-/** A refresh knows the source anew: only its own deletes are remembered. */
-async function refreshedTombstones(context: BatchContext, rows: FinalRows): Promise<readonly string[]> {
-  const {job, sql, side} = context;
-  if (!job.keepTombstones || job.sequence.length === 0 || job.target === 'append' || rows.chosen === null) return [];
-  return namesOf(await side.write('tombstones', sql.deleteRows(rows.chosen), sql.deleteSchema));
+async function refreshedTombstones(context: BatchContext, {chosen}: FinalRows): Promise<readonly string[]> {
+  if (context.job.target === 'append' || chosen === null) return [];
+  return rememberedDeletes(context, context.sql.deleteRows(chosen));
 }
 
 async function refreshedTail(context: BatchContext, rows: FinalRows): Promise<readonly string[]> {
