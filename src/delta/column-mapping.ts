@@ -200,12 +200,14 @@ function greatestId(schema: StructType): number {
 }
 
 /** `numbering` null: the table is not mapped. */
-function laidOver(known: readonly StructType[], schema: StructType, numbering: Numbering | null): StructType {
+function laidOver(schemas: readonly StructType[], schema: StructType, numbering: Numbering | null): StructType {
   return {
     type: 'struct',
     fields: schema.fields.map((field) => {
-      const stored = known.flatMap(({fields}) => fields.filter(({name}) => name === field.name));
-      const metadata = stored[0]?.metadata ?? field.metadata;
+      const stored = schemas.flatMap(({fields}) => fields.filter(({name}) => name === field.name));
+      const known = stored[0]?.metadata ?? field.metadata;
+      // Before the parts: a column's id comes before theirs.
+      const metadata = numbering === null ? known : identified(known, stored.length > 0, numbering);
       return {
         ...field,
         type: laidInside(
@@ -213,7 +215,7 @@ function laidOver(known: readonly StructType[], schema: StructType, numbering: N
           field.type,
           numbering,
         ),
-        metadata: numbering === null ? metadata : identified(metadata, stored.length > 0, numbering),
+        metadata,
       };
     }),
   };
