@@ -2,11 +2,11 @@ import {IngestError} from '../core/errors.ts';
 import type {StructType} from '../core/types.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
 import {mappingMode} from '../delta/column-mapping.ts';
-import type {TableSnapshot} from '../delta/delta-table.ts';
+import type {DeltaTable, TableSnapshot} from '../delta/delta-table.ts';
 import type {Destination} from './destination.ts';
 import {changeNotes, refusedChange} from './evolve-notes.ts';
 import {settleFlow, type RowsThen, type SettledFlow} from './evolve-plan.ts';
-import {evolveTable, needsEvolution} from './evolve-table.ts';
+import {evolveTable, needsEvolution, noteReplaced} from './evolve-table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 
@@ -116,9 +116,12 @@ export class FlowSchema {
     });
   }
 
-  /** Takes notice of the table after a commit of ours. */
-  committed(snapshot: TableSnapshot): void {
-    this.#look(snapshot);
+  /** Takes notice of the table after a commit of ours; all its rows are new when `isReplaced`. */
+  async committed(table: DeltaTable, isReplaced: boolean): Promise<void> {
+    await table.refresh();
+    // Now that nobody sees the rows that had other columns.
+    if (isReplaced) await noteReplaced(table, this.#settled);
+    this.#look(table.snapshot);
   }
 
   /** What a batch repeats of the notes of the one before it. */

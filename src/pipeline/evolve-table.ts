@@ -42,6 +42,11 @@ export async function evolveTable(
   return table.commit({base: snapshot, operation: 'CHANGE COLUMN', metadata, blindAppend: true});
 }
 
+/** Notes on a table whose rows were all replaced which columns nobody fills; no row waits for values any more. */
+export async function noteReplaced(table: DeltaTable, settled: SettledFlow): Promise<void> {
+  await alterTable(table, {properties: {...propertiesOf(settled), [BACKFILL_PROPERTY]: null}});
+}
+
 /** The table's columns, with the names in the source that the settled flow knows them by. */
 function withSourceNames(schema: StructType, settled: SettledFlow): StructType {
   const names = new Map(settled.schema.fields.map((field) => [field.name, rememberedName(field)]));

@@ -278,7 +278,10 @@ export class FlowRun {
     if (batch.maxCursor !== null) this.#counter.committedUpTo(batch.maxCursor);
     this.#counter.applied(result);
     if (result.version !== null && mode !== 'hold') this.#schema.announce();
-    if (result.version !== null) await this.#reload(destination, result.batchId);
+    if (result.version !== null) {
+      await this.#schema.committed(destination.table, mode === 'replace');
+      await this.#reload(destination, result.batchId);
+    }
     if (batch.end.rows !== null && mode !== 'hold') await this.#acknowledge(batch.end.rows);
     failpoint('pipeline.acknowledged');
   }
@@ -314,7 +317,6 @@ export class FlowRun {
   }
 
   async #reload(destination: Destination, batchId: number | null): Promise<void> {
-    this.#schema.committed(await destination.table.refresh());
     const batch =
       batchId === null
         ? destination.batch

@@ -9,8 +9,10 @@ import type {CallContext, Connector, IngestionType, OptionValue, TableMetadata, 
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveOptions} from '../sdk/options.ts';
 import {columnOf} from './column-path.ts';
+import {landedSchema} from './landed-schema.ts';
 import {historyColumns, withVersions} from './resolve-history.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
+import {withHints} from './schema-hints.ts';
 import type {ObjectSpec, TableConfiguration} from './spec.ts';
 import {tableRoot} from './table-root.ts';
 
@@ -33,7 +35,10 @@ export async function resolveFlow(
   const {configuration} = object;
   const options = tableOptions(open.definition, object, null);
   const metadata = await open.connector.readTableMetadata(sourceTable, options, ctx);
-  const sourceSchema = landed(await open.connector.getTableSchema(sourceTable, options, ctx));
+  const declared = await open.connector.getTableSchema(sourceTable, options, ctx);
+  const {schemaHints} = configuration;
+  const hinted = {path: object.path, sourceTable, isInferred: metadata.schemaInferred === true};
+  const sourceSchema = landed(schemaHints === null ? declared : withHints(declared, schemaHints, hinted));
   const where: Where = {object, sourceTable, sourceSchema};
   checkScdType(where, metadata.ingestionType);
   const keys = resolveKeys(where, metadata);
@@ -97,7 +102,13 @@ export function planningContext(
 ): CallContext {
   const {object, sourceTable} = table;
   const root = rootOf(object, sourceTable);
-  return {...ctx, landedSchema: async () => (await openTable(context, root))?.snapshot.schema ?? null};
+  return {
+    ...ctx,
+    async landedSchema(): Promise<StructType | null> {
+      const landedTable = await openTable(context, root);
+      return landedTable === null ? null : landedSchema(landedTable.snapshot);
+    },
+  };
 }
 
 function rootOf(object: ObjectSpec, sourceTable: string): string {

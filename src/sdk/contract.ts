@@ -23,6 +23,8 @@ export interface TableMetadata {
   readonly ingestionType: IngestionType;
   /** The source itself enforces `primaryKeys`: one read at one point in time never holds a key twice. */
   readonly keysEnforced?: boolean;
+  /** The columns are what the rows so far look like, not what the source declares: `schema_hints` may name others. */
+  readonly schemaInferred?: boolean;
   /** A line for people, lands as table comment. */
   readonly comment?: string;
   /** What ends a trigger beside a timestamp cursor: the connector's own bound, e.g. an upper bound read at the trigger's start. */

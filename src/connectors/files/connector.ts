@@ -30,7 +30,13 @@ export function createFilesConnector(context: CreateContext): Connector {
       const resolved = fileTableOptions(options);
       await listTableFiles(base, table, resolved, ctx);
       // The listing is taken once per trigger: that bounds it.
-      return {primaryKeys: [], ingestionType: resolved.mode, bounded: true, comment: `Files of ${table}`};
+      return {
+        primaryKeys: [],
+        ingestionType: resolved.mode,
+        bounded: true,
+        schemaInferred: true,
+        comment: `Files of ${table}`,
+      };
     },
     async estimate(table, options, ctx) {
       const files = await listTableFiles(base, table, fileTableOptions(options), ctx);
