@@ -12,33 +12,26 @@ import {writeRows} from './row-removal.ts';
 export async function historyBatch(context: BatchContext): Promise<TableChange> {
   const {job, work} = context;
   const history = new History(context);
-  if (job.inputs.length === 0 && job.deletes.length === 0 && !history.isAdopting) return NO_CHANGE;
+  if (job.inputs.length === 0 && job.deletes.length === 0) return NO_CHANGE;
   const sources = await eventSources(context);
   await refuseUnknown(context, sources);
   if (job.deletesWinTies) return seenMissing(history, sources);
   if (isFirstLoad(context, sources)) return firstLoad(history, sources);
   const events = history.sql.events(sources);
-  const [found] = sources.length === 0 ? [] : await work.query(context.sql.repeats(events, history.sql.identity));
+  const [found] = await work.query(context.sql.repeats(events, history.sql.identity));
   const isOnce = Number(found?.['repeated'] ?? 0) === 0;
+  const known = await takenOver(history);
   const fresh = await work.keep(
-    history.isAdopting
-      ? history.sql.fresh(
-          [...(sources.length === 0 ? [] : [events]), await takenOver(history)].join(' UNION ALL '),
-          false,
-        )
-      : history.sql.fresh(events, isOnce),
+    known === null ? history.sql.fresh(events, isOnce) : history.sql.fresh(`${events} UNION ALL ${known}`, false),
   );
   return history.change(fresh, await history.meet(fresh), Number(found?.['n'] ?? 0));
 }
 
-/** Deletes that SCD type 1 remembered; its rows outrank them at equal sequences. */
-async function takenOver({context, sql}: History): Promise<string> {
+/** Deletes that SCD type 1 remembered, taken over by the first batch; its rows outrank them at equal sequences. */
+async function takenOver({context, sql}: History): Promise<string | null> {
   const {tombstones} = context.before;
-  const keys =
-    tombstones.length === 0 || context.job.sequence.length === 0
-      ? context.sql.nothing()
-      : await context.side.read(tombstones);
-  return sql.removals(keys, 'closed', null);
+  if (tombstones.length === 0 || context.job.sequence.length === 0) return null;
+  return sql.removals(await context.side.read(tombstones), 'closed', null);
 }
 
 /** Nothing is there that rows could meet, and they do not meet each other. */

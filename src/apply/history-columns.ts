@@ -111,7 +111,7 @@ export class HistoryColumns {
     );
   }
 
-  /** The place of a version's last event: its row's sequence, or its start where that is later. */
+  /** The place of a version's last event: its row's sequence, or its start where that is later. Rows of a table that kept no versions have no start. */
   last(alias: string): readonly string[] {
     const starts = this.bound(alias, START_COLUMN);
     if (!this.isSequenced) return starts;

@@ -32,8 +32,7 @@ export async function refreshedHistory(context: BatchContext, rows: RefreshedRow
   const rowCount = await context.work.count(context.sql.countOf(rows.select), 'n');
   const unchanged = rowCount - (kinds.get('insert') ?? 0) - (kinds.get('update') ?? 0);
   const deletes = job.sequence.length === 0 || rows.chosen === null ? null : context.sql.deleteRows(rows.chosen);
-  if (kinds.size === 0 && deletes === null && !history.isAdopting)
-    return {...NO_CHANGE, counts: {...NO_CHANGE.counts, unchanged}};
+  if (kinds.size === 0 && deletes === null) return {...NO_CHANGE, counts: {...NO_CHANGE.counts, unchanged}};
   const place = await placeOf(history, sql, rows.select);
   const isSnapshot = job.sequence.length === 0;
   const events = [

@@ -90,14 +90,6 @@ export class HistorySql {
       WHERE (${isOpen} OR b.${LEAST} IS NULL OR ${end} >= b.${LEAST})${noneOlder}`;
   }
 
-  /** All rows of a table that kept no versions as open ones: they begin at their sequence; since when those of snapshots are so is not known. */
-  adopted(live: string): string {
-    const h = this.#h;
-    const start = h.isSequenced ? h.pack(h.own('l')) : h.null(h.placeType);
-    const rows = `SELECT ${h.columns.named(h.values, 'l')}, ${start} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end}, l.${HISTORY.file}, l.${HISTORY.position} FROM (${live}) AS l`;
-    return `${this.#numbered('t')} FROM (${rows}) AS t`;
-  }
-
   /** Rows as open versions that begin at their sequence, or at the leading value `place`: what a table without versions gets. */
   opened(rows: string, place: string | null): string {
     const h = this.#h;

@@ -1,4 +1,3 @@
-import {START_COLUMN} from '../core/types.ts';
 import type {SideFiles} from '../delta/batch-file.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
@@ -6,8 +5,8 @@ import {liveRows, NO_CHANGE} from './batch-context.ts';
 import {HistoryColumns} from './history-columns.ts';
 import {addHidden, foundHidden, type FoundHidden} from './history-side.ts';
 import {HistorySql} from './history-sql.ts';
-import {filesOfKeys} from './stored-rows.ts';
 import {replaceRows} from './row-removal.ts';
+import {filesOfKeys} from './stored-rows.ts';
 import {TimelineSql} from './timeline-sql.ts';
 
 /** What a batch's events meet, in work tables. */
@@ -32,12 +31,6 @@ export class History {
     this.timeline = new TimelineSql(this.columns);
   }
 
-  /** True for a table that has rows and keeps no versions yet: this batch makes each row one. */
-  get isAdopting(): boolean {
-    const {snapshot} = this.context.table;
-    return snapshot.files.size > 0 && !snapshot.schema.fields.some(({name}) => name === START_COLUMN);
-  }
-
   /** False where events come in order, and nothing need be remembered of those that no version shows. */
   get remembers(): boolean {
     return this.context.job.keepTombstones && this.columns.isSequenced;
@@ -53,11 +46,8 @@ export class History {
     const bounds = await work.keep(this.sql.bounds(fresh));
     const [row] = await work.query(this.sql.leastBound(bounds));
     const least = typeof row?.['least'] === 'string' ? row['least'] : null;
-    const old = await work.keep(
-      this.isAdopting
-        ? this.sql.adopted(await liveRows(this.context))
-        : this.sql.old(await liveRows(this.context, {files: await filesOfKeys(this.context, bounds)}), bounds, least),
-    );
+    const live = await liveRows(this.context, {files: await filesOfKeys(this.context, bounds)});
+    const old = await work.keep(this.sql.old(live, bounds, least));
     const hidden = await foundHidden(this, {bounds, least, old});
     const stored = await work.keep(this.timeline.stored({old, hidden: hidden?.table ?? null}));
     return {old, hidden, stored};
@@ -69,10 +59,10 @@ export class History {
     const {work} = context;
     const parts = {fresh, old: met.old, hidden: met.hidden?.table ?? null};
     const corrections = (await work.count(sql.corrected(fresh, met.stored), 'n')) > 0;
-    const timeline = await work.keep(sql.timeline(fresh, met.stored, {rewrites: this.isAdopting, corrections}));
+    const timeline = await work.keep(sql.timeline(fresh, met.stored, corrections));
     const [summary] = await work.query(sql.summary(timeline, met.old));
     const written = numberIn(summary, 'written');
-    const removed = numberIn(summary, 'old') - (this.isAdopting ? 0 : numberIn(summary, 'settled'));
+    const removed = numberIn(summary, 'old') - numberIn(summary, 'stay');
     const files =
       written + removed === 0
         ? {adds: [], removes: []}
@@ -88,7 +78,7 @@ export class History {
       writeMode: null,
       blindAppend: false,
       side: async () => this.#side(await this.#hidden(summary, met, sql.entries(parts, timeline, this.nowMs))),
-      counts: countsOf(summary, {events, isAdopting: this.isAdopting}),
+      counts: countsOf(summary, events),
     };
   }
 
@@ -111,18 +101,14 @@ function numberIn(row: EngineRow | undefined, name: string): number {
 }
 
 /** Rows by what became of them: a row that is written in place of another is updated, or deleted where a delete ended it. */
-function countsOf(
-  summary: EngineRow | undefined,
-  batch: {readonly events: number; readonly isAdopting: boolean},
-): TableChange['counts'] {
-  const settled = numberIn(summary, 'settled');
-  const [removed, went] = [numberIn(summary, 'old') - settled, numberIn(summary, 'went')];
-  const written = numberIn(summary, 'written') - (batch.isAdopting ? settled : 0);
+function countsOf(summary: EngineRow | undefined, events: number): TableChange['counts'] {
+  const [written, went] = [numberIn(summary, 'written'), numberIn(summary, 'went')];
+  const removed = numberIn(summary, 'old') - numberIn(summary, 'stay');
   return {
     inserted: Math.max(0, written - removed),
     updated: Math.max(0, Math.min(removed, written) - went),
     deleted: went + Math.max(0, removed - written),
-    unchanged: Math.max(0, batch.events - numberIn(summary, 'shown') - numberIn(summary, 'closing')),
+    unchanged: Math.max(0, events - numberIn(summary, 'shown') - numberIn(summary, 'closing')),
     quarantined: 0,
   };
 }

@@ -14,14 +14,6 @@ export interface TimelineParts {
   readonly hidden: string | null;
 }
 
-/** How a timeline is worked out. */
-export interface TimelineOptions {
-  /** Every version is written anew, whether it differs or not. */
-  readonly rewrites: boolean;
-  /** Some event of the timeline stands later than its row's sequence says. */
-  readonly corrections: boolean;
-}
-
 /**
  * The SQL that works a timeline out anew: every method returns one SELECT and runs nothing. Windows run over keys, places and
  * hashes only; the rows themselves are joined to what comes of it.
@@ -55,14 +47,15 @@ export class TimelineSql {
   /**
    * The timeline of every key, an event per row: `is_tail` (a version shows it, from `new_start` up to `new_end`), `stays` (as it does
    * already), else `hidden_as`; `closes`: a delete that ends a version.
+   * @param corrections some event stands later than its row's sequence says; see {@link corrected}.
    */
-  timeline(fresh: string, stored: string, options: TimelineOptions): string {
+  timeline(fresh: string, stored: string, corrections: boolean): string {
     const h = this.#h;
     const unmoved = `${ORIGIN} = 'old' AND ${h.start} IS NOT DISTINCT FROM new_start AND ${h.end} IS NOT DISTINCT FROM new_end`;
-    const hides = this.#undoes(options) ? 'NOT is_tail AND NOT is_undone' : 'NOT is_tail';
+    const hides = this.#undoes(corrections) ? 'NOT is_tail AND NOT is_undone' : 'NOT is_tail';
     const hiddenAs = `CASE WHEN ${KIND} = 'upsert' THEN CASE WHEN ${hides} THEN 'upsert' END WHEN ${KIND} = 'closed' OR NOT closes THEN ${KIND} END`;
-    const marked = this.#runs(this.#neighbours(this.#winners(fresh, stored)), options);
-    return `SELECT ${h.columns.list(h.columns.shape.keys)}, ${h.places().join(', ')}, ${KIND}, ${ORIGIN}, ${ID}, is_tail, ${options.rewrites ? 'FALSE' : `is_tail AND ${unmoved}`} AS stays, is_tail AND ${unmoved} AS is_settled, new_start, new_end,
+    const marked = this.#runs(this.#neighbours(this.#winners(fresh, stored)), corrections);
+    return `SELECT ${h.columns.list(h.columns.shape.keys)}, ${h.places().join(', ')}, ${KIND}, ${ORIGIN}, ${ID}, is_tail, is_tail AND ${unmoved} AS stays, new_start, new_end,
       ${hiddenAs} AS hidden_as, closes, ${ORIGIN} = 'old' AND is_tail AND ${h.end} IS NULL AND ends_deleted AS went FROM (${marked}) AS m`;
   }
 
@@ -108,12 +101,12 @@ export class TimelineSql {
 
   /**
    * What a timeline does: `shown` and `closing` (events of the batch that a version shows, that end one), `written` (versions) and
-   * `settled` (those that are as they were), `went` (keys whose open version is deleted), `hides` (events to be hidden that are
+   * `stay` (those that are as they were), `went` (keys whose open version is deleted), `hides` (events to be hidden that are
    * not), `hidden` (those that are and will be), and how many versions were looked at (`old`).
    */
   summary(timeline: string, old: string): string {
     return `SELECT (SELECT count(*) FROM ${old}) AS old, count(*) FILTER (WHERE ${ORIGIN} = 'fresh' AND is_tail) AS shown, count(*) FILTER (WHERE ${ORIGIN} = 'fresh' AND closes) AS closing,
-      count(*) FILTER (WHERE is_tail AND NOT stays) AS written, count(*) FILTER (WHERE went) AS went, count(*) FILTER (WHERE is_settled) AS settled,
+      count(*) FILTER (WHERE is_tail AND NOT stays) AS written, count(*) FILTER (WHERE went) AS went, count(*) FILTER (WHERE stays) AS stay,
       count(*) FILTER (WHERE ${ORIGIN} <> 'hidden' AND hidden_as IS NOT NULL) AS hides,
       count(*) FILTER (WHERE ${ORIGIN} = 'hidden' AND hidden_as IS NOT NULL) AS hidden FROM ${timeline}`;
   }
@@ -154,7 +147,7 @@ export class TimelineSql {
       lead(${DIGEST}) OVER w AS digest_after, ${nexts.join(', ')} FROM (${winners}) AS u WINDOW w AS (${this.#inOrder()})`;
   }
 
-  #runs(neighbours: string, options: TimelineOptions): string {
+  #runs(neighbours: string, corrections: boolean): string {
     const h = this.#h;
     const isUpsert = `${KIND} = 'upsert'`;
     const joins = (side: string): string =>
@@ -166,12 +159,12 @@ export class TimelineSql {
       NOT (${isUpsert}) AND coalesce(kind_before = 'upsert', FALSE) AS closes, coalesce(kind_after <> 'upsert', FALSE) AS ends_deleted FROM (${neighbours}) AS n`;
     if (h.alwaysDiffers) return `SELECT *, ${start} AS new_start FROM (${marked}) AS k`;
     const headed = `SELECT *, last_value(CASE WHEN is_head THEN ${start} END IGNORE NULLS) OVER (${this.#inOrder()} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS new_start FROM (${marked}) AS k`;
-    if (!this.#undoes(options)) return headed;
+    if (!this.#undoes(corrections)) return headed;
     // The row of a corrected version does not say where its last event stands: nothing can stand between that and its start.
     return `SELECT *, coalesce(first_value(CASE WHEN is_tail THEN ${CORRECTED} END IGNORE NULLS) OVER (${this.#inOrder()} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING), FALSE) AS is_undone FROM (${headed}) AS d`;
   }
 
-  #undoes({corrections}: TimelineOptions): boolean {
+  #undoes(corrections: boolean): boolean {
     return corrections && !this.#h.alwaysDiffers;
   }
 
