@@ -1,6 +1,7 @@
 import type {StructType} from '../core/types.ts';
 import type {BatchContext} from './batch-context.ts';
 import {liveRows} from './batch-context.ts';
+import {filesHit} from './file-choice.ts';
 import type {TruncatedRows, Truncation} from './truncation.ts';
 
 /** What a truncate of the batch leaves of the table. */
@@ -29,13 +30,15 @@ export async function storedRows(
 export async function filesOfKeys(context: BatchContext, keys: string): Promise<readonly string[]> {
   const [range] = await context.work.query(context.sql.keyRange(keys));
   let files = new Set(context.table.snapshot.files.keys());
+  let hasNan = false;
   context.job.keys.forEach((key, at) => {
     const [min, max] = [range?.[`min_${at}`] ?? null, range?.[`max_${at}`] ?? null];
     // Without a bound there is no event; NaN is no bound.
     if (min === null || max === null) files = new Set();
+    hasNan ||= Number.isNaN(min) || Number.isNaN(max);
     if (min === null || max === null || Number.isNaN(min) || Number.isNaN(max)) return;
     const inRange = new Set(context.table.filesInRange(key, min, max).map((file) => file.path));
     files = new Set([...files].filter((path) => inRange.has(path)));
   });
-  return [...files];
+  return [...(hasNan ? files : await filesHit(context, keys, files))];
 }

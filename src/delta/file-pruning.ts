@@ -1,4 +1,5 @@
 import type {DataType, StructField, StructType} from '../core/types.ts';
+import {quoteLiteral} from '../engine/sql-types.ts';
 import type {AddFile} from './actions.ts';
 import {mappingMode, physicalName} from './column-mapping.ts';
 import type {TableSnapshot} from './delta-table.ts';
@@ -47,6 +48,49 @@ export function boundsOfColumn(snapshot: TableSnapshot, column: string): (add: A
   const path = fields.map((field) => physicalName(field, mode));
   const isPartition = snapshot.metadata.partitionColumns.includes(column);
   return (add) => (isPartition ? partitionBounds(add, path.join('.'), type) : statisticsBounds(add, path, type));
+}
+
+/**
+ * A bound as SQL, and a column such that both compare as the bounds do; null where they cannot. What is known only nearly
+ * is compared as doubles.
+ */
+export function comparableSql(
+  type: DataType,
+): {readonly literal: (bound: Comparable) => string | null; readonly column: (sql: string) => string} | null {
+  if (typeof type === 'object')
+    return type.type === 'decimal' ? {literal: doubleSql, column: (sql) => `CAST(${sql} AS DOUBLE)`} : null;
+  switch (type) {
+    case 'long':
+    case 'integer':
+    case 'short':
+    case 'byte':
+      return {literal: (bound) => `${String(bound)}::HUGEINT`, column: (sql) => `CAST(${sql} AS HUGEINT)`};
+    case 'float':
+    case 'double':
+      return {literal: doubleSql, column: (sql) => `CAST(${sql} AS DOUBLE)`};
+    case 'string':
+      return {literal: textSql, column: (sql) => sql};
+    case 'date':
+      return {literal: (bound) => `(DATE '1970-01-01' + ${String(bound)}::INTEGER)`, column: (sql) => sql};
+    case 'timestamp':
+      return {literal: (bound) => `make_timestamptz(${String(bound)}::BIGINT)`, column: (sql) => sql};
+    case 'timestamp_ntz':
+      return {literal: (bound) => `make_timestamp(${String(bound)}::BIGINT)`, column: (sql) => sql};
+    case 'boolean':
+    case 'binary':
+    case 'variant':
+      return null;
+  }
+}
+
+function doubleSql(bound: Comparable): string {
+  return `${String(bound)}::DOUBLE`;
+}
+
+function textSql(bound: Comparable): string | null {
+  if (!(bound instanceof Uint8Array)) return null;
+  const text = Buffer.from(bound).toString();
+  return text.includes('\0') ? null : quoteLiteral(text);
 }
 
 /** True only when both are known and comparable, and the first is less. */
