@@ -145,7 +145,9 @@ function renamesOf(flow: ResolvedFlow, table: EvolvingTable | null): ReadonlyMap
   const wishes = new Map<string, string>();
   for (const name of Object.keys(declared)) {
     if (!inSource.has(name)) {
-      if (!inTable.has(name) && !Object.values(declared).includes(name)) throw unknownRename(flow, name, inSource);
+      // It may be declared before it happens, and stay declared when the column is gone.
+      const isKnown = inSource.has(declared[name] ?? '') || inTable.has(name);
+      if (!isKnown && !Object.values(declared).includes(name)) throw unknownRename(flow, name, inSource);
       continue;
     }
     let old = declared[name];
