@@ -199,15 +199,23 @@ describe('sluice query and preview', () => {
   it('hand on the lake, the table and the limit', async () => {
     const seen: unknown[] = [];
     const runtime: Partial<RuntimeApi> = {
-      queryLake: (sql, options) => (seen.push([sql, options.lake, options.limit]), Promise.resolve(result)),
+      queryLake: (sql, options) => (seen.push([sql, options.lake, options.limit, options.at]), Promise.resolve(result)),
       previewTable: (spec, table, options) => (seen.push([spec.key, table, options.limit]), Promise.resolve(result)),
       tableHistory: (table, options) => (seen.push([table, options.lake, options.limit]), Promise.resolve([])),
     };
-    await cli(runtime, 'query', 'SELECT 1', '--limit', '5');
+    await cli(runtime, 'query', 'SELECT 1', '--limit', '5', '--at', 'a.b=3', '--at', 'c=2026-01-01T00:00:00Z');
     await cli(runtime, 'preview', 'users');
     await cli(runtime, 'history', 'a.b.c', '--lake', '/x');
     expect(seen).toEqual([
-      ['SELECT 1', join(cwd, 'l'), 5],
+      [
+        'SELECT 1',
+        join(cwd, 'l'),
+        5,
+        [
+          {table: 'a.b', at: '3'},
+          {table: 'c', at: '2026-01-01T00:00:00Z'},
+        ],
+      ],
       ['sluice', 'users', 10],
       ['a.b.c', '/x', 20],
     ]);

@@ -109,6 +109,8 @@ const NO_RUNTIME: RuntimeApi = {
   adoptTables: unexpected,
   queryLake: unexpected,
   tableHistory: unexpected,
+  tableChanges: unexpected,
+  restoreTable: unexpected,
   verifyPipeline: unexpected,
   optimizeTables: unexpected,
   vacuumTables: unexpected,

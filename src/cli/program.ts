@@ -37,6 +37,8 @@ export function createProgram(services: CliServices, io: CliIo, onExit: (status:
       'Ingest SaaS applications, databases and files into Delta Lake tables, incrementally and exactly once.',
     )
     .option('-V, --version', 'print the version')
+    // Options of the program come before the command: restore has a --version of its own.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
@@ -54,6 +56,7 @@ export function createProgram(services: CliServices, io: CliIo, onExit: (status:
   addRunCommands(program, act);
   addLookCommands(program, act);
   addMaintenanceCommands(program, act);
+  addRestoreCommand(program, act);
   addStateCommands(program, act);
   return program;
 }
@@ -112,6 +115,7 @@ function addRunCommands(program: Command, act: Act): void {
     .addOption(tableOption())
     .addOption(new Option('--full-refresh', 'read all tables anew').conflicts('fullRefreshTables'))
     .option('--full-refresh-tables <A,B>', 'read these tables anew', commaList)
+    .option('--drop-history', 'with a full refresh: SCD_TYPE_2 tables begin their history anew')
     .option('--parallel <N>', 'tables at a time (default: 4)', positive)
     .action((file, pipeline, flags) =>
       act(flags, async (context) =>
@@ -181,6 +185,7 @@ function addLookCommands(program: Command, act: Act): void {
       .argument('<SQL>', 'one SELECT statement, in quotes'),
   )
     .option('--limit <N>', 'rows (default: 100)', positive)
+    .addOption(new Option('--at <TABLE=VERSION>', 'a table as of a version or a time; repeatable').argParser(repeated))
     .action((sql: string, flags) => act(flags, async (context) => (await inspect()).queryCommand(context, sql, flags)));
   named(
     program
@@ -191,6 +196,18 @@ function addLookCommands(program: Command, act: Act): void {
     .option('--limit <N>', 'versions (default: 20)', positive)
     .action((table: string, flags) =>
       act(flags, async (context) => (await inspect()).historyCommand(context, table, flags)),
+    );
+  named(
+    program
+      .command('changes')
+      .description('show which rows the versions of a table inserted, updated and deleted')
+      .argument('<TABLE>', 'catalog.schema.table'),
+  )
+    .requiredOption('--from <VERSION>', 'first version, or a time')
+    .option('--to <VERSION>', 'last version, or a time (default: the newest)')
+    .option('--limit <N>', 'rows (default: 100)', positive)
+    .action((table: string, flags) =>
+      act(flags, async (context) => (await import('./commands/changes.ts')).changesCommand(context, table, flags)),
     );
 }
 
@@ -220,6 +237,21 @@ function addMaintenanceCommands(program: Command, act: Act): void {
       act(flags, async (context) =>
         (await maintain()).vacuumCommand(context, await placed(context, flags, [file, pipeline])),
       ),
+    );
+}
+
+function addRestoreCommand(program: Command, act: Act): void {
+  named(
+    program
+      .command('restore')
+      .description('put a table back to an older version, rows and offset together')
+      .argument('<TABLE>', 'catalog.schema.table'),
+  )
+    .option('--version <N>', 'the version to go back to', versionNumber)
+    .option('--timestamp <TIME>', 'the version that was the newest at a time, for example 2026-01-31T12:30:00Z')
+    .option('--dry-run', 'only say what would change')
+    .action((table: string, flags) =>
+      act(flags, async (context) => (await import('./commands/restore.ts')).restoreCommand(context, table, flags)),
     );
 }
 
@@ -291,10 +323,11 @@ function named(command: Command): Command {
 }
 
 function tableOption(): Option {
-  return new Option('--table <PATTERN>', TABLE).argParser((value: string, before: readonly string[] | undefined) => [
-    ...(before ?? []),
-    value,
-  ]);
+  return new Option('--table <PATTERN>', TABLE).argParser(repeated);
+}
+
+function repeated(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
 }
 
 async function placed<F extends ConfigFlags>(
@@ -317,6 +350,11 @@ function variable(
 
 function positive(text: string): number {
   if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('Give a whole number above 0.');
+  return Number(text);
+}
+
+function versionNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Give a version, for example 12.');
   return Number(text);
 }
 

@@ -1,9 +1,11 @@
+import type {CommitInfo} from '../delta/actions.ts';
 import type {BatchCounts} from '../delta/batch-file.ts';
 import type {LogCleanUp} from '../delta/log-cleanup.ts';
 import type {OptimizeReport} from '../delta/optimize.ts';
 import type {VacuumedFile} from '../delta/vacuum.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
+import type {RestoreReport} from '../pipeline/restore.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {TableVerdict} from '../pipeline/verify-verdict.ts';
 import type {StoreOptions} from '../storage/store-options.ts';
@@ -31,6 +33,8 @@ export interface RunOptions extends LakeOptions {
   readonly tables: readonly string[];
   /** All selected tables, or the named ones, are read anew. */
   readonly fullRefresh: boolean | readonly string[];
+  /** With `fullRefresh`: tables of SCD type 2 begin their history anew. Default false: it goes on. */
+  readonly dropHistory?: boolean;
   /** What the run says while it goes on; called in order. */
   readonly onUpdate: (update: RunUpdate) => void;
   /** Flows at a time; default 4. */
@@ -173,6 +177,36 @@ export interface VacuumedTable {
   readonly error: TableFailure | null;
 }
 
+/** What `history` says of one version. */
+export interface TableVersion {
+  readonly version: number;
+  /** ISO 8601. */
+  readonly timestamp: string;
+  readonly operation: string;
+  readonly parameters: NonNullable<CommitInfo['operationParameters']>;
+  /** Counts as the writer named them. */
+  readonly metrics: NonNullable<CommitInfo['operationMetrics']>;
+  /** Who wrote it; null when that is not said. */
+  readonly engine: string | null;
+  readonly rowsAdded: number | null;
+  readonly filesAdded: number;
+  readonly filesRemoved: number;
+  /** False when it only moved rows, or touched none. */
+  readonly dataChange: boolean;
+  readonly metadataChanged: boolean;
+  readonly txns: readonly {readonly appId: string; readonly version: number}[];
+  /** The batch of the table's own flow. */
+  readonly batchId: number | null;
+}
+
+/** What `restore` did, or would do. */
+export interface RestoredTable extends RestoreReport {
+  readonly table: string;
+  readonly pipeline: string;
+  /** What else went wrong, the table being restored; null for nothing. */
+  readonly warning: string | null;
+}
+
 /** What `describe` says of one table of the lake. */
 export interface TableDescription {
   readonly table: string;
@@ -189,10 +223,15 @@ export interface TableDescription {
     readonly comment: string | null;
   }[];
   readonly partitionColumns: readonly string[];
+  readonly clusteringColumns: readonly string[];
+  /** CHECK constraints by name. */
+  readonly constraints: Readonly<Record<string, string>>;
   /** Live rows; null when a file has no statistics. */
   readonly rows: number | null;
   readonly files: number;
   readonly sizeBytes: number;
+  /** Files that have a deletion vector. */
+  readonly filesWithVectors: number;
   /** Rows that deletion vectors hide. */
   readonly hiddenRows: number;
   readonly minReaderVersion: number;
@@ -230,21 +269,25 @@ export interface RuntimeApi {
   showState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
   resetState(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
   adoptTables(spec: PipelineSpec, tables: readonly string[], options: LakeOptions): Promise<readonly FlowStateReport[]>;
-  queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult>;
-  tableHistory(
+  /** `at`: tables as of older versions, by name. */
+  queryLake(
+    sql: string,
+    options: LakeOptions & {
+      readonly limit: number;
+      readonly at?: readonly {readonly table: string; readonly at: string}[];
+    },
+  ): Promise<TableResult>;
+  /** `from` and `to`: a version or a time; `to` null: the newest version. */
+  tableChanges(
     table: string,
-    options: LakeOptions & {readonly limit: number},
-  ): Promise<
-    readonly {
-      readonly version: number;
-      readonly timestamp: string;
-      readonly operation: string;
-      readonly rowsAdded: number | null;
-      readonly filesAdded: number;
-      readonly filesRemoved: number;
-      readonly batchId: number | null;
-    }[]
-  >;
+    options: LakeOptions & {readonly from: string; readonly to: string | null; readonly limit: number},
+  ): Promise<TableResult>;
+  /** `to`: a version or a time. */
+  restoreTable(
+    table: string,
+    options: LakeOptions & {readonly to: string; readonly dryRun: boolean},
+  ): Promise<RestoredTable>;
+  tableHistory(table: string, options: LakeOptions & {readonly limit: number}): Promise<readonly TableVersion[]>;
   verifyPipeline(
     spec: PipelineSpec,
     options: LakeOptions & {readonly tables: readonly string[]; readonly mode?: VerifyMode},

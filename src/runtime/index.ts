@@ -1,10 +1,12 @@
 import {selectTables} from '../pipeline/discover.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {LakeOptions, RuntimeApi} from './api.ts';
+import {tableChanges} from './changes.ts';
 import {queryLake, status, tableHistory} from './inspect.ts';
 import {describeTable, optimizeTables, vacuumTables} from './maintain.ts';
 import {planPipeline} from './plan.ts';
 import {previewTable} from './preview.ts';
+import {restoreTable} from './restore.ts';
 import {runUpdateInChild} from './run-in-child.ts';
 import {openSession} from './session.ts';
 import {adoptTables, resetState, showState} from './state.ts';
@@ -21,6 +23,8 @@ export const runtime: RuntimeApi = {
   adoptTables,
   queryLake,
   tableHistory,
+  tableChanges,
+  restoreTable,
   optimizeTables,
   vacuumTables,
   describeTable,

@@ -9,6 +9,7 @@ import type {PipelineSpec} from '../pipeline/spec.ts';
 import {decodeName} from '../pipeline/table-root.ts';
 import {verifyRecords, type VerifyRecord} from '../pipeline/verify-record.ts';
 import type {LakeOptions, RuntimeApi, TableResult, TableStatus} from './api.ts';
+import {versionOf, type VersionText} from './table-version.ts';
 import {openWorkbench, type Workbench} from './workbench.ts';
 
 /** A Delta table of a lake. */
@@ -46,14 +47,41 @@ function shownName(part: string): string {
   }
 }
 
+/** `catalog.schema.table`. */
+export function fullName({catalog, schema, table}: LakeTable): string {
+  return `${catalog}.${schema}.${table}`;
+}
+
+/** The table of the lake that a name means, opened. @throws UNKNOWN_TABLE as {@link findTable} */
+export async function openNamed(
+  bench: Workbench,
+  name: string,
+): Promise<{readonly entry: LakeTable; readonly table: DeltaTable}> {
+  const entry = findTable(await listLakeTables(bench.context), name);
+  const table = await openTable(bench.context, entry.root);
+  if (table === null) throw noSuchTable(name, []);
+  return {entry, table};
+}
+
+/** A table as of a version, for one query. */
+export interface TableAt {
+  /** As the statement may name it. */
+  readonly table: string;
+  readonly at: VersionText;
+}
+
 /**
  * Runs SQL over the lake: every table is `catalog.schema.table`, `schema.table`, and `table` where that is unambiguous.
  * @throws ENGINE_FAILED when the statement is wrong.
  */
-export async function queryLake(sql: string, options: LakeOptions & {readonly limit: number}): Promise<TableResult> {
+export async function queryLake(
+  sql: string,
+  options: LakeOptions & {readonly limit: number; readonly at?: readonly TableAt[]},
+): Promise<TableResult> {
   await using bench = await openWorkbench(options);
   const tables = await listLakeTables(bench.context);
-  await createViews(bench, tables, sql);
+  const versions = new Map((options.at ?? []).map(({table, at}) => [findTable(tables, table).root, at]));
+  await createViews(bench, tables, {sql, versions});
   return await limitedResult(bench, withoutReservedCatalogs(sql.trim().replace(/;+$/, ''), tables), options);
 }
 
@@ -77,9 +105,13 @@ export async function limitedResult(
 /** Names of catalogs that the engine keeps for itself: their tables are known by schema and table alone. */
 const RESERVED_CATALOGS: ReadonlySet<string> = new Set(['main', 'temp', 'system', 'memory']);
 
-async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: string): Promise<void> {
+async function createViews(
+  bench: Workbench,
+  tables: readonly LakeTable[],
+  statement: {readonly sql: string; readonly versions: ReadonlyMap<string, VersionText>},
+): Promise<void> {
   const {engine} = bench.context;
-  const text = sql.toLowerCase();
+  const text = statement.sql.toLowerCase();
   const short = new Map<string, number>();
   for (const {table} of tables) short.set(table.toLowerCase(), (short.get(table.toLowerCase()) ?? 0) + 1);
   for (const entry of tables) {
@@ -87,7 +119,10 @@ async function createViews(bench: Workbench, tables: readonly LakeTable[], sql: 
     if (!text.includes(entry.table.toLowerCase())) continue;
     const opened = await openTable(bench.context, entry.root);
     if (opened === null) continue;
-    const select = await opened.readSql();
+    const at = statement.versions.get(entry.root);
+    const select = await opened.readSql(
+      at === undefined ? {} : {snapshot: await opened.snapshotAt(await versionOf(opened, at))},
+    );
     const schemas = [quoteIdentifier(entry.schema)];
     if (!RESERVED_CATALOGS.has(entry.catalog.toLowerCase())) {
       await engine.run(`ATTACH IF NOT EXISTS ':memory:' AS ${quoteIdentifier(entry.catalog)}`);
@@ -233,18 +268,22 @@ export async function tableHistory(
   options: LakeOptions & {readonly limit: number},
 ): ReturnType<RuntimeApi['tableHistory']> {
   await using bench = await openWorkbench(options);
-  const entry = findTable(await listLakeTables(bench.context), name);
-  const table = await openTable(bench.context, entry.root);
-  if (table === null) throw noSuchTable(name, []);
+  const {table} = await openNamed(bench, name);
   const flowId = table.snapshot.metadata.configuration[FLOW_ID_PROPERTY];
   const commits = await table.history({limit: options.limit});
   return commits.map((commit) => ({
     version: commit.version,
     timestamp: new Date(commit.timestampMs).toISOString(),
     operation: commit.info.operation ?? 'unknown',
+    parameters: commit.info.operationParameters ?? {},
+    metrics: commit.info.operationMetrics ?? {},
+    engine: commit.info.engineInfo ?? null,
     rowsAdded: commit.addedRows,
     filesAdded: commit.addedFiles,
     filesRemoved: commit.removedFiles,
+    dataChange: commit.dataChange,
+    metadataChanged: commit.metadataChanged,
+    txns: commit.txns.map(({appId, version}) => ({appId, version})),
     batchId: commit.txns.find((txn) => txn.appId === flowId)?.version ?? null,
   }));
 }
@@ -253,15 +292,12 @@ export async function tableHistory(
 export function findTable(tables: readonly LakeTable[], name: string): LakeTable {
   const wanted = name.toLowerCase();
   const matches = tables.filter((entry) => {
-    const full = `${entry.catalog}.${entry.schema}.${entry.table}`.toLowerCase();
+    const full = fullName(entry).toLowerCase();
     return full === wanted || full.endsWith(`.${wanted}`);
   });
   const [first] = matches;
   if (first === undefined || matches.length > 1)
-    throw noSuchTable(
-      name,
-      (matches.length > 1 ? matches : tables).map((entry) => `${entry.catalog}.${entry.schema}.${entry.table}`),
-    );
+    throw noSuchTable(name, (matches.length > 1 ? matches : tables).map(fullName));
   return first;
 }
 

@@ -3,6 +3,7 @@ import {IngestError, isIngestError} from '../core/errors.ts';
 import {typeToDdl} from '../core/schema-ddl.ts';
 import {currentBatch} from '../delta/batch-files.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
+import {clusteringColumnsOf} from '../delta/layout.ts';
 import {cleanUpLog} from '../delta/log-cleanup.ts';
 import {optimizeTable} from '../delta/optimize.ts';
 import {openTable} from '../delta/table.ts';
@@ -23,7 +24,7 @@ import type {
   VacuumedTable,
   VacuumTablesOptions,
 } from './api.ts';
-import {findTable, listLakeTables, rowsOf} from './inspect.ts';
+import {fullName, listLakeTables, openNamed, rowsOf} from './inspect.ts';
 import {pipelinePrefix} from './update.ts';
 import {openWorkbench, type Workbench} from './workbench.ts';
 
@@ -87,18 +88,13 @@ export async function vacuumTables(
 /** All that is known of a table without reading its rows. @throws UNKNOWN_TABLE */
 export async function describeTable(name: string, options: LakeOptions): Promise<TableDescription> {
   await using bench = await openWorkbench(options);
-  const entry = findTable(await listLakeTables(bench.context), name);
-  const table = await openTable(bench.context, entry.root);
-  if (table === null)
-    throw new IngestError('UNKNOWN_TABLE', `The lake has no table "${name}".`, {
-      fix: 'See the tables with: sluice status',
-    });
+  const {entry, table} = await openNamed(bench, name);
   const {snapshot} = table;
   const {configuration, createdTime, description, partitionColumns} = snapshot.metadata;
   const {minReaderVersion, minWriterVersion, readerFeatures = [], writerFeatures = []} = snapshot.protocol;
   const live = [...snapshot.files.values()];
   return {
-    table: `${entry.catalog}.${entry.schema}.${entry.table}`,
+    table: fullName(entry),
     location: `${bench.context.store.root}/${entry.root}`,
     description: description ?? null,
     version: snapshot.version,
@@ -111,9 +107,12 @@ export async function describeTable(name: string, options: LakeOptions): Promise
       comment: commentOf(field.metadata),
     })),
     partitionColumns,
+    clusteringColumns: clusteringColumnsOf(snapshot),
+    constraints: constraintsOf(configuration),
     rows: rowsOf(table),
     files: live.length,
     sizeBytes: live.reduce((sum, file) => sum + file.size, 0),
+    filesWithVectors: live.filter((file) => file.deletionVector !== undefined).length,
     hiddenRows: live.reduce((sum, file) => sum + (file.deletionVector?.cardinality ?? 0), 0),
     minReaderVersion,
     minWriterVersion,
@@ -124,6 +123,13 @@ export async function describeTable(name: string, options: LakeOptions): Promise
     flowId: configuration[FLOW_ID_PROPERTY] ?? null,
     lastBatch: await lastBatchOf(bench, table),
   };
+}
+
+const CONSTRAINT_PREFIX = 'delta.constraints.';
+
+function constraintsOf(configuration: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const named = Object.entries(configuration).filter(([name]) => name.startsWith(CONSTRAINT_PREFIX));
+  return Object.fromEntries(named.map(([name, condition]) => [name.slice(CONSTRAINT_PREFIX.length), condition]));
 }
 
 async function lastBatchOf(bench: Workbench, table: DeltaTable): Promise<TableDescription['lastBatch']> {

@@ -1,5 +1,5 @@
 import {IngestError, isIngestError} from '../../core/errors.ts';
-import type {PipelineSpec, TableStatus} from '../../runtime/api.ts';
+import type {PipelineSpec, TableStatus, TableVersion} from '../../runtime/api.ts';
 import {
   interruptible,
   lakeAlone,
@@ -22,6 +22,12 @@ import {tableLines, type TextColumn} from '../text-table.ts';
 /** Flags of commands that show rows. */
 export interface LimitFlags extends ConfigFlags {
   readonly limit?: number;
+}
+
+/** Flags of `sluice query`. */
+export interface QueryFlags extends LimitFlags {
+  /** Tables as of older versions: `TABLE=VERSION` or `TABLE=TIME`. */
+  readonly at?: readonly string[];
 }
 
 const DEFAULT_ROWS = 100;
@@ -77,21 +83,30 @@ export async function previewCommand(context: CommandContext, table: string, fla
 }
 
 /** Runs SQL over the lake's tables. */
-export async function queryCommand(context: CommandContext, sql: string, flags: LimitFlags): Promise<number> {
+export async function queryCommand(context: CommandContext, sql: string, flags: QueryFlags): Promise<number> {
   if (sql.trim() === '')
     throw new IngestError('INVALID_OPTION', 'The query is blank.', {
       fix: 'Write SQL in quotes: sluice query "SELECT 1"',
     });
+  const at = (flags.at ?? []).map(tableAt);
   const lake = await lakeAlone(context, flags);
   const runtime = await context.services.runtime();
   const result = await interruptible(context, silently, (signal) =>
     runtime
-      .queryLake(sql, {...lakeOptions(context, lake, signal), limit: flags.limit ?? DEFAULT_ROWS})
+      .queryLake(sql, {...lakeOptions(context, lake, signal), limit: flags.limit ?? DEFAULT_ROWS, at})
       .catch(blameStatement),
   );
   if (flags.json === true) printJson(context, resultJson(result));
   else printLines(context, resultLines(result, {width: printWidth(context), paint: context.paint}));
   return OK;
+}
+
+function tableAt(text: string): {readonly table: string; readonly at: string} {
+  const [, table, at] = /^(.+)=([^=]+)$/.exec(text) ?? [];
+  if (table !== undefined && at !== undefined) return {table, at};
+  throw new IngestError('INVALID_OPTION', `--at ${text} is not of the form TABLE=VERSION or TABLE=TIME.`, {
+    fix: 'For example: --at main.raw.orders=12, or --at orders=2026-01-31T12:30:00Z.',
+  });
 }
 
 /** Shows the versions of a table of the lake. */
@@ -107,27 +122,39 @@ export async function historyCommand(context: CommandContext, table: string, fla
       String(commit.version),
       commit.timestamp,
       visible(commit.operation),
-      commit.rowsAdded === null ? '-' : countText(commit.rowsAdded),
+      rowsText(commit),
       countText(commit.filesAdded),
       countText(commit.filesRemoved),
       commit.batchId === null ? '-' : String(commit.batchId),
+      visible(commit.engine ?? '-'),
     ]);
+    const titles = ['FILES ADDED', 'FILES REMOVED', 'BATCH'].map(right);
     printTable(
       context,
-      [
-        right('VERSION'),
-        left('TIME'),
-        left('OPERATION'),
-        right('ROWS ADDED'),
-        right('FILES ADDED'),
-        right('FILES REMOVED'),
-        right('BATCH'),
-      ],
+      [right('VERSION'), left('TIME'), left('OPERATION'), left('ROWS'), ...titles, left('ENGINE')],
       rows,
     );
   }
   return OK;
 }
+
+/** Rows as the writer counted them, else as the files tell. */
+function rowsText({metrics, rowsAdded, operation, parameters}: TableVersion): string {
+  const counted = COUNTS.flatMap(([name, sign]) => {
+    const count = Number(metrics[name] ?? 0);
+    return count > 0 ? [`${sign}${countText(count)}`] : [];
+  });
+  if (counted.length > 0) return counted.join(' ');
+  if (operation === 'RESTORE' && typeof parameters['version'] === 'number') return `as of ${parameters['version']}`;
+  return rowsAdded === null || rowsAdded === 0 ? '-' : `+${countText(rowsAdded)}`;
+}
+
+/** Counts of merges, with what they mean. */
+const COUNTS: readonly (readonly [string, string])[] = [
+  ['numTargetRowsInserted', '+'],
+  ['numTargetRowsUpdated', '~'],
+  ['numTargetRowsDeleted', '-'],
+];
 
 /** Shows what the destination tables look like now. */
 export async function statusCommand(context: CommandContext, flags: ConfigFlags): Promise<number> {

@@ -177,8 +177,15 @@ function factsOf(table: TableDescription): readonly (readonly [string, string])[
     ['created', table.createdAt],
     ['rows', table.rows === null ? 'unknown' : countText(table.rows)],
     ['files', `${countText(table.files)}, ${sizeText(table.sizeBytes)}`],
-    ['hidden rows', table.hiddenRows === 0 ? null : countText(table.hiddenRows)],
+    [
+      'hidden rows',
+      table.hiddenRows === 0
+        ? null
+        : `${countText(table.hiddenRows)} by deletion vectors of ${countText(table.filesWithVectors)} files`,
+    ],
     ['partitioned by', table.partitionColumns.length === 0 ? null : table.partitionColumns.join(', ')],
+    ['clustered by', table.clusteringColumns.length === 0 ? null : table.clusteringColumns.join(', ')],
+    ...Object.entries(table.constraints).map(([name, condition]) => ['constraint', `${name}: ${condition}`] as const),
     ['protocol', `reader ${table.minReaderVersion}, writer ${table.minWriterVersion}`],
     ['features', table.features.length === 0 ? null : table.features.join(', ')],
     ['pipeline', table.pipeline],
