@@ -32,6 +32,18 @@ const config: ViteUserConfig = defineConfig({
           hookTimeout: 60_000,
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'stores',
+          include: ['{src,test}/**/*.stores.test.ts'],
+          globalSetup: ['test/stores.ts'],
+          // The client says at every start that its next year needs a newer Node.js.
+          env: {AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true'},
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
     ],
   },
 });

@@ -110,7 +110,7 @@ class AdlsObjectClient implements ObjectClient {
       // Folders of a hierarchical namespace are listed as blobs; this tells them.
       includeMetadata: true,
     };
-    const page = request.page === null ? {} : {continuationToken: request.page};
+    const page = {maxPageSize: PAGE_SIZE, ...(request.page === null ? {} : {continuationToken: request.page})};
     const pages = request.delimited
       ? this.#container.listBlobsByHierarchy('/', options).byPage(page)
       : this.#container.listBlobsFlat(options).byPage(page);
@@ -175,6 +175,8 @@ class AdlsObjectClient implements ObjectClient {
     return this.#container.getBlockBlobClient(key);
   }
 }
+
+const PAGE_SIZE = 1000;
 
 /** Name of the metadata entry that tells a writer its own object; Azure takes identifiers only. */
 const MARK = 'sluice_mark';

@@ -13,3 +13,5 @@ export type {TestLake, TestRun, TestRunEnd, TestTable} from './run-connector.ts'
 export {openTestLake, runConnector} from './run-connector.ts';
 export type {ScriptedCall, ScriptedConnector, ScriptedTable} from './scripted-connector.ts';
 export {batches, scriptedConnector} from './scripted-connector.ts';
+export type {StoreCase, StoreCaseSizes, StoreUnderTest} from './store-conformance.ts';
+export {storeConformance} from './store-conformance.ts';
