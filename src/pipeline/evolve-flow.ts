@@ -3,10 +3,11 @@ import type {StructType} from '../core/types.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
 import {mappingMode} from '../delta/column-mapping.ts';
 import type {DeltaTable, TableSnapshot} from '../delta/delta-table.ts';
+import {BACKFILL_NOTE} from './backfill.ts';
 import type {Destination} from './destination.ts';
 import {changeNotes, refusedChange} from './evolve-notes.ts';
 import {settleFlow, type RowsThen, type SettledFlow} from './evolve-plan.ts';
-import {evolveTable, needsEvolution, noteReplaced} from './evolve-table.ts';
+import {backfillColumns, evolveTable, needsEvolution, noteReplaced} from './evolve-table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 
@@ -45,9 +46,11 @@ export class FlowSchema {
     return this.#isReloading;
   }
 
-  /** Columns that are new, or back, in a table that has rows. */
+  /** Columns that are new, or back, or have a field that is. */
   get newColumns(): readonly string[] {
-    return this.#settled.changes.filter(({kind}) => kind === 'added' || kind === 'revived').map(({path}) => path);
+    const fresh = this.#settled.changes.filter(({kind}) => kind === 'added' || kind === 'revived');
+    const columns = this.#settled.flow.tableSchema.fields.map(({name}) => name);
+    return columns.filter((name) => fresh.some(({path}) => isWithin(path, name)));
   }
 
   /**
@@ -125,9 +128,15 @@ export class FlowSchema {
   }
 
   /** What a batch repeats of the notes of the one before it. */
-  notes(previous: BatchFile | null): BatchFile['notes'] {
-    const at = this.#isReloading ? this.#services.context.clock.nowMs() : reloadedAt(previous);
-    return at === null ? {} : {[RELOADED_AT]: at};
+  notes(destination: Destination | null): BatchFile['notes'] {
+    const batch = destination?.batch ?? null;
+    const at = this.#isReloading ? this.#services.context.clock.nowMs() : reloadedAt(batch);
+    const {configuration} = destination?.table.snapshot.metadata ?? {configuration: {}};
+    const filling = backfillColumns(configuration).length > 0 ? batch?.notes[BACKFILL_NOTE] : undefined;
+    return {
+      ...(at === null ? {} : {[RELOADED_AT]: at}),
+      ...(filling === undefined ? {} : {[BACKFILL_NOTE]: filling}),
+    };
   }
 
   #laidOver(snapshot: TableSnapshot, rows: RowsThen): SettledFlow {
@@ -153,6 +162,10 @@ export class FlowSchema {
 }
 
 const HOUR_MS = 3_600_000;
+
+function isWithin(path: string, column: string): boolean {
+  return path === column || (path.startsWith(column) && '.[{'.includes(path.charAt(column.length)));
+}
 
 function textOf({metadata}: TableSnapshot): string {
   return metadata.schemaString;

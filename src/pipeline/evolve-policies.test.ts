@@ -70,7 +70,6 @@ async function snapshot(): Promise<{
   };
 }
 
-
 const before = struct({id: long(), n: long(), s: struct({a: long()}), gone: string(), at: long()});
 const after = struct({id: long(), n: string(), s: struct({a: long(), b: long()}), fresh: string(), at: long()});
 const first: JsonObject = {id: 1, n: 1, s: {a: 1}, gone: 'g', at: 1};

@@ -222,7 +222,9 @@ describe('types', () => {
     const {version} = (await table()).snapshot;
     const end = await source.run([{id: 2, n: 2, at: 2}], {schema: wide});
     expect(end.flows).toMatchObject([{state: 'FAILED', errorCode: 'INCOMPATIBLE_SCHEMA_CHANGE'}]);
-    expect(end.flows[0]?.errorMessage).toContain('"id" was INT and is BIGINT; "n" was INT and is BIGINT; "s.f" was INT');
+    expect(end.flows[0]?.errorMessage).toContain(
+      '"id" was INT and is BIGINT; "n" was INT and is BIGINT; "s.f" was INT',
+    );
     expect((await table()).snapshot.version).toBe(version);
   });
 

@@ -3,19 +3,23 @@ import type {QuarantinedRow} from '../core/coerce.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {type Offset, offsetsEqual, offsetText} from '../core/offset.ts';
+import {alterTable} from '../delta/alter-table.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
+import {backfill, backfillRequested, notFilled, passingLedger} from './backfill.ts';
 import {BatchReader, emptyBatch, MAX_BATCH_BYTES, MAX_BATCH_ROWS, type ReadBatch} from './batch-reader.ts';
 import {createDestination, foreignCommits, openDestination, type Destination} from './destination.ts';
 import {FlowSchema} from './evolve-flow.ts';
 import type {RowsThen} from './evolve-plan.ts';
+import {BACKFILL_PROPERTY, backfillColumns} from './evolve-table.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
 import {openLedger, type OpenLedger} from './ledger.ts';
 import {discardOrphans, writeQuarantine} from './quarantine.ts';
 import {appendCursorOf, checkToldApart, isChosenOtherwise, isReadAlike, notesOf} from './read-notes.ts';
+import {refuseToForget} from './resolve-history.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 import {keepClustering} from './table-layout.ts';
@@ -24,6 +28,10 @@ import {keepPoint, type KeptPoint, type TriggerEnd} from './verify-after.ts';
 /** What is asked of one trigger of a flow. */
 export interface TriggerRequest {
   readonly fullRefresh: boolean;
+  /** Columns to fill for the rows that are there, by their names in the table or in the source. */
+  readonly backfill?: readonly string[];
+  /** A full refresh begins the history of a table that keeps one anew. Default false. */
+  readonly dropHistory?: boolean;
   /** Microseconds since 1970, the same for all flows of an update. */
   readonly triggerStartedAt: bigint;
   readonly signal: AbortSignal;
@@ -98,11 +106,22 @@ export class FlowRun {
     return this.#schema.flow;
   }
 
-  #reader(): BatchReader {
-    return new BatchReader(this.#services, this.#flow, {
+  /** What is read anew goes into the history of the rows that are there. */
+  get #keepsHistory(): boolean {
+    return this.#flow.target === 'scd2' && !this.#dropsHistory;
+  }
+
+  get #dropsHistory(): boolean {
+    return this.#request.fullRefresh && this.#request.dropHistory === true;
+  }
+
+  #reader(
+    other: {readonly flow?: ResolvedFlow; readonly readContext?: (isFirstCall: boolean) => ReadContext} = {},
+  ): BatchReader {
+    return new BatchReader(this.#services, other.flow ?? this.#flow, {
       ...this.#request,
       counter: this.#counter,
-      readContext: (isFirstCall) => this.#readContext(isFirstCall),
+      readContext: other.readContext ?? ((isFirstCall) => this.#readContext(isFirstCall)),
       ensureTable: (estimatedBytes) => this.#ensureTable(estimatedBytes),
       onPlan: (plan, rows) => this.#keepPoint(plan, rows),
       note: (level, code, message) => this.#note(level, code, message),
@@ -113,13 +132,14 @@ export class FlowRun {
   #rowsThen(destination: Destination): RowsThen {
     if (destination.table.snapshot.files.size === 0) return 'replaced';
     // A table with history keeps its rows, whatever is read anew.
-    if (this.#flow.target === 'scd2') return 'stay';
+    if (this.#keepsHistory) return 'stay';
     if (this.#request.fullRefresh) return 'refreshed';
     if (this.#flow.ingestionType === 'snapshot') return 'replaced';
     return this.#isRefresh(destination) ? 'refreshed' : 'stay';
   }
 
   async #welcome(destination: Destination): Promise<void> {
+    if (!this.#dropsHistory) refuseToForget(this.#flow, destination.table);
     // Before anything is read or written: a type that changed in a way that cannot land stops the flow.
     this.#schema.settle(destination, this.#rowsThen(destination));
     this.#noteForeign(destination.foreign);
@@ -141,9 +161,42 @@ export class FlowRun {
   }
 
   async #prepare(destination: Destination): Promise<void> {
-    const isReplaced =
-      this.#flow.target !== 'scd2' && (this.#flow.ingestionType === 'snapshot' || this.#isRefresh(destination));
-    await this.#schema.prepare(destination, {isReplaced, backfill: []});
+    const isReplaced = !this.#keepsHistory && (this.#flow.ingestionType === 'snapshot' || this.#isRefresh(destination));
+    await this.#schema.prepare(destination, {isReplaced, backfill: this.#columnsToFill(destination, isReplaced)});
+  }
+
+  #columnsToFill({table}: Destination, isReplaced: boolean): readonly string[] {
+    const asked = backfillRequested(this.#flow, this.#request.backfill ?? []);
+    if (isReplaced || table.snapshot.files.size === 0) return [];
+    const fresh = this.#flow.configuration.backfillNewColumns ? this.#schema.newColumns : [];
+    if (fresh.length === 0 || this.#flow.target !== 'append') return [...new Set([...fresh, ...asked])];
+    const {level, code, message} = notFilled(this.#flow, fresh);
+    this.#services.note({level, flow: this.#flow.name, code, message});
+    return [];
+  }
+
+  /** Fills columns for the rows that were there before them, or goes on with it. */
+  async #fill(): Promise<void> {
+    const destination = this.#destination;
+    if (destination === null || destination.batch === null) return;
+    const {table, batch} = destination;
+    const columns = backfillColumns(table.snapshot.metadata.configuration);
+    if (columns.length === 0) return;
+    const ledger = passingLedger();
+    await backfill({
+      flow: this.#flow,
+      columns,
+      batch,
+      triggerStartedAt: this.#request.triggerStartedAt,
+      reader: this.#reader({
+        flow: {...this.#flow, ingestionType: 'cdc'},
+        readContext: (isFirstCall) => ({...this.#readContext(isFirstCall), ledger}),
+      }),
+      apply: (read, at, {notes, ...extra}) =>
+        this.#apply(this.#flow.target, read, at, {...extra, notes: {...this.#notes(false), ...notes}}),
+      note: (level, code, message) => this.#note(level, code, message),
+    });
+    await alterTable(table, {properties: {[BACKFILL_PROPERTY]: null}});
   }
 
   #noteForeign(commits: Destination['foreign']): void {
@@ -177,7 +230,9 @@ export class FlowRun {
       if (last) break;
     }
     await this.#ensureTable(0);
-    if (!refreshing) await this.#scanKeys();
+    if (refreshing) return;
+    await this.#scanKeys();
+    await this.#fill();
   }
 
   /** True when the rows are read anew and swapped in one commit: on request, to go on with such a read, or when rows are there and nobody knows how far they go. */
@@ -258,7 +313,8 @@ export class FlowRun {
         ignoreNullColumns: this.#flow.ignoreNullColumns,
         snapshotAt: this.#request.triggerStartedAt,
         tombstoneRetentionMs: this.#flow.configuration.tombstoneRetentionMs,
-        keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes',
+        keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes' || this.#flow.target === 'scd2',
+        dropHistory: this.#dropsHistory,
         deletesWinTies: false,
         appendCursor: appendCursorOf(this.#flow),
         schema: this.#schema.schema,
@@ -268,7 +324,7 @@ export class FlowRun {
         end: batch.end,
         ledger: this.#ledger.take(),
         counts: {read: batch.rows, rescuedValues: batch.rescuedValues, quarantinedRows: batch.quarantined.length},
-        notes: {...notesOf(this.#flow, mode === 'hold'), ...this.#schema.notes(destination.batch)},
+        notes: this.#notes(mode === 'hold'),
         ...extra,
       },
       signal,
@@ -284,6 +340,10 @@ export class FlowRun {
     }
     if (batch.end.rows !== null && mode !== 'hold') await this.#acknowledge(batch.end.rows);
     failpoint('pipeline.acknowledged');
+  }
+
+  #notes(isHeld: boolean): ApplyJob['notes'] {
+    return {...notesOf(this.#flow, isHeld), ...this.#schema.notes(this.#destination)};
   }
 
   /** Others may have written while the batch was read: once ours is committed nobody looks back at them. */
@@ -348,7 +408,7 @@ export class FlowRun {
     });
     if (scan.count > 0) {
       const end = destination.batch?.end ?? NOWHERE;
-      await this.#apply('scd1', {...emptyBatch(end), deletes: [scan.input]}, end, {deletesWinTies: true});
+      await this.#apply(this.#flow.target, {...emptyBatch(end), deletes: [scan.input]}, end, {deletesWinTies: true});
     }
     await rememberKeyScan(this.#services, this.#flow);
   }

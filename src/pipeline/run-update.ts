@@ -14,10 +14,21 @@ export interface UpdateRequest {
   /** Globs on source or destination names; empty: all. */
   readonly tables: readonly string[];
   readonly fullRefresh: boolean | readonly string[];
+  /** What is read anew begins the history of tables that keep one anew. Default false. */
+  readonly dropHistory?: boolean;
+  /** Columns to fill for the rows that are there. */
+  readonly backfill?: readonly BackfillRequest[];
   readonly maxParallelFlows: number;
   readonly signal: AbortSignal;
   /** A flow was resolved: for the event log. */
   readonly onFlow: (flow: ResolvedFlow) => void;
+}
+
+/** Columns of tables whose rows are to be read again. */
+export interface BackfillRequest {
+  /** A glob on source or destination names. */
+  readonly table: string;
+  readonly columns: readonly string[];
 }
 
 /** How an update ended. */
@@ -34,7 +45,7 @@ export interface UpdateEnd {
 export async function selectForUpdate(
   pipeline: PipelineSpec,
   open: OpenConnector,
-  options: {readonly request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>; readonly ctx: CallContext},
+  options: {readonly request: Pick<UpdateRequest, 'tables' | 'fullRefresh' | 'backfill'>; readonly ctx: CallContext},
 ): Promise<readonly SelectedTable[]> {
   for (const object of pipeline.objects) checkObject(open.definition, object);
   const all = await selectTables(pipeline, open, options.ctx);
@@ -70,7 +81,15 @@ export async function runUpdate(
       request.onFlow(flow);
       return flow;
     };
-    const trigger = {fullRefresh: isAnew, triggerStartedAt, signal: request.signal};
+    const trigger = {
+      fullRefresh: isAnew,
+      dropHistory: request.dropHistory === true,
+      backfill: (request.backfill ?? [])
+        .filter((one) => matchesTable(table, [one.table]))
+        .flatMap((one) => one.columns),
+      triggerStartedAt,
+      signal: request.signal,
+    };
     await runFlow(services, table.flow, {resolve, counter, request: trigger});
   });
   const flows = counters.map((counter) => counter.progress);
@@ -84,7 +103,7 @@ function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly strin
 function checkSelection(
   all: readonly SelectedTable[],
   selected: readonly SelectedTable[],
-  request: Pick<UpdateRequest, 'tables' | 'fullRefresh'>,
+  request: Pick<UpdateRequest, 'tables' | 'fullRefresh' | 'backfill'>,
 ): void {
   const known = all.map((table) => table.flow).join(', ');
   if (selected.length === 0) {
@@ -94,10 +113,13 @@ function checkSelection(
       {fix: `Its tables are ${known || 'none'}.`},
     );
   }
-  if (typeof request.fullRefresh === 'boolean') return;
-  for (const name of request.fullRefresh) {
+  const named = [
+    ...(typeof request.fullRefresh === 'boolean' ? [] : request.fullRefresh.map((name) => ['Full refresh', name])),
+    ...(request.backfill ?? []).map(({table}) => ['Back-fill', table]),
+  ];
+  for (const [what, name = ''] of named) {
     if (!selected.some((table) => matchesTable(table, [name]))) {
-      throw new IngestError('UNKNOWN_TABLE', `Full refresh names "${name}", which this run does not have.`, {
+      throw new IngestError('UNKNOWN_TABLE', `${what} names "${name}", which this run does not have.`, {
         fix: `Its tables are ${known}.`,
       });
     }

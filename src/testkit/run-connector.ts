@@ -8,7 +8,7 @@ import {IngestError} from '../core/errors.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
 import {openEngine} from '../engine/duckdb-engine.ts';
 import {createInlineExtract} from '../pipeline/extract-inline.ts';
-import {runUpdate, selectForUpdate, type UpdateEnd} from '../pipeline/run-update.ts';
+import {runUpdate, selectForUpdate, type BackfillRequest, type UpdateEnd} from '../pipeline/run-update.ts';
 import type {FlowNote, FlowServices} from '../pipeline/services.ts';
 import {DEFAULT_TABLE_CONFIGURATION, type ObjectSpec, type TableConfiguration} from '../pipeline/spec.ts';
 import type {TableVerdict} from '../pipeline/verify-verdict.ts';
@@ -39,6 +39,8 @@ export interface TestRun {
   readonly options?: Readonly<Record<string, OptionValue>>;
   readonly tables: readonly TestTable[];
   readonly fullRefresh?: boolean | readonly string[];
+  readonly backfill?: readonly BackfillRequest[];
+  readonly dropHistory?: boolean;
   readonly signal?: AbortSignal;
   readonly files?: SourceFiles;
 }
@@ -112,6 +114,8 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
   const request = {
     tables: [],
     fullRefresh: run.fullRefresh ?? false,
+    ...(run.backfill === undefined ? {} : {backfill: run.backfill}),
+    dropHistory: run.dropHistory ?? false,
     maxParallelFlows: 1,
     signal,
     onFlow: (): undefined => undefined,

@@ -1,0 +1,133 @@
+import type {ApplyJob} from '../apply/apply-engine.ts';
+import {IngestError} from '../core/errors.ts';
+import {offsetsEqual, type Offset, type PlainJson} from '../core/offset.ts';
+import {didYouMean} from '../core/suggest.ts';
+import type {BatchFile, FlowOffset} from '../delta/batch-file.ts';
+import type {Ledger} from '../sdk/contract.ts';
+import {createLoopGuard} from '../sdk/loop-guard.ts';
+import type {BatchReader, ReadBatch} from './batch-reader.ts';
+import {sourceName} from './column-names.ts';
+import type {ResolvedFlow} from './resolved-flow.ts';
+import type {FlowNote} from './services.ts';
+
+/** Note of a batch: how far a back-fill is, as JSON text. Batches between two runs of it repeat it. */
+export const BACKFILL_NOTE = 'backfill';
+
+/** What the trigger that a back-fill belongs to does for it. */
+export interface BackfillRun {
+  /** In the table's terms. */
+  readonly flow: ResolvedFlow;
+  /** Columns that wait for values, as the table knows them. */
+  readonly columns: readonly string[];
+  /** The flow's last batch. */
+  readonly batch: BatchFile;
+  /** Microseconds since 1970. */
+  readonly triggerStartedAt: bigint;
+  /** Reads the rows of the source, without deletes, from any offset. */
+  readonly reader: BatchReader;
+  /** Commits a batch that leaves the flow's offset where it is. */
+  readonly apply: (batch: ReadBatch, at: FlowOffset, extra: Partial<ApplyJob>) => Promise<void>;
+  readonly note: (level: 'INFO' | 'WARN', code: string, message: string) => void;
+}
+
+/** How far a back-fill is. */
+interface BackfillState {
+  readonly columns: readonly string[];
+  /** Rows up to here have their values; null: none. */
+  readonly offset: Offset | null;
+}
+
+/**
+ * Reads the source once more from its beginning and merges its rows: a stored row of the same sequence takes the values that
+ * it lacks, newer ones come early, older ones change nothing. Every batch is one commit that says how far the back-fill is,
+ * so that the next run goes on from there.
+ */
+export async function backfill(run: BackfillRun): Promise<void> {
+  const {flow, columns, batch} = run;
+  let offset = resumedAt(batch, columns);
+  run.note(
+    'INFO',
+    'BACKFILL',
+    `Rows of ${flow.name} are read again to fill ${columns.join(', ')}${offset === null ? '' : ', from where that stopped'}.`,
+  );
+  const guard = createLoopGuard(flow.sourceTable);
+  let rows = 0;
+  for (let isFirst = true; ; isFirst = false) {
+    const read = await run.reader.read({rows: offset, deletes: null}, isFirst);
+    await using _ = read.landings;
+    const {end, cut, maxCursor} = read.batch;
+    const moved = !offsetsEqual(end.rows, offset);
+    guard.check({rows: offset}, {rows: end.rows});
+    const last = read.whole || !moved || (!cut && maxCursor !== null && maxCursor >= run.triggerStartedAt);
+    rows += read.batch.rows;
+    if (read.batch.rows > 0 || moved) {
+      const state: BackfillState = {columns, offset: end.rows};
+      await run.apply({...read.batch, maxCursor: null, end: batch.end}, batch.end, {
+        // The values belong to the versions that are there: they begin no new ones.
+        trackedColumns: flow.trackedColumns.filter((name) => !columns.includes(name)),
+        notes: {[BACKFILL_NOTE]: JSON.stringify(state)},
+      });
+    }
+    offset = end.rows;
+    if (last) break;
+  }
+  run.note('INFO', 'BACKFILLED', `${rows} rows were read again: ${columns.join(', ')} of ${flow.name} are filled.`);
+}
+
+/** A ledger of a read that nothing remembers: its rows are merged, wherever it begins again. */
+export function passingLedger(): Ledger {
+  const known = new Map<string, PlainJson>();
+  return {
+    get: (keys) =>
+      Promise.resolve(
+        new Map(keys.flatMap((key): [string, PlainJson][] => (known.has(key) ? [[key, known.get(key) ?? null]] : []))),
+      ),
+    put: (key, value) => {
+      known.set(key, value);
+    },
+  };
+}
+
+/**
+ * The columns that a user names, as the table knows them.
+ * @throws UNKNOWN_COLUMN; INVALID_OPTION for a table whose rows nothing tells apart.
+ */
+export function backfillRequested(flow: ResolvedFlow, names: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  if (flow.target === 'append') {
+    throw new IngestError('INVALID_OPTION', `${flow.name} is append-only: its rows stay as they came.`, {
+      fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
+      context: {table: flow.name},
+    });
+  }
+  const columns = flow.tableSchema.fields.map(({name}) => name);
+  return names.map((name) => {
+    const column = columns.find((each) => each === name) ?? columns.find((each) => sourceName(flow, each) === name);
+    if (column !== undefined) return column;
+    const close = didYouMean(name, columns);
+    throw new IngestError('UNKNOWN_COLUMN', `--backfill names "${name}", which ${flow.name} does not take.`, {
+      fix: close === null ? `Its columns are ${columns.join(', ')}.` : `Did you mean "${close}"?`,
+      context: {table: flow.name, column: name},
+    });
+  });
+}
+
+/** Says that new columns of an append-only table are not filled, though the configuration asks for it. */
+export function notFilled(
+  flow: ResolvedFlow,
+  columns: readonly string[],
+): Pick<FlowNote, 'level' | 'code' | 'message'> {
+  return {
+    level: 'WARN',
+    code: 'NOT_BACKFILLED',
+    message: `${flow.name} is append-only, its rows stay as they came: ${columns.join(', ')} are NULL in those that are there, backfill_new_columns or not.`,
+  };
+}
+
+function resumedAt(batch: BatchFile, columns: readonly string[]): Offset | null {
+  const text = batch.notes[BACKFILL_NOTE];
+  if (typeof text !== 'string') return null;
+  const state = JSON.parse(text) as BackfillState;
+  const isSame = state.columns.length === columns.length && state.columns.every((name) => columns.includes(name));
+  return isSame ? state.offset : null;
+}
