@@ -33,6 +33,8 @@ describe('the command line', () => {
       ['query'],
       ['run', 'a', 'b', 'c'],
       ['run', '--full-refresh', '--full-refresh-tables', 'a'],
+      ['run', '--backfill', 'a'],
+      ['run', '--backfill', 'a:'],
     ]) {
       expect((await cli({}, ...args)).status).toBe(2);
     }

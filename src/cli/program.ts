@@ -116,6 +116,7 @@ function addRunCommands(program: Command, act: Act): void {
     .addOption(new Option('--full-refresh', 'read all tables anew').conflicts('fullRefreshTables'))
     .option('--full-refresh-tables <A,B>', 'read these tables anew', commaList)
     .option('--drop-history', 'with a full refresh: SCD_TYPE_2 tables begin their history anew')
+    .option('--backfill <TABLE:COLUMN,...>', 'fill these columns for the rows that are there; repeatable', backfill)
     .option('--parallel <N>', 'tables at a time (default: 4)', positive)
     .action((file, pipeline, flags) =>
       act(flags, async (context) =>
@@ -361,6 +362,16 @@ function versionNumber(text: string): number {
 function hours(text: string): number {
   if (!/^\d{1,6}(\.\d{1,3})?$/.test(text)) throw new InvalidArgumentError('Give a number of hours, for example 168.');
   return Number(text);
+}
+
+type BackfillFlag = {readonly table: string; readonly columns: readonly string[]};
+
+function backfill(text: string, before: readonly BackfillFlag[] = []): readonly BackfillFlag[] {
+  const at = text.indexOf(':');
+  const [table, columns] = [text.slice(0, at).trim(), at < 1 ? '' : text.slice(at + 1)];
+  if (table === '' || columns.trim() === '')
+    throw new InvalidArgumentError('Write TABLE:COLUMN or TABLE:COLUMN,COLUMN.');
+  return [...before, {table, columns: commaList(columns)}];
 }
 
 function commaList(text: string): readonly string[] {

@@ -142,6 +142,11 @@ describe('sluice run', () => {
     });
     await one(ending(), '--full-refresh');
     expect(calls[1]?.options).toMatchObject({tables: [], fullRefresh: true});
+    await one(ending(), '--backfill', 'a:x, y', '--backfill', 'b:z');
+    expect(calls[2]?.options.backfill).toEqual([
+      {table: 'a', columns: ['x', 'y']},
+      {table: 'b', columns: ['z']},
+    ]);
   });
 
   it('finds the lake by flag, then SLUICE_LAKE, then the file, then ./lake', async () => {

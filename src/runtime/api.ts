@@ -6,6 +6,7 @@ import type {VacuumedFile} from '../delta/vacuum.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
 import type {RestoreReport} from '../pipeline/restore.ts';
+import type {BackfillRequest} from '../pipeline/run-update.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {TableVerdict} from '../pipeline/verify-verdict.ts';
 import type {StoreOptions} from '../storage/store-options.ts';
@@ -35,6 +36,8 @@ export interface RunOptions extends LakeOptions {
   readonly fullRefresh: boolean | readonly string[];
   /** With `fullRefresh`: tables of SCD type 2 begin their history anew. Default false: it goes on. */
   readonly dropHistory?: boolean;
+  /** Columns to fill for the rows that are there, by reading their source again. */
+  readonly backfill?: readonly BackfillRequest[];
   /** What the run says while it goes on; called in order. */
   readonly onUpdate: (update: RunUpdate) => void;
   /** Flows at a time; default 4. */

@@ -54,6 +54,8 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   const request = {
     tables: options.tables,
     fullRefresh: options.fullRefresh,
+    dropHistory: options.dropHistory === true,
+    backfill: options.backfill ?? [],
     maxParallelFlows: options.maxParallelFlows ?? DEFAULT_PARALLEL_FLOWS,
     signal: options.signal,
     onFlow: events.flowResolved,

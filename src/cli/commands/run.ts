@@ -24,6 +24,8 @@ export interface RunFlags extends ConfigFlags {
   readonly table?: readonly string[];
   readonly fullRefresh?: boolean;
   readonly fullRefreshTables?: readonly string[];
+  readonly dropHistory?: boolean;
+  readonly backfill?: readonly {readonly table: string; readonly columns: readonly string[]}[];
   readonly parallel?: number;
 }
 
@@ -113,7 +115,12 @@ function checkSelection(loaded: LoadedContext, flags: RunFlags): void {
       fix: 'Use --full-refresh-tables for some tables, --full-refresh for all.',
     });
   }
-  if (loaded.pipelines.length > 1 && (tables.length > 0 || refreshed.length > 0)) {
+  if (flags.dropHistory === true && flags.fullRefresh !== true && refreshed.length === 0) {
+    throw new IngestError('INVALID_OPTION', '--drop-history is for tables that are read anew.', {
+      fix: 'Add --full-refresh-tables <A,B> or --full-refresh.',
+    });
+  }
+  if (loaded.pipelines.length > 1 && tables.length + refreshed.length + (flags.backfill?.length ?? 0) > 0) {
     const keys = loaded.pipelines.map((spec) => spec.key);
     throw new IngestError('INVALID_OPTION', 'Tables are chosen from one pipeline.', {
       fix: `Name the pipeline: ${keys.join(', ')}.`,
@@ -130,6 +137,8 @@ function runOptions(
     ...lakeOptions(context, run.lake, run.signal),
     tables: flags.table ?? [],
     fullRefresh: flags.fullRefreshTables ?? flags.fullRefresh ?? false,
+    ...(flags.dropHistory === true ? {dropHistory: true} : {}),
+    ...(flags.backfill === undefined ? {} : {backfill: flags.backfill}),
     onUpdate: (update) => run.view.update(update),
     ...(flags.parallel === undefined ? {} : {maxParallelFlows: flags.parallel}),
   };
