@@ -48,6 +48,7 @@ export async function replacingBatch(context: BatchContext): Promise<TableChange
   const side: TableChange['side'] = async () => ({
     truncates: [],
     authors: [],
+    hidden: [],
     ...(rows.side === undefined ? {tombstones: await refreshedTombstones(context, rows)} : await rows.side()),
     tail: await refreshedTail(context, rows),
     pending: [],

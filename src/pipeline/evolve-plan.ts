@@ -30,6 +30,8 @@ export const TECHNICAL_COLUMNS: readonly string[] = [
   END_COLUMN,
 ];
 
+const VERSION_COLUMNS: readonly string[] = [START_COLUMN, END_COLUMN];
+
 /** A difference between the source and the table. Paths begin with the column's name in the table. */
 export type SchemaChange =
   | TypeChange
@@ -121,10 +123,11 @@ function matchColumns(flow: ResolvedFlow, table: EvolvingTable | null, rows: Row
   if (renamed.size > 0 && rows === 'stay') checkRenames(flow, table, renamed);
   const names = new Map([...found].map(([source, landed]) => [source, renamed.get(landed) ?? landed]));
   const landed = new Set(names.values());
-  const current = (table?.schema.fields ?? []).map((field) => ({
-    ...field,
-    name: renamed.get(field.name) ?? field.name,
-  }));
+  // A table that gave its history up says no more since when its rows hold.
+  const isLeft = (name: string): boolean => flow.target !== 'scd2' && VERSION_COLUMNS.includes(name);
+  const current = (table?.schema.fields ?? [])
+    .filter(({name}) => !isLeft(name))
+    .map((field) => ({...field, name: renamed.get(field.name) ?? field.name}));
   const isTechnical = new Set(TECHNICAL_COLUMNS);
   const gone = current.map(({name}) => name).filter((name) => !landed.has(name) && !isTechnical.has(name));
   const known = table === null ? [] : inactiveColumns(table).map((path) => renamedPath(path, renamed));

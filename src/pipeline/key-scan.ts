@@ -1,7 +1,7 @@
 import type {ApplyInput} from '../apply/apply-engine.ts';
 import type {ColumnBatch} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
-import type {StructType} from '../core/types.ts';
+import {END_COLUMN, type StructType} from '../core/types.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import type {ReadContext} from '../sdk/contract.ts';
@@ -21,7 +21,7 @@ export interface KeyScan extends AsyncDisposable {
 /** True when the flow syncs hard deletes and the last scan is old enough. */
 export async function keyScanIsDue(services: FlowServices, flow: ResolvedFlow): Promise<boolean> {
   const seconds = flow.configuration.hardDeletionSyncMinIntervalSeconds;
-  if (seconds === null || flow.target !== 'scd1' || flow.keys.length === 0) return false;
+  if (seconds === null || flow.target === 'append' || flow.keys.length === 0) return false;
   const last = (await hintsOf(services).get(flow.name))['keyScanAtMs'];
   return typeof last !== 'number' || services.context.clock.nowMs() - last >= seconds * 1000;
 }
@@ -56,7 +56,7 @@ export async function keyScanDeletes(
     }
     const missing = await missingSql(flow, options.table, scanned);
     const [row] = await engine.query(
-      `SELECT (SELECT count(*) FROM (${missing})) AS gone, (SELECT count(*) FROM (${await options.table.readSql({columns: [...flow.keys]})})) AS live`,
+      `SELECT (SELECT count(*) FROM (${missing})) AS gone, (SELECT count(*) FROM (${await currentRows(flow, options.table)})) AS live`,
     );
     const gone = Number(row?.['gone'] ?? 0);
     checkGuard(flow, gone, Number(row?.['live'] ?? 0));
@@ -68,12 +68,20 @@ export async function keyScanDeletes(
 }
 
 async function missingSql(flow: ResolvedFlow, table: DeltaTable, scanned: string): Promise<string> {
-  const columns = [...new Set([...flow.keys, ...flow.sequence])];
-  const live = await table.readSql({columns});
+  const live = await currentRows(flow, table);
   const on = flow.keys
     .map((key) => `live.${quoteIdentifier(key)} IS NOT DISTINCT FROM scanned.${quoteIdentifier(key)}`)
     .join(' AND ');
   return `SELECT * FROM (${live}) AS live ANTI JOIN ${quoteIdentifier(scanned)} AS scanned ON ${on}`;
+}
+
+/** Keys and sequence of the rows that are there now: of those with a history the open versions. */
+async function currentRows(flow: ResolvedFlow, table: DeltaTable): Promise<string> {
+  const columns = [...new Set([...flow.keys, ...flow.sequence])];
+  if (flow.target !== 'scd2') return table.readSql({columns});
+  const live = await table.readSql({columns: [...columns, END_COLUMN]});
+  const end = quoteIdentifier(END_COLUMN);
+  return `SELECT * EXCLUDE (${end}) FROM (${live}) AS versions WHERE ${end} IS NULL`;
 }
 
 function checkGuard(flow: ResolvedFlow, gone: number, live: number): void {

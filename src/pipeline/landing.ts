@@ -1,10 +1,17 @@
 import {createCoercer, type Coercer, type QuarantinedRow} from '../core/coerce.ts';
 import type {ColumnBatch} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
-import {RESCUED_COLUMN, SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
+import {
+  END_COLUMN,
+  RESCUED_COLUMN,
+  SEQUENCE_COLUMN,
+  START_COLUMN,
+  type StructField,
+  type StructType,
+} from '../core/types.ts';
 import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
-import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
+import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
 import type {FileRef, Page, RescuedCell} from '../sdk/contract.ts';
 import {batchBytes, rescuedVector} from './batch-vectors.ts';
 import {landedName, sourceName} from './column-names.ts';
@@ -328,7 +335,24 @@ function keepSql(flow: ResolvedFlow): string | null {
 function columnSql(flow: ResolvedFlow, field: StructField): string {
   if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null)
     return `${landedSql({schema: flow.landingSchema, columnNames: flow.columnNames}, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
+  if (field.name === START_COLUMN) return `${startSql(flow, field)} AS ${quoteIdentifier(field.name)}`;
+  if (field.name === END_COLUMN) return `CAST(NULL AS ${sqlType(field.type)}) AS ${quoteIdentifier(field.name)}`;
   return quoteIdentifier(field.name);
+}
+
+/** Since when a row holds if it is the first of its key: its sequence. Of snapshots apply knows. */
+function startSql(flow: ResolvedFlow, {type}: StructField): string {
+  const parts = flow.sequence.flatMap((name) => {
+    const field = flow.tableSchema.fields.find((each) => each.name === name);
+    if (field === undefined) return [];
+    const hidden = name === SEQUENCE_COLUMN ? flow.hiddenSequence : null;
+    const shape = {schema: flow.landingSchema, columnNames: flow.columnNames};
+    return [`CAST(${hidden === null ? quoteIdentifier(name) : landedSql(shape, hidden)} AS ${sqlType(field.type)})`];
+  });
+  const [first] = parts;
+  if (first === undefined) return `CAST(NULL AS ${sqlType(type)})`;
+  if (parts.length === 1) return first;
+  return `struct_pack(${parts.map((part, at) => `${quoteIdentifier(flow.sequence[at] ?? '')} := ${part}`).join(', ')})`;
 }
 
 function isRows(page: Page): page is Extract<Page, readonly unknown[]> {

@@ -1,6 +1,7 @@
 import {IngestError} from '../core/errors.ts';
 import {didYouMean} from '../core/suggest.ts';
 import {END_COLUMN, START_COLUMN, type DataType, type StructField, type StructType} from '../core/types.ts';
+import type {DeltaTable} from '../delta/delta-table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {ObjectSpec} from './spec.ts';
 
@@ -35,6 +36,8 @@ export function historyColumns(
   const ignored = configuration.ignoreNullUpdates;
   if (target === 'append' && ignored.kind !== 'none')
     throw refused(selected, 'ignore_null_updates is for keyed tables', 'Remove it.');
+  if (target === 'scd2' && ignored.kind !== 'none')
+    throw refused(selected, 'ignore_null_updates is for SCD_TYPE_1', 'Remove it, or set scd_type: SCD_TYPE_1.');
   return {
     trackedColumns: target === 'scd2' ? (only ?? others.filter((name) => except?.includes(name) !== true)) : [],
     ignoreNullColumns: ignoredColumns(ignored, others, named),
@@ -78,6 +81,19 @@ function versionType(schema: StructType, sequence: readonly string[]): DataType 
   const [first] = fields;
   if (first === undefined) return 'timestamp';
   return fields.length === 1 ? first.type : {type: 'struct', fields: fields.map((field) => ({...field, metadata: {}}))};
+}
+
+/** @throws INVALID_SPEC when a table keeps versions, and the flow would not go on with them. */
+export function refuseToForget(flow: ResolvedFlow, {snapshot}: DeltaTable): void {
+  if (flow.target === 'scd2' || !snapshot.schema.fields.some(({name}) => name === START_COLUMN)) return;
+  throw new IngestError(
+    'INVALID_SPEC',
+    `${flow.object.path}: ${flow.name} keeps the history of its rows (SCD_TYPE_2), which another scd_type would lose.`,
+    {
+      fix: `Set scd_type: SCD_TYPE_2, choose another destination_table, or give the history up: sluice run --full-refresh-tables ${flow.name} --drop-history`,
+      context: {path: flow.object.path, table: flow.name},
+    },
+  );
 }
 
 function unknown({object, sourceTable, columns}: SelectedColumns, name: string, option: string): IngestError {

@@ -76,7 +76,7 @@ function planned(
     sourceTable: flow.sourceTable,
     action: actionOf(settled, destination),
     ingestionType: flow.ingestionType,
-    scdType: flow.target === 'append' ? 'APPEND_ONLY' : 'SCD_TYPE_1',
+    scdType: SCD_TYPES[flow.target],
     keys: flow.keys,
     sequence: flow.sequence,
     columns: columnsOf(flow, destination?.table.snapshot.schema ?? null),
@@ -99,6 +99,8 @@ function actionOf({refused, changes}: SettledFlow, destination: Destination | nu
   if (refused.length > 0) return 'reload';
   return changes.length > 0 ? 'evolve' : 'continue';
 }
+
+const SCD_TYPES = {append: 'APPEND_ONLY', scd1: 'SCD_TYPE_1', scd2: 'SCD_TYPE_2'} as const;
 
 /** Who reads tables with deletion vectors: Spark and delta-rs as the interop tests run them, the others by their own documentation. */
 const WITH_VECTORS: PlannedTable['readers'] = {
