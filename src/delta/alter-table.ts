@@ -8,7 +8,7 @@ import {MAPPING_MODE, mappedInPlace, mappingMode, withColumnMetadata, withMaxCol
 import {CONSTRAINT_PREFIX, constrainedColumns} from './constraints.ts';
 import {checkTableSchema} from './create-table.ts';
 import type {DeltaTable, TableSnapshot} from './delta-table.ts';
-import {hasFeature, withFeatures} from './features.ts';
+import {hasFeature, isFeatureProperty, namedFeatures, withFeatures} from './features.ts';
 import {widenedField} from './type-widening.ts';
 
 /**
@@ -106,7 +106,7 @@ class Draft {
   setProperties(properties: Readonly<Record<string, string | null>>): void {
     const before = this.#mode();
     const entries = Object.entries(properties).filter(
-      ([key, value]) => !key.startsWith(FEATURE_PREFIX) && (this.#configuration[key] ?? null) !== value,
+      ([key, value]) => !isFeatureProperty(key) && (this.#configuration[key] ?? null) !== value,
     );
     if (entries.length === 0) return;
     this.operation = entries.every(([, value]) => value === null) ? 'UNSET TBLPROPERTIES' : 'SET TBLPROPERTIES';
@@ -234,10 +234,7 @@ class Draft {
   protocol(metadata: Metadata, properties: Readonly<Record<string, string | null>>): TableSnapshot['protocol'] {
     const {protocol} = this.#base;
     if (Object.keys(properties).length === 0) return protocol;
-    const named = Object.keys(properties).flatMap((key) =>
-      key.startsWith(FEATURE_PREFIX) ? [key.slice(FEATURE_PREFIX.length)] : [],
-    );
-    return withFeatures(this.#root, {protocol, metadata, schema: this.#schema}, named);
+    return withFeatures(this.#root, {protocol, metadata, schema: this.#schema}, namedFeatures(properties));
   }
 
   #mode(): ReturnType<typeof mappingMode> {
@@ -288,9 +285,6 @@ class Draft {
     });
   }
 }
-
-/** Properties of this prefix ask for a table feature and are not kept. */
-const FEATURE_PREFIX = 'delta.feature.';
 
 /** The last name of a path: all of it for a column whose name has dots. */
 function lastName(schema: StructType, path: string): string {

@@ -19,7 +19,7 @@ import {encodeCommit, readCommit} from './commit-file.ts';
 import {ENGINE_INFO} from './commit.ts';
 import {isOurs} from './conflict.ts';
 import type {CreateOptions, DeltaContext, TableSnapshot} from './delta-table.ts';
-import {hasInCommitTimestamps, leastProtocol} from './features.ts';
+import {hasInCommitTimestamps, isFeatureProperty, leastProtocol} from './features.ts';
 import {checkClustering, checkTargetFileSize, clusteringDomain} from './layout.ts';
 import {firstSnapshot} from './load-log.ts';
 import {commitName} from './log-names.ts';
@@ -42,7 +42,8 @@ export async function commitFirstVersion(
   checkTargetFileSize(metadata);
   checkClustering(root, metadata, {schema, columns: clustering});
   const clustered = clustering.length > 0;
-  const protocol = leastProtocol(root, {metadata, schema, deletionVectors, clustered});
+  const named = {...metadata, configuration: {...metadata.configuration, ...options.configuration}};
+  const protocol = leastProtocol(root, {metadata: named, schema, deletionVectors, clustered});
   // A log that was cleaned up has no version 0 any more.
   if ((await listLog(context.store, root, {fromStart: false})) !== null) throw exists(root);
   const txnId = randomUUID();
@@ -94,7 +95,7 @@ function metadataOf(context: DeltaContext, options: CreateOptions, deletionVecto
     schemaString: schemaToJson(options.schema),
     partitionColumns: options.partitionColumns ?? [],
     configuration: {
-      ...options.configuration,
+      ...Object.fromEntries(Object.entries(options.configuration ?? {}).filter(([key]) => !isFeatureProperty(key))),
       ...(deletionVectors ? {'delta.enableDeletionVectors': 'true'} : {}),
     },
     createdTime: context.clock.nowMs(),

@@ -142,6 +142,21 @@ export function checkWritable(shape: TableShape, table: string): void {
   }
 }
 
+/** Properties of this prefix ask for a table feature by its name. */
+const FEATURE_PREFIX = 'delta.feature.';
+
+/** True for a property that asks for a feature: the protocol has the feature then, and the table not the property. */
+export function isFeatureProperty(key: string): boolean {
+  return key.startsWith(FEATURE_PREFIX);
+}
+
+/** The features that properties ask for by name. */
+export function namedFeatures(configuration: Readonly<Record<string, string | null>>): readonly string[] {
+  return Object.keys(configuration)
+    .filter(isFeatureProperty)
+    .map((key) => key.slice(FEATURE_PREFIX.length));
+}
+
 /** True when commits may make use of the feature. */
 export function hasFeature(protocol: Protocol, name: string): boolean {
   return writerFeatures(protocol).includes(name);
@@ -179,6 +194,7 @@ export function leastProtocol(
   const least: Protocol = {minReaderVersion: 1, minWriterVersion: 2};
   const more = [
     ...(wanted.deletionVectors ? ['deletionVectors'] : []),
+    ...namedFeatures(wanted.metadata.configuration),
     // What a table is clustered by is kept in a domain.
     ...(wanted.clustered === true ? ['clustering', 'domainMetadata'] : []),
   ];

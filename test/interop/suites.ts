@@ -1,7 +1,15 @@
 import {basicSuite} from './basic-suite.ts';
+import {columnsSuite} from './columns-suite.ts';
+import {commitsSuite} from './commits-suite.ts';
 import {sparkTablesSuite} from './spark-tables-suite.ts';
 import {streamingSuite} from './streaming-suite.ts';
 import type {InteropSuite} from './suite.ts';
 
 /** All suites, in the order in which they run. */
-export const suites: readonly InteropSuite[] = [basicSuite, sparkTablesSuite, streamingSuite];
+export const suites: readonly InteropSuite[] = [
+  basicSuite,
+  columnsSuite,
+  commitsSuite,
+  sparkTablesSuite,
+  streamingSuite,
+];
