@@ -83,7 +83,12 @@ export class FlowRun {
       throw error;
     }
     const point = this.#point;
-    return {readAnew: this.#readAnew, point, [Symbol.asyncDispose]: async () => point?.[Symbol.asyncDispose]()};
+    return {
+      flow: this.#flow,
+      readAnew: this.#readAnew,
+      point,
+      [Symbol.asyncDispose]: async () => point?.[Symbol.asyncDispose](),
+    };
   }
 
   async #run(): Promise<void> {

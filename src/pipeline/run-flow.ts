@@ -52,9 +52,8 @@ export async function runFlow(services: FlowServices, name: string, task: FlowTa
 
 async function runOnce(services: FlowServices, task: FlowTask): Promise<void> {
   const {counter, request} = task;
-  const flow = await task.resolve();
-  await using end = await new FlowRun(services, flow, task).run();
-  const verdict = await verifyAfter(services, flow, {end, signal: request.signal});
+  await using end = await new FlowRun(services, await task.resolve(), task).run();
+  const verdict = await verifyAfter(services, end.flow, {end, signal: request.signal});
   if (verdict !== null) counter.verified(verdict.verdict);
 }
 

@@ -9,6 +9,7 @@ import type {CallContext, PartitionPlan, VerifyPoint, VerifyScope} from '../sdk/
 import {FLOW_ID_PROPERTY} from './destination.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
+import {openUnderLandedNames} from './verify-names.ts';
 import {verifyRecords, type VerifyRecord} from './verify-record.ts';
 import {NOT_COMPARED, type TableVerdict} from './verify-verdict.ts';
 import {comparableColumns, verifyScope, verifyTable} from './verify.ts';
@@ -23,6 +24,8 @@ export interface KeptPoint extends AsyncDisposable {
 
 /** How a trigger ended, as far as a comparison wants to know. Disposing lets go of the view. */
 export interface TriggerEnd extends AsyncDisposable {
+  /** As it landed: in the table's terms. */
+  readonly flow: ResolvedFlow;
   /** The whole table was read: a snapshot, a full refresh, or a first load. */
   readonly readAnew: boolean;
   readonly point: KeptPoint | null;
@@ -141,7 +144,8 @@ export async function keepPoint(
   if (columns.length === 0) return null;
   const scope = verifyScope(flow, columns, rows);
   try {
-    const view = await plan.openVerify(scope, ctx);
+    const {openVerify} = plan;
+    const view = await openUnderLandedNames(flow, scope, (asked) => openVerify(asked, ctx));
     return {view, scope, end: plan.end ?? null, [Symbol.asyncDispose]: () => view[Symbol.asyncDispose]()};
   } catch (error) {
     ctx.signal.throwIfAborted();

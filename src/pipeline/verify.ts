@@ -5,6 +5,7 @@ import type {Engine} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import {isComparable} from '../sdk/canonical.ts';
 import type {CallContext, Connector, RangeSum, VerifyColumn, VerifyPoint, VerifyScope} from '../sdk/contract.ts';
+import {landedName, sourceName} from './column-names.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import {
   compareKeys,
@@ -14,6 +15,7 @@ import {
   type Differences,
 } from './verify-differences.ts';
 import {checkHistory} from './verify-history.ts';
+import {openUnderLandedNames} from './verify-names.ts';
 import {bucketSql, hashSql, jsonPointer, rowTextSql} from './verify-sql.ts';
 import {judge, NOT_COMPARED, type RescuedColumn, type TableVerdict, type VerifyLevel} from './verify-verdict.ts';
 
@@ -63,7 +65,8 @@ export async function verifyTable(request: VerifyRequest): Promise<TableVerdict>
   if (connector.openVerify === undefined)
     return refuse('the connector cannot compute sums in its source; --mode reread reads all rows once more instead');
   const scope = verifyScope(flow, columns, rowCount(table));
-  await using view = await connector.openVerify(scope, request.end, ctx);
+  const open = connector.openVerify.bind(connector);
+  await using view = await openUnderLandedNames(flow, scope, (asked) => open(asked, request.end, ctx));
   return of(await compareAt(request, view, scope), level);
 }
 
@@ -125,7 +128,7 @@ async function compare(sides: ComparedSides, request: VerifyRequest): Promise<Fo
   const differing = differingBuckets(source, destination);
   const drilled = withinLimit(differing);
   const differences = drilled.length === 0 ? NO_DIFFERENCES : await compareKeys(sides, drilled, ctx);
-  const rescued = await rescuedColumns(sides, hasColumn(table, RESCUED_COLUMN), ctx);
+  const rescued = await rescuedColumns(sides, hasColumn(table, RESCUED_COLUMN) ? flow : null, ctx);
   const history =
     flow.target === 'scd2' && hasColumn(table, END_COLUMN)
       ? await checkHistory(engine, table, {keys: flow.keys, signal: ctx.signal})
@@ -245,11 +248,13 @@ function withinLimit(differing: readonly DifferingBucket[]): readonly number[] {
 /** Values that landed as NULL are equal to NULL on both sides: that they were rescued must be shown apart. */
 async function rescuedColumns(
   {engine, point, destination, columns}: ComparedSides,
-  hasRescued: boolean,
+  flow: ResolvedFlow | null,
   ctx: CallContext,
 ): Promise<readonly RescuedColumn[]> {
   const inSource = point.misfits === undefined ? null : await point.misfits(ctx);
-  const entries = hasRescued ? await rescuedEntries(engine, destination, {columns, ctx}) : new Map<string, number>();
+  // What is rescued has the source's names.
+  const asked = columns.map(({name}) => ({name, path: flow === null ? name : sourceName(flow, name)}));
+  const entries = flow === null ? new Map<string, number>() : await rescuedEntries(engine, destination, {asked, ctx});
   return columns.flatMap(({name}) => {
     const source = inSource === null || !inSource.has(name) ? null : Number(inSource.get(name));
     const rescued = entries.get(name) ?? 0;
@@ -260,17 +265,17 @@ async function rescuedColumns(
 async function rescuedEntries(
   engine: Engine,
   destination: string,
-  {columns, ctx}: {readonly columns: readonly VerifyColumn[]; readonly ctx: CallContext},
+  {asked, ctx}: {readonly asked: readonly {readonly name: string; readonly path: string}[]; readonly ctx: CallContext},
 ): Promise<ReadonlyMap<string, number>> {
   const rescued = quoteIdentifier(RESCUED_COLUMN);
-  const counts = columns.map(
-    ({name}, index) => `count(json_extract(${rescued}, ${quoteLiteral(jsonPointer(name))})) AS c${index}`,
+  const counts = asked.map(
+    ({path}, index) => `count(json_extract(${rescued}, ${quoteLiteral(jsonPointer(path))})) AS c${index}`,
   );
   const [row] = await engine.query(
     `SELECT ${counts.join(', ')} FROM (${destination}) AS landed WHERE ${rescued} IS NOT NULL`,
     ctx.signal,
   );
-  return new Map(columns.map(({name}, index) => [name, Number(row?.[`c${index}`] ?? 0)]));
+  return new Map(asked.map(({name}, index) => [name, Number(row?.[`c${index}`] ?? 0)]));
 }
 
 /** What the source is asked to sum up, for a destination of about so many rows. */
@@ -292,7 +297,7 @@ export function comparableColumns(
   schema: StructType,
   flow: ResolvedFlow,
 ): {readonly columns: readonly VerifyColumn[]; readonly excluded: TableVerdict['excluded']} {
-  const fromSource = new Set(flow.landingSchema.fields.map((field) => field.name));
+  const fromSource = new Set(flow.landingSchema.fields.map((field) => landedName(flow, field.name)));
   const columns: VerifyColumn[] = [];
   const excluded: {name: string; reason: string}[] = [];
   for (const {name, type} of schema.fields) {

@@ -1,11 +1,13 @@
 import {randomUUID} from 'node:crypto';
 
 import {IngestError, isIngestError, messageOf} from '../core/errors.ts';
-import {openDestination} from '../pipeline/destination.ts';
+import {openDestination, type Destination} from '../pipeline/destination.ts';
 import type {SelectedTable} from '../pipeline/discover.ts';
 import {createEventLog} from '../pipeline/event-log.ts';
+import {settleFlow} from '../pipeline/evolve-plan.ts';
 import {verifyProgressEvent} from '../pipeline/make-event.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
+import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import {tableRoot} from '../pipeline/table-root.ts';
 import {verifyRecords} from '../pipeline/verify-record.ts';
@@ -52,7 +54,7 @@ async function verifyOne(session: Session, selected: SelectedTable, mode: Verify
     const {connector} = session.open;
     const request = {
       connector,
-      flow,
+      flow: landing(flow, destination),
       table: destination.table,
       engine: context.engine,
       end: destination.batch?.end.rows ?? null,
@@ -65,6 +67,12 @@ async function verifyOne(session: Session, selected: SelectedTable, mode: Verify
     session.ctx.signal.throwIfAborted();
     return refused(selected.flow, error instanceof IngestError ? `[${error.code}] ${error.message}` : messageOf(error));
   }
+}
+
+/** The flow in the names and types of its table. */
+function landing(flow: ResolvedFlow, {table}: Destination): ResolvedFlow {
+  const {schema, metadata} = table.snapshot;
+  return settleFlow(flow, {schema, configuration: metadata.configuration}, 'stay').flow;
 }
 
 /** Reads the whole table again, as a first load would. */
