@@ -28,8 +28,11 @@ beforeEach(async () => {
 
 const TABLES = [
   ['users', 'SCD_TYPE_1'],
+  ['users', 'SCD_TYPE_2'],
   ['orders', 'SCD_TYPE_1'],
+  ['orders', 'SCD_TYPE_2'],
   ['products', 'SCD_TYPE_1'],
+  ['products', 'SCD_TYPE_2'],
   ['events', 'APPEND_ONLY'],
   ['metrics', 'SCD_TYPE_1'],
 ] as const;
@@ -57,6 +60,43 @@ describe('what landed is equal to its source', () => {
     api.delete('/tables/orders/records/5');
     await ingest(own);
     expect(await verify(own, mode)).toMatchObject({verdict: 'equal', reason: null, destinationRows: 102});
+  });
+});
+
+describe('a table with history', () => {
+  it('is compared by its current versions, and its history by itself', async () => {
+    const own = {...bench, table: 'orders', configuration: {scdType: 'SCD_TYPE_2'}} as const;
+    await ingest(own);
+    const order = {user_id: 1, status: 'paid', amount: '7.5', items: null};
+    for (const id of [3, 4]) api.post('/tables/orders/records', {order_id: id, ...order});
+    api.delete('/tables/orders/records/5');
+    await ingest(own);
+    api.post('/tables/orders/records', {order_id: 5, ...order});
+    await ingest(own);
+    const verdict = await verify(own);
+    expect(verdict).toMatchObject({verdict: 'equal', reason: null, destinationRows: 103});
+    expect(verdict.history).toEqual({versions: 106, keys: 103, overlaps: 0, gaps: 1, openTwice: 0, backwards: 0});
+  });
+
+  const SPOILT = [
+    ['open twice', `SELECT * REPLACE (NULL AS "__END_AT") FROM live`, 'openTwice'],
+    ['overlapping', `SELECT * REPLACE ("__END_AT" + INTERVAL 1 MICROSECOND AS "__END_AT") FROM live`, 'overlaps'],
+    [
+      'backwards',
+      `SELECT * REPLACE (CASE WHEN "__END_AT" IS NOT NULL THEN "__END_AT" ELSE "__START_AT" END AS "__START_AT") FROM live`,
+      'backwards',
+    ],
+  ] as const;
+  it.each(SPOILT)('is different where versions are %s', async (_, sql, count) => {
+    const own = {...bench, configuration: {scdType: 'SCD_TYPE_2'}} as const;
+    await ingest(own);
+    await systemClock.sleep(5, new AbortController().signal);
+    api.post('/tables/users/records', {user_id: 3, name: 'n', email: null, country: null, signed_up_on: null});
+    await ingest(own);
+    await rewrite(own, (live) => `WITH live AS (${live}) ${sql}`);
+    const verdict = await verify(own);
+    expect(verdict).toMatchObject({verdict: 'different', reason: expect.stringContaining('the history is broken')});
+    expect(verdict.history?.[count]).toBe(1);
   });
 });
 
@@ -107,6 +147,7 @@ describe('a defect is found and named', () => {
   const WAYS = [
     ['SCD_TYPE_1', 'full'],
     ['SCD_TYPE_1', 'reread'],
+    ['SCD_TYPE_2', 'full'],
     ['APPEND_ONLY', 'full'],
   ] as const;
 

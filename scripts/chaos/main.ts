@@ -1,16 +1,19 @@
 // `npm run chaos`: kills runs at named steps and at random moments while the sources change, then compares row by row.
 import {parseArgs} from 'node:util';
 
-import {seededRandom, type Random} from '../../src/core/clock.ts';
-import {runScenario, type KillLimit} from './run-scenario.ts';
-import type {Scenario, Tally} from './scenario.ts';
+import {seededRandom} from '../../src/core/clock.ts';
+import {runScenario, type KillLimit} from '../../src/testkit/run-scenario.ts';
+import type {Scenario, Tally} from '../../src/testkit/scenario.ts';
 
 const scenarios: Readonly<Record<string, () => Promise<Scenario>>> = {
   run: async () => (await import('./run.ts')).openRunScenario(),
+  model: async () => (await import('./model.ts')).openModelScenario({faults: false}),
+  faults: async () => (await import('./model.ts')).openModelScenario({faults: true}),
 };
 
-/** A sample for CI: every step once and some random moments, all of one seed. */
-const SAMPLE_KILLS = 20;
+/** A sample for CI: every step once, then some random moments, all of one seed. */
+const SAMPLE_KILLS = 30;
+const SAMPLE_SEED = 20_261;
 
 async function main(): Promise<void> {
   const {values} = parseArgs({
@@ -22,29 +25,36 @@ async function main(): Promise<void> {
       scenario: {type: 'string'},
     },
   });
-  const seed = Number(values.seed ?? (values.sample === true ? 20_261 : Date.now() % 1_000_000));
+  const seed = Number(values.seed ?? (values.sample === true ? SAMPLE_SEED : Date.now() % 1_000_000));
   const names = values.scenario === undefined ? Object.keys(scenarios) : [values.scenario];
-  const limit = {
-    everyStep: values.sample === true,
-    kills: values.sample === true ? SAMPLE_KILLS : Number(values.kills ?? Number.POSITIVE_INFINITY),
-    untilMs:
-      values.minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.minutes) * 60_000,
-  };
-  if (limit.kills === Number.POSITIVE_INFINITY && limit.untilMs === Number.POSITIVE_INFINITY) limit.kills = 50;
+  const minutes = values.minutes === undefined ? null : Number(values.minutes);
+  const isUnlimited = values.sample !== true && values.kills === undefined && minutes === null;
   console.log(`chaos: seed ${seed} (repeat with --seed ${seed})`);
   const total: Tally = {kills: 0, rows: 0, lost: 0, duplicated: 0, wrong: 0};
-  for (const name of names) add(total, await runNamed(name, seededRandom(seed), limit));
+  for (const name of names) {
+    add(
+      total,
+      await runNamed(name, seed, {
+        everyStep: values.sample === true,
+        kills: values.sample === true ? SAMPLE_KILLS : Number(values.kills ?? (isUnlimited ? 50 : Infinity)),
+        // Each scenario has its share of the time.
+        untilMs: minutes === null ? Infinity : performance.now() + (minutes * 60_000) / names.length,
+        environment: process.env,
+        say: (line) => console.log(line),
+      }),
+    );
+  }
   const wrong = total.wrong === 0 ? '' : `, ${total.wrong} wrong`;
   console.log(`${total.kills} kills, ${total.rows} rows, ${total.lost} lost, ${total.duplicated} duplicated${wrong}`);
   if (total.lost + total.duplicated + total.wrong > 0 || total.rows === 0) process.exitCode = 1;
 }
 
-async function runNamed(name: string, random: Random, limit: KillLimit): Promise<Tally> {
+async function runNamed(name: string, seed: number, limit: KillLimit): Promise<Tally> {
   const open = scenarios[name];
   if (open === undefined)
     throw new Error(`There is no scenario "${name}"; there are: ${Object.keys(scenarios).join(', ')}.`);
   await using scenario = await open();
-  return await runScenario(scenario, random, limit);
+  return await runScenario(scenario, seededRandom(seed), limit);
 }
 
 function add(total: Tally, more: Tally): void {

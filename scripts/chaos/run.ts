@@ -6,10 +6,11 @@ import {fileURLToPath} from 'node:url';
 import pg from 'pg';
 
 import type {Random} from '../../src/core/clock.ts';
+import type {FailpointName} from '../../src/core/failpoint.ts';
 import {openTable} from '../../src/delta/table.ts';
 import {openTestLake} from '../../src/testkit/run-connector.ts';
+import type {Command, Comparison, Maintenance, Scenario} from '../../src/testkit/scenario.ts';
 import {startPostgres, type PostgresServer} from '../../test/postgres.ts';
-import type {Comparison, Scenario} from './scenario.ts';
 
 const bin = fileURLToPath(new URL('../../bin/sluice', import.meta.url));
 
@@ -25,26 +26,31 @@ export async function openRunScenario(): Promise<Scenario> {
   return scenario;
 }
 
+/** Steps that `sluice run` comes by. */
+export const RUN_FAILPOINTS: readonly FailpointName[] = [
+  'read.page',
+  'read.finished',
+  'extract.partition-written',
+  'apply.data-written',
+  'apply.side-files-written',
+  'apply.batch-file-written',
+  'delta.commit-staged',
+  'delta.commit-linked',
+  'delta.commit-written',
+  'delta.checkpoint-written',
+  'delta.last-checkpoint-written',
+  'pipeline.committed',
+  'pipeline.acknowledged',
+  'events.spooled',
+  'events.committed',
+  'verify.remembered',
+  'optimize.bin-written',
+];
+
 class RunScenario implements Scenario {
   readonly name = 'run';
-  readonly command: Scenario['command'];
-  readonly failpoints = [
-    'read.page',
-    'read.finished',
-    'extract.partition-written',
-    'apply.data-written',
-    'apply.side-files-written',
-    'apply.batch-file-written',
-    'delta.commit-staged',
-    'delta.commit-linked',
-    'delta.commit-written',
-    'delta.checkpoint-written',
-    'delta.last-checkpoint-written',
-    'pipeline.committed',
-    'pipeline.acknowledged',
-    'events.spooled',
-    'events.committed',
-  ];
+  readonly runsToSettle = 1;
+  readonly failpoints = RUN_FAILPOINTS;
   readonly #folder: string;
   readonly #server: PostgresServer;
   readonly #lines = new Map<string, string[]>();
@@ -54,7 +60,23 @@ class RunScenario implements Scenario {
   constructor(folder: string, server: PostgresServer) {
     this.#folder = folder;
     this.#server = server;
-    this.command = {args: [bin, 'run', join(folder, 'sluice.json'), '--lake', join(folder, 'lake'), '--json'], env: {}};
+  }
+
+  command(): Command {
+    const {configuration, lake} = this.#places();
+    return {args: [bin, 'run', configuration, '--lake', lake, '--json'], env: {}};
+  }
+
+  maintenance(random: Random, step: string | null): Maintenance | null {
+    const {configuration, lake} = this.#places();
+    if (step === null && random() < 0.5) return null;
+    const task = step !== null || random() < 0.5 ? ['optimize'] : ['vacuum', '--retain', '1'];
+    const [name = '', ...flags] = task;
+    return {args: [bin, name, configuration, 'chaos_db', '--lake', lake, ...flags], env: {}, alone: false};
+  }
+
+  #places(): {readonly configuration: string; readonly lake: string} {
+    return {configuration: join(this.#folder, 'sluice.json'), lake: join(this.#folder, 'lake')};
   }
 
   async prepare(): Promise<void> {

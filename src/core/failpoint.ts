@@ -2,29 +2,39 @@
  * Named steps at which the crash tests kill the process or make it fail. In production nothing is installed and a step
  * costs one comparison.
  */
-export type FailpointName =
-  | 'read.page'
-  | 'read.finished'
-  | 'extract.partition-written'
-  | 'apply.data-written'
-  | 'apply.side-files-written'
-  | 'apply.batch-file-written'
-  | 'delta.commit-staged'
-  | 'delta.commit-linked'
-  | 'delta.commit-written'
-  | 'delta.checkpoint-written'
-  | 'delta.last-checkpoint-written'
-  | 'optimize.bin-written'
-  | 'vacuum.file-removed'
-  | 'log-cleanup.entry-removed'
-  | 'quarantine.committed'
-  | 'restore.planned'
-  | 'restore.batch-file-written'
-  | 'restore.committed'
-  | 'pipeline.committed'
-  | 'pipeline.acknowledged'
-  | 'events.spooled'
-  | 'events.committed';
+export const FAILPOINTS = [
+  'read.page',
+  'read.finished',
+  'extract.partition-written',
+  'apply.data-written',
+  'apply.side-files-written',
+  'apply.batch-file-written',
+  'delta.commit-staged',
+  'delta.commit-linked',
+  'delta.commit-written',
+  'delta.checkpoint-written',
+  'delta.last-checkpoint-written',
+  'optimize.bin-written',
+  'vacuum.file-removed',
+  'log-cleanup.entry-removed',
+  'quarantine.committed',
+  'restore.planned',
+  'restore.batch-file-written',
+  'restore.committed',
+  'pipeline.committed',
+  'pipeline.acknowledged',
+  'events.spooled',
+  'events.committed',
+  'delta.data-file-written',
+  'delta.deletion-vectors-written',
+  'delta.change-files-written',
+  'lease.taken',
+  'lease.released',
+  'verify.remembered',
+] as const;
+
+/** The name of a step. */
+export type FailpointName = (typeof FAILPOINTS)[number];
 
 let installed: ((name: FailpointName) => void) | null = null;
 

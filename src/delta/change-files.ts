@@ -1,4 +1,5 @@
 import {IngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import {CHANGE_TYPE_COLUMN, type StructField, type StructType} from '../core/types.ts';
 import type {AddCdcFile, Metadata} from './actions.ts';
 import {PHYSICAL_NAME} from './column-mapping.ts';
@@ -36,6 +37,7 @@ export async function writeChangeFiles(
 ): Promise<readonly AddCdcFile[]> {
   const folder = `${CHANGE_FOLDER}/`;
   const files = await writeDataFiles({...target, folder}, {...job, schema: withChangeType(job.schema)}, signal);
+  failpoint('delta.change-files-written');
   return files.map(({path, partitionValues, size}) => ({path, partitionValues, size, dataChange: false}));
 }
 

@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto';
 import {rename, rm} from 'node:fs/promises';
 
 import {IngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import type {StructType} from '../core/types.ts';
 import type {ParquetFilesJob, WrittenParquet} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
@@ -170,6 +171,7 @@ async function moved(target: WriteTarget, {rows, file}: FileOfRows, signal: Abor
     await rm(staged.localPath, {force: true});
     throw error;
   });
+  failpoint('delta.data-file-written');
   return {
     path: staged.path,
     partitionValues: partition.values,

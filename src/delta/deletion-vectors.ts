@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto';
 import {crc32} from 'node:zlib';
 
 import {IngestError, messageOf} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import type {Store} from '../storage/store.ts';
 import type {DeletionVectorDescriptor} from './actions.ts';
 import type {Positions} from './roaring.ts';
@@ -43,6 +44,7 @@ export async function writeVectors(
     return descriptor;
   });
   await store.put(`${root}/${fileName(uuid)}`, Buffer.concat(parts));
+  failpoint('delta.deletion-vectors-written');
   return descriptors;
 }
 

@@ -1,3 +1,4 @@
+import {failpoint} from '../core/failpoint.ts';
 import type {PlainJson} from '../core/offset.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
 import {openHints} from '../state/hints.ts';
@@ -40,6 +41,7 @@ export function verifyRecords(store: DeltaContext['store'], pipelineKey: string)
         reason: verdict.reason,
         rounds,
       });
+      failpoint('verify.remembered');
     },
   };
 }

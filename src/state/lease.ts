@@ -3,6 +3,7 @@ import {hostname} from 'node:os';
 
 import type {Clock} from '../core/clock.ts';
 import {IngestError} from '../core/errors.ts';
+import {failpoint} from '../core/failpoint.ts';
 import type {Store} from '../storage/store.ts';
 
 /** Who holds a lease: a process of a host, told from a later process with the same number by its start time. */
@@ -40,6 +41,7 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
     if (last !== null && !last.entry.released && (await isAlive(last.entry))) throw heldBy(name, store, last);
     const number = (last?.number ?? 0) + 1;
     if (await store.putIfAbsent(entryName(name, number), encode(me))) {
+      failpoint('lease.taken');
       await removeOlder(store, name, number);
       return leaseOf(store, name, number, me);
     }
@@ -64,6 +66,7 @@ function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Le
       if (released) return;
       released = true;
       await store.putIfAbsent(entryName(name, number + 1), encode({...me, released: true}));
+      failpoint('lease.released');
     },
   };
 }

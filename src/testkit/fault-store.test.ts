@@ -1,4 +1,4 @@
-import {mkdtemp, rm} from 'node:fs/promises';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
@@ -95,5 +95,26 @@ describe('a faulty store', () => {
     expect(first.length).toBeLessThan(30);
     expect(await run(1)).toEqual(first);
     expect(await run(2)).not.toEqual(first);
+  });
+
+  it('cuts the file that is being sealed', async () => {
+    const store = createFaultStore(inner, {rules: [{method: 'seal', fault: {kind: 'torn', keptBytes: 3}}]});
+    const staged = await store.stage('torn');
+    await writeFile(staged.localPath, 'whole');
+    await expect(staged.seal(new AbortController().signal)).rejects.toMatchObject({code: 'STORAGE_FAILED'});
+    expect(text(await store.get('torn'))).toBe('who');
+  });
+
+  it('shows a delete some calls later, and never takes away what was written since', async () => {
+    const store = createFaultStore(inner);
+    await store.put('gone', bytes('1'));
+    await store.put('again', bytes('1'));
+    store.inject({method: 'delete', times: 2, fault: {kind: 'late-delete', calls: 3}});
+    await store.delete('gone');
+    await store.delete('again');
+    expect(await names(store)).toContain('gone');
+    await store.put('again', bytes('2'));
+    expect(await store.get('gone')).toBeNull();
+    expect(text(await store.get('again'))).toBe('2');
   });
 });

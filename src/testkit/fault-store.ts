@@ -1,3 +1,5 @@
+import {stat, truncate} from 'node:fs/promises';
+
 import type {Clock, Random} from '../core/clock.ts';
 import {systemClock} from '../core/clock.ts';
 import {storageError} from '../storage/storage-error.ts';
@@ -12,14 +14,19 @@ export type Fault =
   | {readonly kind: 'fail'; readonly systemCode: 'EIO' | 'ENOSPC' | 'EROFS'}
   /** The call does its work, but its answer is lost: it fails after all. */
   | {readonly kind: 'lost-answer'}
-  /** Writes: the first bytes become visible under the name, then the call fails. */
+  /**
+   * Writes: the first bytes become visible under the name, then the call fails. `seal`: the local file is cut there. A store
+   * that writes under another name first, as the local one, tears only files that are being sealed.
+   */
   | {readonly kind: 'torn'; readonly keptBytes: number}
   /** The call waits first. */
   | {readonly kind: 'slow'; readonly ms: number}
   /** `list`: the last `count` objects are not shown yet. */
   | {readonly kind: 'stale'; readonly count: number}
   /** `list`: every object is shown twice. */
-  | {readonly kind: 'duplicate'};
+  | {readonly kind: 'duplicate'}
+  /** `delete`: it succeeds, and the object is still there for so many more calls. */
+  | {readonly kind: 'late-delete'; readonly calls: number};
 
 /** Which calls get a fault. */
 export interface FaultRule {
@@ -77,6 +84,8 @@ class FaultyStore implements FaultStore {
   readonly #clock: Clock;
   #rules: ActiveRule[];
   #chance: FaultOptions['chance'];
+  /** Calls until a delete shows, by name. */
+  readonly #leaving = new Map<string, number>();
 
   constructor(inner: Store, options: FaultOptions) {
     this.#inner = inner;
@@ -124,8 +133,7 @@ class FaultyStore implements FaultStore {
     prefix: string,
     options?: {readonly after?: string; readonly shallow?: boolean; readonly temporaries?: boolean},
   ): AsyncGenerator<ObjectInfo> {
-    const fault = this.#next('list', prefix);
-    await this.#before(fault, 'list', prefix);
+    const fault = await this.#begin('list', prefix);
     const found: ObjectInfo[] = [];
     for await (const info of this.#inner.list(prefix, options)) found.push(info);
     const shown = fault?.kind === 'stale' ? found.slice(0, -fault.count) : found;
@@ -140,13 +148,18 @@ class FaultyStore implements FaultStore {
     return this.#faulty('prefixes', prefix, () => this.#inner.prefixes(prefix));
   }
 
-  delete(name: string): Promise<void> {
-    return this.#faulty('delete', name, () => this.#inner.delete(name));
+  async delete(name: string): Promise<void> {
+    const fault = await this.#begin('delete', name);
+    if (fault?.kind === 'late-delete') this.#leaving.set(name, fault.calls);
+    else await this.#inner.delete(name);
+    this.#after(fault, 'delete', name);
   }
 
   async stage(name: string): Promise<StagedObject> {
     const staged = await this.#faulty('stage', name, () => this.#inner.stage(name));
-    return {...staged, seal: (signal) => this.#faulty('seal', name, () => staged.seal(signal))};
+    const cut = async (keptBytes: number): Promise<void> =>
+      truncate(staged.localPath, Math.min(keptBytes, (await stat(staged.localPath)).size));
+    return {...staged, seal: (signal) => this.#faulty('seal', name, () => staged.seal(signal), cut)};
   }
 
   localPath(name: string): Promise<string> {
@@ -159,8 +172,7 @@ class FaultyStore implements FaultStore {
     work: () => Promise<T>,
     torn?: (keptBytes: number) => Promise<unknown>,
   ): Promise<T> {
-    const fault = this.#next(method, name);
-    await this.#before(fault, method, name);
+    const fault = await this.#begin(method, name);
     if (fault?.kind === 'torn' && torn !== undefined) {
       await torn(fault.keptBytes);
       throw injectedError('EIO', method, name);
@@ -168,6 +180,26 @@ class FaultyStore implements FaultStore {
     const result = await work();
     this.#after(fault, method, name);
     return result;
+  }
+
+  /** Chooses the fault of a call, and lets happen what comes before the call's work. */
+  async #begin(method: StoreMethod, name: string): Promise<Fault | null> {
+    const fault = this.#next(method, name);
+    if (method !== 'delete') await this.#leave(name, WRITES.has(method));
+    await this.#before(fault, method, name);
+    return fault;
+  }
+
+  /** Deletes that show late come closer; one whose name is written anew has shown before. */
+  async #leave(name: string, isWritten: boolean): Promise<void> {
+    for (const [leaving, calls] of this.#leaving) {
+      if (calls > 1 && !(isWritten && leaving === name)) {
+        this.#leaving.set(leaving, calls - 1);
+        continue;
+      }
+      this.#leaving.delete(leaving);
+      await this.#inner.delete(leaving);
+    }
   }
 
   #next(method: StoreMethod, name: string): Fault | null {
@@ -204,6 +236,7 @@ class FaultyStore implements FaultStore {
 }
 
 const ANY = /(?:)/;
+const WRITES: ReadonlySet<StoreMethod> = new Set(['put', 'putIfAbsent', 'stage', 'seal']);
 
 function injectedError(systemCode: string, method: StoreMethod, name: string): Error {
   return storageError(Object.assign(new Error(`${systemCode}: injected fault`), {code: systemCode}), method, name);

@@ -1,6 +1,8 @@
 /** What the tests of a connector, a store or an engine need: lakes and runs, faults and kills. */
 export type {Clock, Random} from '../core/clock.ts';
 export {seededRandom, systemClock} from '../core/clock.ts';
+export type {FailpointName} from '../core/failpoint.ts';
+export {FAILPOINTS} from '../core/failpoint.ts';
 export type {FlowProgress, UpdateState} from '../pipeline/events.ts';
 export type {FlowNote} from '../pipeline/services.ts';
 export type {TableConfiguration} from '../pipeline/spec.ts';
@@ -9,6 +11,9 @@ export type {Fault, FaultOptions, FaultRule, FaultStore, InjectedFault, StoreMet
 export {createFaultStore} from './fault-store.ts';
 export type {KillEnd, KillRun} from './kill.ts';
 export {runAndKill} from './kill.ts';
+export type {KillLimit} from './run-scenario.ts';
+export {runScenario} from './run-scenario.ts';
+export type {Command, Comparison, Maintenance, Scenario, Tally} from './scenario.ts';
 export type {TestLake, TestRun, TestRunEnd, TestTable} from './run-connector.ts';
 export {openTestLake, runConnector} from './run-connector.ts';
 export type {ScriptedCall, ScriptedConnector, ScriptedTable} from './scripted-connector.ts';

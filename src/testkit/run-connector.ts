@@ -16,6 +16,7 @@ import type {Connector, ConnectorLog, OptionValue, ReadContext, SourceFiles} fro
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveConnectionOptions} from '../sdk/options.ts';
 import {createLocalStore} from '../storage/local-store.ts';
+import type {Store} from '../storage/store.ts';
 
 /** A lake with an engine for tests; disposing closes the engine, the folder stays. */
 export interface TestLake extends AsyncDisposable {
@@ -55,7 +56,13 @@ export interface TestRunEnd extends UpdateEnd {
 /** Opens a lake in a folder (default: a new temporary one). */
 export async function openTestLake(
   folder?: string,
-  options: {readonly clock?: Clock; readonly memoryLimitMb?: number; readonly inputs?: readonly string[]} = {},
+  options: {
+    readonly clock?: Clock;
+    readonly memoryLimitMb?: number;
+    readonly inputs?: readonly string[];
+    /** Puts a store before the lake's own, for example {@link createFaultStore}. */
+    readonly wrap?: (store: Store) => Store;
+  } = {},
 ): Promise<TestLake> {
   const at = folder ?? (await mkdtemp(join(tmpdir(), 'sluice-lake-')));
   const tempFolder = await mkdtemp(join(tmpdir(), 'sluice-'));
@@ -67,7 +74,11 @@ export async function openTestLake(
   });
   return {
     folder: at,
-    context: {store: createLocalStore(at), engine, clock: options.clock ?? systemClock},
+    context: {
+      store: (options.wrap ?? ((store: Store): Store => store))(createLocalStore(at)),
+      engine,
+      clock: options.clock ?? systemClock,
+    },
     async [Symbol.asyncDispose](): Promise<void> {
       await engine[Symbol.asyncDispose]();
       await rm(tempFolder, {recursive: true, force: true});

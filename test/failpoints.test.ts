@@ -1,0 +1,25 @@
+import {readdirSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+
+import {describe, expect, it} from 'vitest';
+
+import {MODEL_FAILPOINTS} from '../scripts/chaos/model.ts';
+import {RUN_FAILPOINTS} from '../scripts/chaos/run.ts';
+import {FAILPOINTS} from '../src/core/failpoint.ts';
+
+const sources = readdirSync('src', {recursive: true, withFileTypes: true})
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
+  .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'));
+
+describe('steps at which crash tests kill', () => {
+  it('are each marked somewhere', () => {
+    const marked = new Set(
+      sources.flatMap((text) => [...text.matchAll(/\bfailpoint\('([^']+)'\)/g)].map(([, name]) => name)),
+    );
+    expect(marked).toEqual(new Set<string | undefined>(FAILPOINTS));
+  });
+
+  it('are each killed at by a scenario; a sample of it fails when one is never reached', () => {
+    expect(new Set([...RUN_FAILPOINTS, ...MODEL_FAILPOINTS])).toEqual(new Set(FAILPOINTS));
+  });
+});
