@@ -3,8 +3,11 @@ import type {QuarantinedRow} from '../core/coerce.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {offsetsEqual} from '../core/offset.ts';
+import {RESCUED_COLUMN} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
+import {mappingMode, physicalNames} from '../delta/column-mapping.ts';
+import type {DeltaTable} from '../delta/delta-table.ts';
 import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import type {Destination} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
@@ -224,7 +227,8 @@ export class BatchReader {
     if (landed.files.length === 0) return {inputs, fileRows: 0, fileRescued: 0, maxCursor};
     const staged = await this.#stageFiles(landing, landed.files);
     inputs.push({kind: 'staged', files: staged});
-    return {inputs, ...countStaged(staged), maxCursor};
+    const {table} = await this.#options.ensureTable(0);
+    return {inputs, ...countStaged(staged, storedName(table, RESCUED_COLUMN)), maxCursor};
   }
 
   /** Rows of files go straight into data files: apply adds them as they are where the mode allows it. */
@@ -280,14 +284,22 @@ export function emptyBatch(end: FlowOffset): ReadBatch {
   };
 }
 
-function countStaged(files: readonly AddFile[]): {readonly fileRows: number; readonly fileRescued: number} {
+/** The name of a column in statistics. */
+function storedName({snapshot}: DeltaTable, name: string): string {
+  return physicalNames(snapshot.schema, [name], mappingMode(snapshot.metadata))[0] ?? name;
+}
+
+function countStaged(
+  files: readonly AddFile[],
+  rescued: string,
+): {readonly fileRows: number; readonly fileRescued: number} {
   let fileRows = 0;
   let fileRescued = 0;
   for (const file of files) {
     const stats = JSON.parse(file.stats ?? '{}') as {numRecords?: number; nullCount?: Record<string, number>};
     const rows = stats.numRecords ?? 0;
     fileRows += rows;
-    fileRescued += rows - (stats.nullCount?.['_rescued_data'] ?? rows);
+    fileRescued += rows - (stats.nullCount?.[rescued] ?? rows);
   }
   return {fileRows, fileRescued};
 }

@@ -264,7 +264,8 @@ export function deletesShape(flow: ResolvedFlow): LandingShape {
     columnNames: flow.columnNames,
     required,
     ignored,
-    rescueUnknown: flow.rescueUnknown,
+    // What a delete says beside its key and sequence lands nowhere in any case.
+    rescueUnknown: false,
   };
 }
 

@@ -1,6 +1,7 @@
 import {IngestError} from '../core/errors.ts';
 import {quoteIdentifier} from '../engine/sql-types.ts';
 import {selectTables, matchesTable} from '../pipeline/discover.ts';
+import {settleFlow} from '../pipeline/evolve-plan.ts';
 import {Landing, rowsSelect, rowsShape} from '../pipeline/landing.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
@@ -23,12 +24,13 @@ export async function previewTable(
     throw new IngestError('UNKNOWN_TABLE', `The pipeline has no table "${name}".`, {
       fix: `Its tables are ${all.map((candidate) => candidate.sourceTable).join(', ')}.`,
     });
-  const flow = await resolveFlow(
+  const asked = await resolveFlow(
     session.open,
     table.object,
     table.sourceTable,
     planningContext(session.bench.context, table, session.ctx),
   );
+  const {flow} = settleFlow(asked, null, 'replaced');
   const ctx = readContextOf({
     ...session.ctx,
     log: silentLog,
