@@ -230,11 +230,11 @@ class Draft {
     return withMaxColumnId(metadata, schema);
   }
 
-  /** The table's protocol, raised where the properties ask for it. */
+  /** The table's protocol, raised where the properties ask for it: no column raises it by itself. */
   protocol(metadata: Metadata, properties: Readonly<Record<string, string | null>>): TableSnapshot['protocol'] {
     const {protocol} = this.#base;
     if (Object.keys(properties).length === 0) return protocol;
-    return withFeatures(this.#root, {protocol, metadata, schema: this.#schema}, namedFeatures(properties));
+    return withFeatures(this.#root, {protocol, metadata, schema: this.#base.schema}, namedFeatures(properties));
   }
 
   #mode(): ReturnType<typeof mappingMode> {

@@ -32,6 +32,12 @@ afterAll(async () => {
 });
 
 const freshRoot = (): string => `main/raw/t${tableCount++}`;
+const NAMED = {
+  minReaderVersion: 3,
+  minWriterVersion: 7,
+  readerFeatures: ['columnMapping'],
+  writerFeatures: ['columnMapping', 'appendOnly', 'invariants'],
+};
 const mapped = (mode: string): Record<string, string> => ({'delta.columnMapping.mode': mode});
 
 async function rows(table: DeltaTable, options?: ReadOptions): Promise<readonly EngineRow[]> {
@@ -80,7 +86,7 @@ describe('column mapping', () => {
   it.each(['name', 'id'])('by %s writes physical names and field ids, and reads its own', async (mode) => {
     const table = await lake.create(freshRoot(), {schema: nested, configuration: mapped(mode)});
     const {schema, metadata, protocol} = table.snapshot;
-    expect(protocol).toEqual({minReaderVersion: 2, minWriterVersion: 5});
+    expect(protocol).toEqual(NAMED);
     expect(fieldsOf(schema).map(([, id]) => id)).toHaveLength(9);
     expect(new Set(fieldsOf(schema).map(([, id]) => id)).size).toBe(9);
     expect(metadata.configuration['delta.columnMapping.maxColumnId']).toBe('9');
@@ -228,7 +234,7 @@ describe('column mapping', () => {
         ['y', 's.x'],
       ]),
     });
-    expect(table.snapshot.protocol).toEqual({minReaderVersion: 2, minWriterVersion: 5});
+    expect(table.snapshot.protocol).toEqual(NAMED);
     expect(table.snapshot.metadata.configuration['delta.columnMapping.maxColumnId']).toBe('3');
     const [add] = await write(table, `SELECT 3, {y: 4}`);
     if (add === undefined) throw new Error('no file');

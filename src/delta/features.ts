@@ -214,14 +214,12 @@ export function withFeatures(table: string, shape: TableShape, more: readonly st
 }
 
 function raised(protocol: Protocol, has: readonly string[], missing: readonly string[]): Protocol {
-  const versions = missing.map((name) => FEATURES[name]?.legacyWriterVersion ?? 0);
-  const needsReader = missing.some((name) => FEATURES[name]?.reader === true);
-  if (protocol.minWriterVersion < FEATURES_WRITER_VERSION && !versions.includes(0)) {
-    return {
-      minReaderVersion: needsReader ? MAPPING_READER_VERSION : protocol.minReaderVersion,
-      minWriterVersion: Math.max(protocol.minWriterVersion, ...versions),
-    };
-  }
+  // Column mapping is named, too: there are readers that take version 2 for 1, and show NULL in every column.
+  const versions = missing.map((name) =>
+    FEATURES[name]?.reader === true ? 0 : (FEATURES[name]?.legacyWriterVersion ?? 0),
+  );
+  if (protocol.minWriterVersion < FEATURES_WRITER_VERSION && !versions.includes(0))
+    return {...protocol, minWriterVersion: Math.max(protocol.minWriterVersion, ...versions)};
   // What a writer version brings without naming it has to be named from version 7 on.
   const writer = [...missing, ...has];
   const reader = writer.filter((name) => FEATURES[name]?.reader === true);

@@ -246,7 +246,7 @@ async function widened(lake: Lake): Promise<TableCase> {
   written.rows = [old];
   written.record();
   await written.append([row('2', 3)]);
-  return written.finish('widened in every way', {'delta-rs-arrow': 'typeWidening'});
+  return written.finish('widened in every way', {'delta-rs': 'TypeWidening', 'delta-rs-arrow': 'typeWidening'});
 }
 
 function narrowTexts(): Row {
