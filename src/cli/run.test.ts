@@ -45,6 +45,18 @@ describe('sluice run', () => {
   const failed = (errorCode: string): FlowProgress =>
     progress('main.default.t', {state: 'FAILED', errorCode, errorMessage: 'What happened.', errorFix: 'What to do.'});
 
+  it('is not green when a table was found to differ from its source', async () => {
+    const wrong = progress('main.default.t', {verdict: 'different'});
+    const equal = progress('main.default.u', {verdict: 'equal'});
+    const end = await one(ending(wrong, equal));
+    expect(end.status).toBe(4);
+    expect(end.stdout).toContain('main.default.t differs from its source');
+    expect(end.stdout).toContain('1 proven equal to its source');
+    expect((await one(ending(equal))).status).toBe(0);
+    expect((await one(ending(progress('main.default.u', {verdict: 'unproven'})))).status).toBe(0);
+    expect((await one(ending(wrong, failed('SOURCE_ERROR')))).status).toBe(1);
+  });
+
   it('prints a summary and exits with 0 when all flows completed', async () => {
     const end = await one(
       ending(
