@@ -59,7 +59,7 @@ export function landedNames(
     names.set(name, field.name);
     claimed.add(field.name);
   };
-  const inSource = new Set(source);
+  const inSource = new Set([...source, ...options.others]);
   for (const name of source)
     claim(
       name,
@@ -71,10 +71,10 @@ export function landedNames(
       columns.find((field) => field.name === name && !isAnothers(field, name, inSource)),
     );
   for (const [name, old] of options.renamed)
-    if (inSource.has(name))
+    if (source.includes(name) && !inSource.has(old))
       claim(
         name,
-        columns.find((field) => rememberedName(field) === old && !inSource.has(old)),
+        columns.find((field) => field.name === old || rememberedName(field) === old),
       );
   for (const name of source)
     claim(
