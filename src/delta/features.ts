@@ -106,7 +106,7 @@ function isActive(feature: Feature, shape: TableShape): boolean {
 /** Names of the features that properties and columns make use of. */
 function wantedFeatures(shape: TableShape): readonly string[] {
   return Object.entries(FEATURES)
-    .filter(([, feature]) => (feature.isWanted ?? feature.isActive)?.(shape) ?? false)
+    .filter(([, feature]) => feature.isWanted?.(shape) ?? feature.isActive?.(shape) ?? false)
     .map(([name]) => name);
 }
 
