@@ -13,12 +13,15 @@ import type {
   RemoveFile,
   TxnAction,
 } from './actions.ts';
+import type {Background} from './background.ts';
 
 /** What a table works with; shared by all tables of a lake. */
 export interface DeltaContext {
   readonly store: Store;
   readonly engine: Engine;
   readonly clock: Clock;
+  /** Where checkpoints are written while the next commit is made; without it, commits wait for them. */
+  readonly background?: Background;
 }
 
 /** A table as of one version: immutable. */

@@ -17,6 +17,8 @@ export interface OptimizeOptions {
   readonly smallBelowBytes?: number;
   /** Stops taking files once so much is to be read: the rest is for the next time. Default: no limit. */
   readonly maxBytes?: number;
+  /** Does nothing where fewer files are to be taken together. */
+  readonly leastFiles?: number;
   /** Says what would be done, and writes nothing. */
   readonly dryRun?: boolean;
 }
@@ -50,7 +52,8 @@ export function binsOf(snapshot: TableSnapshot, options: OptimizeOptions): reado
     ...badly.map((files): Bin => ({files, kind: 'cluster'})),
     ...packs.map((files): Bin => ({files, kind: 'pack'})),
   ];
-  return withinBytes(bins, options.maxBytes ?? Number.POSITIVE_INFINITY);
+  const taken = withinBytes(bins, options.maxBytes ?? Number.POSITIVE_INFINITY);
+  return taken.reduce((sum, {files}) => sum + files.length, 0) < (options.leastFiles ?? 0) ? [] : taken;
 }
 
 /** Rows of a file that its deletion vector hides. */

@@ -61,6 +61,7 @@ class LogTable implements DeltaTable {
   readonly #context: DeltaContext;
   #snapshot: TableSnapshot;
   #checkpoint: CheckpointState;
+  #isCheckpointing = false;
 
   constructor(context: DeltaContext, root: string, log: LoadedLog) {
     this.root = root;
@@ -141,7 +142,7 @@ class LogTable implements DeltaTable {
   async commit(request: CommitRequest): Promise<TableSnapshot> {
     await checkStoredRows(this.#context, this, {base: request.base, metadata: request.metadata});
     this.#snapshot = await commitVersion(this.#context, this.root, {request, known: this.#snapshot});
-    if (isCheckpointDue(this.#snapshot, this.#checkpoint)) await this.#writeCheckpoint();
+    if (isCheckpointDue(this.#snapshot, this.#checkpoint)) await this.#checkpointed();
     return this.#snapshot;
   }
 
@@ -150,16 +151,29 @@ class LogTable implements DeltaTable {
     return readHistory(this.#context, this.root, range);
   }
 
-  async #writeCheckpoint(): Promise<void> {
+  /** One at a time: a checkpoint that is due while another is written is made up for by the next. */
+  async #checkpointed(): Promise<void> {
+    const {background} = this.#context;
+    if (this.#isCheckpointing) return;
+    this.#isCheckpointing = true;
+    const work = this.#writeCheckpoint(this.#snapshot).finally(() => {
+      this.#isCheckpointing = false;
+    });
+    // The commit stands, and a checkpoint only saves time: the next one that is due makes up for it.
+    if (background === undefined) await work.catch(() => undefined);
+    else background.add(`Checkpoint of ${this.root}`, work);
+  }
+
+  async #writeCheckpoint(snapshot: TableSnapshot): Promise<void> {
     const {clock} = this.#context;
     const startedAtMs = clock.nowMs();
     try {
-      const log = {snapshot: this.#snapshot, checkpoint: this.#checkpoint.newest};
+      const log = {snapshot, checkpoint: this.#checkpoint.newest};
       const newest = await writeCheckpoint(this.#context, this.root, log);
       this.#checkpoint = {newest, writtenInMs: clock.nowMs() - startedAtMs};
-    } catch {
-      // The commit stands, and a checkpoint only saves time: the next one that is due makes up for it.
+    } catch (error) {
       await this.#forgetCheckpoint();
+      throw error;
     }
   }
 

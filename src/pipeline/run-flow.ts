@@ -1,4 +1,5 @@
 import {IngestError, isIngestError, isRetryable, messageOf} from '../core/errors.ts';
+import {autoOptimize} from './auto-optimize.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {FlowRun, type TriggerRequest} from './flow-run.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
@@ -55,6 +56,8 @@ async function runOnce(services: FlowServices, task: FlowTask): Promise<void> {
   await using end = await new FlowRun(services, await task.resolve(), task).run();
   const verdict = await verifyAfter(services, end.flow, {end, signal: request.signal});
   if (verdict !== null) counter.verified(verdict.verdict);
+  // A run that has committed nothing has made no file small.
+  if (counter.progress.batches > 0) await autoOptimize(services, end.flow, request.signal);
 }
 
 /** How long to wait before the next attempt; null: do not try again. */

@@ -61,6 +61,8 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
     onFlow: events.flowResolved,
   };
   const end = await runUpdate(selected, services, request);
+  for (const message of (await bench.context.background?.settle()) ?? [])
+    events.note({level: 'WARN', flow: null, code: 'CHECKPOINT_FAILED', message});
   await events.finish(end.state, end.flows);
   return {updateId, pipeline: spec.key, state: end.state, flows: end.flows, elapsedMs: systemClock.nowMs() - startedAt};
 }

@@ -5,6 +5,7 @@ import {join, resolve} from 'node:path';
 import type {ApplyEngine} from '../apply/apply-engine.ts';
 import {createDuckDbApply} from '../apply/duckdb-apply.ts';
 import {systemClock} from '../core/clock.ts';
+import {Background} from '../delta/background.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
 import {openEngine} from '../engine/duckdb-engine.ts';
 import {openStore} from '../storage/open-store.ts';
@@ -47,7 +48,8 @@ export async function openWorkbench(
       tempFolder,
       allowedFolders: [...opened.fileFolders, ...inputs.map((input) => resolve(input))],
     });
-    const context: DeltaContext = {store: opened.store, engine, clock: systemClock};
+    const background = new Background();
+    const context: DeltaContext = {store: opened.store, engine, clock: systemClock, background};
     return {
       lake,
       storeOptions,
@@ -55,6 +57,7 @@ export async function openWorkbench(
       context,
       apply: createDuckDbApply(context),
       async [Symbol.asyncDispose](): Promise<void> {
+        await background.settle();
         await engine[Symbol.asyncDispose]();
         await close();
       },
