@@ -11,6 +11,8 @@ export interface UseFolder extends AsyncDisposable {
 }
 
 const SIGN_OF_LIFE_MS = 5 * 60_000;
+/** A process that is not to be found on this host counts as dead after so long: it may be in another container of the same name. */
+const DEAD_HERE_AFTER_MS = 15 * 60_000;
 /** A process that is not on this host, or whose number another has now, counts as dead after so long. */
 const DEAD_AFTER_MS = 2 * 3_600_000;
 
@@ -39,9 +41,11 @@ async function removeDead(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const path = join(parent, name);
     const {mtimeMs} = await stat(path).catch(() => ({mtimeMs: Number.POSITIVE_INFINITY}));
-    const [host, pid] = name.split('.').slice(-3);
+    const parts = name.split('.');
+    const isHere = parts.slice(0, -2).join('.') === encodeURIComponent(hostname());
+    const silentMs = Date.now() - mtimeMs;
     const isDead =
-      Date.now() - mtimeMs > DEAD_AFTER_MS || (host === encodeURIComponent(hostname()) && !isAlive(Number(pid)));
+      silentMs > DEAD_AFTER_MS || (silentMs > DEAD_HERE_AFTER_MS && isHere && !isAlive(Number(parts.at(-2))));
     if (isDead) await rm(path, {recursive: true, force: true});
   }
 }

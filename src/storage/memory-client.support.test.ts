@@ -35,7 +35,7 @@ export class MemoryClient implements ObjectClient {
   readonly rights = 'all of them.';
   readonly credentials = 'Give credentials.';
   readonly listsInOrder: boolean;
-  readonly objects = new Map<string, Stored>();
+  readonly objects: Map<string, Stored> = new Map<string, Stored>();
   readonly calls: ClientCall[] = [];
   fault: (call: ClientCall) => ClientFault = () => null;
   /** Between looking and writing; a store that is atomic has none. */

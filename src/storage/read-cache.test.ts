@@ -150,18 +150,22 @@ describe('a read cache', () => {
     });
   });
 
-  it('removes the folders of processes that died, here at once and elsewhere after hours', async () => {
+  it('removes the folders of processes that died, here soon and elsewhere after hours', async () => {
     const use = join(folder, 'use');
     const host = encodeURIComponent(hostname());
     const dead = join(use, `${host}.999999999.aaaaaaaa`);
     const elsewhere = join(use, 'another.host.1.bbbbbbbb');
     const silent = join(use, 'another.host.1.cccccccc');
     const alive = join(use, `${host}.${process.pid}.dddddddd`);
-    for (const each of [dead, elsewhere, silent, alive]) await mkdir(each);
+    const justDied = join(use, `${host}.999999999.eeeeeeee`);
+    for (const each of [dead, elsewhere, silent, alive, justDied]) await mkdir(each);
+    const minutesAgo = new Date(Date.now() - HOUR_MS / 3);
+    for (const each of [dead, elsewhere, alive]) await utimes(each, minutesAgo, minutesAgo);
     const hoursAgo = new Date(Date.now() - 3 * HOUR_MS);
     await utimes(silent, hoursAgo, hoursAgo);
     await opened();
-    expect([dead, elsewhere, silent, alive].map((each) => existsSync(each))).toEqual([false, true, false, true]);
+    const left = [dead, elsewhere, silent, alive, justDied].map((each) => existsSync(each));
+    expect(left).toEqual([false, true, false, true, true]);
   });
 
   it('leaves no links when it is closed', async () => {

@@ -213,6 +213,8 @@ function clientConfig(options: S3Options): S3.S3ClientConfig {
 const KINDS: Readonly<Record<string, FailureKind>> = {
   NoSuchBucket: 'no-bucket',
   InvalidBucketName: 'no-bucket',
+  // What some stores answer to a condition that they do not know.
+  NotImplemented: 'refused',
   AccessDenied: 'denied',
   AllAccessDisabled: 'denied',
   AccountProblem: 'denied',

@@ -58,11 +58,13 @@ export function cacheError(error: unknown, folder: string): IngestError {
       context: full.context,
     });
   }
-  if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EXDEV' && code !== 'EOPNOTSUPP') return full;
-  return new IngestError('STORAGE_FAILED', full.message, {
+  if (code === null || !UNFIT.has(code)) return full;
+  return new IngestError(full.code, full.message, {
     class: 'config',
-    fix: 'Set lake_options.cache.folder to a folder on a file system with hard links, such as ext4, xfs, APFS or NTFS.',
+    fix: 'Set lake_options.cache.folder to a folder that can be written, on a file system with hard links such as ext4, xfs, APFS or NTFS.',
     cause: error,
     context: full.context,
   });
 }
+
+const UNFIT: ReadonlySet<string> = new Set(['EACCES', 'EROFS', 'ENOTDIR', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EXDEV']);
