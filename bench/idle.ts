@@ -86,7 +86,10 @@ function bundleOf(port: number): string {
                   source_schema: 'public',
                   destination_catalog: 'main',
                   destination_schema: 'idle',
-                  table_configuration: {query_based_connector_config: {cursor_columns: ['updated_at']}},
+                  table_configuration: {
+                    query_based_connector_config: {cursor_columns: ['updated_at']},
+                    verify_after_snapshot: false,
+                  },
                 },
               },
             ],

@@ -28,7 +28,10 @@ const result = await ingest(
             source_table: 'items',
             destination_catalog: 'main',
             destination_schema: 'bench',
-            table_configuration: {query_based_connector_config: {cursor_columns: ['updated_at']}},
+            table_configuration: {
+              query_based_connector_config: {cursor_columns: ['updated_at']},
+              verify_after_snapshot: false,
+            },
           },
         },
       ],
