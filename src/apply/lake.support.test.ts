@@ -50,11 +50,26 @@ export function columns(types: Readonly<Record<string, DataType>>): StructType {
 }
 
 /** A row of a test: plain values by column. */
-export type TestRow = Readonly<Record<string, string | number | bigint | boolean | null>>;
+export type TestRow = Readonly<Record<string, TestValue>>;
 
-/** Rows as a relation; `extra` names columns beside the schema's (`__ord`, `__op`). */
+/** A value of a test: objects are structs, arrays lists of texts. */
+export type TestValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | readonly string[]
+  | {readonly [name: string]: TestValue};
+
+/** Rows as a relation; `names` may have columns beside the schema's (`__ord`, `__op`, `__unchanged`, `__old_key`). */
 export function relation(schema: StructType, rows: readonly TestRow[], names?: readonly string[]): ApplyInput {
-  const fields = [...schema.fields, ...EXTRA.fields].filter((field) =>
+  const oldKey = schema.fields.filter((field) => rows.some((row) => field.name in Object(row['__old_key'])));
+  const extra = [
+    ...EXTRA.fields,
+    ...(oldKey.length === 0 ? [] : columns({__old_key: {type: 'struct', fields: oldKey}}).fields),
+  ];
+  const fields = [...schema.fields, ...extra].filter((field) =>
     names === undefined
       ? rows.some((row) => field.name in row) || schema.fields.includes(field)
       : names.includes(field.name),
@@ -70,11 +85,20 @@ export function relation(schema: StructType, rows: readonly TestRow[], names?: r
   };
 }
 
-const EXTRA = columns({__ord: 'long', __op: 'string'});
+const EXTRA = columns({
+  __ord: 'long',
+  __op: 'string',
+  __unchanged: {type: 'array', elementType: 'string', containsNull: true},
+});
 
-function literal(value: TestRow[string]): string {
+function literal(value: TestValue | undefined): string {
   if (value === null || value === undefined) return 'NULL';
-  return typeof value === 'string' ? quoteLiteral(value) : String(value);
+  if (typeof value === 'string') return quoteLiteral(value);
+  if (typeof value !== 'object') return String(value);
+  if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
+  return `{${Object.entries(value)
+    .map(([name, field]) => `${quoteLiteral(name)}: ${literal(field)}`)
+    .join(', ')}}`;
 }
 
 /** A table, its flow and what was applied so far. */

@@ -1,5 +1,6 @@
-import type {DataType, StructField, StructType} from '../core/types.ts';
+import type {StructField, StructType} from '../core/types.ts';
 import {type ColumnSql, WORK} from './column-sql.ts';
+import {leafPaths, ofLeaves} from './leaves.ts';
 
 /** The leaf that an entry of authors speaks of, as a path. */
 export const LEAF_COLUMN = '__sluice_leaf';
@@ -117,7 +118,10 @@ export class LeafSql {
 
   /** The newest tombstone of each of the keys, as a struct. */
   tombstones(keys: string, tombstones: string): string {
-    return `SELECT ${this.#columns.keyColumns('d')}, ${this.#packed('d')} AS ${DELETED} FROM (${tombstones}) AS d ${this.#columns.dialect.semiJoin} ${keys} AS k ON ${this.#columns.sameKey('d', 'k')}`;
+    const {dialect} = this.#columns;
+    const ranked = `SELECT d.*, row_number() OVER (PARTITION BY ${this.#columns.keyColumns('d')} ORDER BY ${this.#columns.bySequence('DESC').join(', ')}) AS ${WORK.rank}
+      FROM (${tombstones}) AS d ${dialect.semiJoin} ${keys} AS k ON ${this.#columns.sameKey('d', 'k')}`;
+    return `SELECT ${this.#columns.keyColumns('r')}, ${this.#packed('r')} AS ${DELETED} FROM (${ranked}) AS r WHERE r.${WORK.rank} = 1`;
   }
 
   /**
@@ -245,29 +249,15 @@ export class LeafSql {
     return `SELECT ${[...columns, ...authors].join(', ')}, c.${WORK.events}, c.said_deleted, c.is_stored, c.${REST} IS NOT NULL AS ${ALIVE} FROM (${decided}) AS c`;
   }
 
-  /** A column of the row, put together of its leaves where NULLs in it say nothing. A struct without a value is NULL. */
+  /** A column of the row, put together of its leaves where NULLs in it say nothing. */
   #built(field: StructField): string {
     const name = this.#columns.quote(field.name);
     if (this.#columns.shape.keys.includes(field.name)) return `c.${name}`;
     if (!this.#fields.some((ignored) => ignored.name === field.name)) return `c.${REST}.${name}`;
-    const build = (
-      path: readonly string[],
-      type: DataType,
-    ): {readonly value: string; readonly leaves: readonly string[]} => {
-      if (!isStruct(type)) {
-        const leaf = this.#leaves.find((candidate) => candidate.path === JSON.stringify(path));
-        const value = `c.${LEAF}${leaf?.at ?? 0}`;
-        return {value, leaves: [value]};
-      }
-      const parts = type.fields.map((child) => ({name: child.name, ...build([...path, child.name], child.type)}));
-      const leaves = parts.flatMap((part) => part.leaves);
-      const packed = this.#columns.dialect.struct(parts.map((part) => [part.name, part.value]));
-      return {
-        value: `CASE WHEN ${leaves.map((leaf) => `${leaf} IS NOT NULL`).join(' OR ')} THEN ${packed} END`,
-        leaves,
-      };
-    };
-    return build([field.name], field.type).value;
+    return ofLeaves(this.#columns.dialect, field, (path) => {
+      const leaf = this.#leaves.find((candidate) => candidate.path === JSON.stringify(path));
+      return `c.${LEAF}${leaf?.at ?? 0}`;
+    });
   }
 
   /** Columns that go as a whole: all but keys and those whose NULLs say nothing. */
@@ -322,13 +312,4 @@ export class LeafSql {
         `CASE WHEN ${next} IS NULL THEN ${newest} WHEN ${newest} IS NULL OR ${this.#newer(next, newest)} THEN ${next} ELSE ${newest} END`,
     );
   }
-}
-
-function leafPaths(field: StructField): readonly (readonly string[])[] {
-  if (!isStruct(field.type)) return [[field.name]];
-  return field.type.fields.flatMap((child) => leafPaths(child).map((path) => [field.name, ...path]));
-}
-
-function isStruct(type: DataType): type is StructType {
-  return typeof type === 'object' && type.type === 'struct';
 }

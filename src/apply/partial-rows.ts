@@ -34,7 +34,7 @@ export async function completeRows(
   const {work, columns} = context;
   const left = await leftColumns(context, events);
   if (left.length === 0) return {events: context.sql.asEvents(events), quarantined: 0};
-  const sql = new PartialSql(columns, left);
+  const sql = new PartialSql(columns, left, context.job.ignoreNullColumns);
   const affected = await work.keep(sql.affected(events));
   let placed = await work.keep(sql.placed(events, affected, await stored(affected)));
   // A row may have changed its key several times: each round looks up the next key of each. The oldest always can be.
@@ -46,10 +46,9 @@ export async function completeRows(
   };
 }
 
-/** Columns that events leave. Those whose NULLs say nothing need no value: leaving them out says as much. */
+/** Columns that events leave as they are. */
 async function leftColumns(context: BatchContext, events: string): Promise<readonly StructField[]> {
   const {job, work, sql} = context;
   const names = new Set((await work.query(sql.leftColumns(events))).map((row) => String(row['name'])));
-  const others = new Set([...job.keys, ...job.ignoreNullColumns]);
-  return job.schema.fields.filter((field) => names.has(field.name) && !others.has(field.name));
+  return job.schema.fields.filter((field) => names.has(field.name) && !job.keys.includes(field.name));
 }

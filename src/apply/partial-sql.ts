@@ -1,12 +1,20 @@
 import {pathPart} from '../core/coerce/misfits.ts';
 import {RESCUED_COLUMN, type StructField} from '../core/types.ts';
 import {type ColumnSql, WORK} from './column-sql.ts';
+import {leafPaths, ofLeaves} from './leaves.ts';
 
 /** Work columns; users' columns may have any other name. */
 const PLACE = '__sluice_place';
 const LIFE = '__sluice_life';
 const KNOWN = '__sluice_known';
 const STORED_AT = '__sluice_stored_at';
+
+/** What an event leaves or says: a column, or a leaf of one whose NULLs say nothing. */
+interface Part {
+  readonly field: StructField;
+  readonly path: string;
+  readonly sql: string;
+}
 
 /** What is stored stands before the events of a batch, what a row was under another key before the event that says so. */
 const STORED = -1;
@@ -21,9 +29,20 @@ export class PartialSql {
   readonly #columns: ColumnSql;
   /** Columns that some event leaves as they are. */
   readonly #left: readonly StructField[];
+  /** Columns of which a NULL says nothing either. */
+  readonly #ignored: ReadonlySet<string>;
+  readonly #parts: readonly Part[];
   readonly #hasRescued: boolean;
 
-  constructor(columns: ColumnSql, left: readonly StructField[]) {
+  constructor(columns: ColumnSql, left: readonly StructField[], ignoreNullColumns: readonly string[]) {
+    this.#ignored = new Set(ignoreNullColumns);
+    this.#parts = left.flatMap((field) =>
+      (this.#ignored.has(field.name) ? leafPaths(field) : [[field.name]]).map((path) => ({
+        field,
+        path: JSON.stringify(path),
+        sql: path.map((name) => columns.quote(name)).join('.'),
+      })),
+    );
     this.#columns = columns;
     this.#left = left;
     this.#hasRescued = columns.shape.schema.fields.some((field) => field.name === RESCUED_COLUMN);
@@ -59,15 +78,16 @@ export class PartialSql {
   }
 
   /**
-   * The placed events, and before each of the unresolved ones that depend on no other the row under its key before: a
-   * delete where there was none.
+   * The placed events, and before each of the unresolved ones that depend on no other the row under its key before; where
+   * there was none, one that says nothing.
    */
   resolved(placed: string): string {
+    const {dialect} = this.#columns;
     const moves = this.#moves(placed);
     const sameKey = this.#columns.oldKeyType.fields
       .map((field) => `y.${this.#columns.quote(field.name)} = ${this.#columns.oldKey('x.', field)}`)
       .join(' AND ');
-    const ready = `SELECT x.* FROM (${moves}) AS x ${this.#columns.dialect.antiJoin} (${moves}) AS y ON ${sameKey} AND y.${PLACE} < x.${PLACE}`;
+    const ready = `SELECT x.* FROM (${moves}) AS x ${dialect.antiJoin} (${moves}) AS y ON ${sameKey} AND y.${PLACE} < x.${PLACE}`;
     const keys = new Set(this.#columns.shape.keys);
     const values = this.#columns.shape.schema.fields.map(({name}) => {
       const column = this.#columns.quote(name);
@@ -75,8 +95,14 @@ export class PartialSql {
     });
     // The delete that the move itself makes of its key before says nothing of the row there.
     const isOwnDelete = `(y.${WORK.delete} AND y.${WORK.source} = x.${WORK.source} AND y.${WORK.order} IS NOT DISTINCT FROM x.${WORK.order})`;
-    const found = `SELECT ${values.join(', ')}, coalesce(y.${WORK.delete}, TRUE) AS ${WORK.delete}, ${MOVED} AS ${WORK.source},
-      CAST(NULL AS BIGINT) AS ${WORK.order}, y.${WORK.unchanged} AS ${WORK.unchanged}, ${this.#columns.incompleteness(false, false)[1] ?? ''},
+    const isThere = `(y.${PLACE} IS NOT NULL AND NOT y.${WORK.delete})`;
+    // It speaks of what the event leaves only: NULLs that say nothing do so of the row under the new key.
+    const silent = this.#left.map(
+      (field) =>
+        `CASE WHEN NOT ${isThere} OR NOT ${this.#leaves('x', field)} OR ${this.#leaves('y', field)} THEN ${dialect.text(field.name)} END`,
+    );
+    const found = `SELECT ${values.join(', ')}, FALSE AS ${WORK.delete}, ${MOVED} AS ${WORK.source}, CAST(NULL AS BIGINT) AS ${WORK.order},
+      ${dialect.listOf(silent)} AS ${WORK.unchanged}, ${this.#columns.incompleteness(false, false)[1] ?? ''},
       x.${PLACE} - 1 AS ${PLACE}, row_number() OVER (PARTITION BY x.${PLACE} ORDER BY y.${PLACE} DESC NULLS LAST) AS ${WORK.rank}
       FROM (${ready}) AS x LEFT JOIN (${this.completed(placed)}) AS y ON ${sameKey} AND y.${PLACE} < x.${PLACE} AND NOT ${isOwnDelete}`;
     return `SELECT ${this.#all('p')}, p.${PLACE} FROM ${placed} AS p
@@ -87,19 +113,12 @@ export class PartialSql {
   completed(placed: string): string {
     const lives = `SELECT *, sum(CASE WHEN ${WORK.delete} THEN 1 ELSE 0 END) OVER (PARTITION BY ${this.#keys()} ${RUNNING}) AS ${LIFE},
       max(CASE WHEN ${WORK.source} = ${STORED} THEN ${PLACE} END) OVER (PARTITION BY ${this.#keys()}) AS ${STORED_AT} FROM ${placed} AS p`;
-    const known = this.#left.map((field, at) => {
-      const value = this.#columns.dialect.struct([
-        ['v', this.#columns.quote(field.name)],
-        ['r', this.#hasRescued ? this.#columns.quote(RESCUED_COLUMN) : 'NULL'],
-      ]);
-      const said = `CASE WHEN NOT ${WORK.delete} AND NOT ${this.#leaves('l', field)} THEN ${value} END`;
-      return `last_value(${said} IGNORE NULLS) OVER (PARTITION BY ${this.#keys()}, ${LIFE} ${RUNNING}) AS ${KNOWN}${at}`;
-    });
+    const known = this.#parts.map((part, at) => `${this.#known(part)} AS ${KNOWN}${at}`);
     const values = this.#columns.shape.schema.fields.map((field) => this.#value(field));
-    const lacking = this.#left.map(
-      (field, at) =>
-        `CASE WHEN ${this.#leaves('k', field)} AND k.${KNOWN}${at} IS NULL THEN ${this.#columns.dialect.text(field.name)} END`,
-    );
+    const lacking = this.#left.map((field) => {
+      const at = this.#parts.findIndex((part) => part.field.name === field.name);
+      return `CASE WHEN ${this.#leaves('k', field)} AND k.${KNOWN}${at} IS NULL THEN ${this.#columns.dialect.text(field.name)} END`;
+    });
     return `SELECT ${values.join(', ')}, ${WORK.delete}, ${WORK.source}, ${WORK.order}, ${this.#columns.dialect.listOf(lacking)} AS ${WORK.unchanged},
       ${WORK.oldKey}, ${PLACE}, ${STORED_AT} FROM (SELECT *, ${known.join(', ')} FROM (${lives}) AS l) AS k`;
   }
@@ -124,22 +143,45 @@ export class PartialSql {
       ON m.${PLACE} = x.${PLACE} - 1 WHERE ${this.#isMove('x')}`;
   }
 
+  /** The newest value of a part that an event of the life gave so far, with what did not fit; NULL when none spoke of it. */
+  #known({field, sql}: Part): string {
+    const value = this.#columns.dialect.struct([
+      ['v', sql],
+      ['r', this.#hasRescued ? this.#columns.quote(RESCUED_COLUMN) : 'NULL'],
+    ]);
+    const last = (condition: string): string =>
+      `last_value(CASE WHEN ${condition} THEN ${value} END IGNORE NULLS) OVER (PARTITION BY ${this.#keys()}, ${LIFE} ${RUNNING})`;
+    const speaks = `NOT ${WORK.delete} AND NOT ${this.#leaves('l', field)}`;
+    return this.#ignored.has(field.name)
+      ? `coalesce(${last(`${speaks} AND ${sql} IS NOT NULL`)}, ${last(speaks)})`
+      : last(speaks);
+  }
+
   #value(field: StructField): string {
     const name = this.#columns.quote(field.name);
-    const at = this.#left.findIndex((left) => left.name === field.name);
-    if (at >= 0) return `CASE WHEN ${this.#leaves('k', field)} THEN k.${KNOWN}${at}.v ELSE k.${name} END AS ${name}`;
-    return field.name === RESCUED_COLUMN ? `${this.#rescued()} AS ${name}` : `k.${name} AS ${name}`;
+    if (field.name === RESCUED_COLUMN) return `${this.#rescued()} AS ${name}`;
+    if (!this.#left.some((left) => left.name === field.name)) return `k.${name} AS ${name}`;
+    const known = (path: readonly string[]): string => {
+      const at = this.#parts.findIndex((part) => part.field.name === field.name && part.path === JSON.stringify(path));
+      return `k.${KNOWN}${at}.v`;
+    };
+    // A NULL that says nothing is as good as a value that was left out.
+    if (this.#ignored.has(field.name))
+      return `CASE WHEN NOT ${WORK.delete} THEN ${ofLeaves(this.#columns.dialect, field, known)} END AS ${name}`;
+    return `CASE WHEN ${this.#leaves('k', field)} THEN ${known([field.name])} ELSE k.${name} END AS ${name}`;
   }
 
   /** What did not fit goes with the value that it stood for. */
   #rescued(): string {
     const {dialect} = this.#columns;
-    const own = `k.${this.#columns.quote(RESCUED_COLUMN)}`;
-    if (!this.#hasRescued) return 'NULL';
-    return this.#left.reduce((rest, field, at) => {
-      const old = `CASE WHEN ${this.#leaves('k', field)} THEN ${dialect.jsonAt(`k.${KNOWN}${at}.r`, pathPart(field.name))} END`;
-      return dialect.jsonJoin(`(${rest})`, `(${old})`);
-    }, own);
+    return this.#left.reduce(
+      (rest, field) => {
+        const at = this.#parts.findIndex((part) => part.field.name === field.name);
+        const old = `CASE WHEN ${this.#leaves('k', field)} THEN ${dialect.jsonAt(`k.${KNOWN}${at}.r`, pathPart(field.name))} END`;
+        return dialect.jsonJoin(`(${rest})`, `(${old})`);
+      },
+      `k.${this.#columns.quote(RESCUED_COLUMN)}`,
+    );
   }
 
   #isIncomplete(alias: string): string {
