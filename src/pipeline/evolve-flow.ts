@@ -66,7 +66,9 @@ export class FlowSchema {
     const mayReload = autoFullRefresh !== null && schemaEvolution === 'evolve' && this.#asked.target !== 'scd2';
     if (!mayReload) throw refusedChange(this.#settled, null);
     const nowMs = this.#services.context.clock.nowMs();
-    const isDue = reloadedAtMs === null || nowMs - reloadedAtMs >= autoFullRefresh.minIntervalHours * HOUR_MS;
+    const sinceMs = reloadedAtMs === null ? Number.POSITIVE_INFINITY : nowMs - reloadedAtMs;
+    // A time that has not come yet was written by a clock that has been put right since.
+    const isDue = sinceMs >= autoFullRefresh.minIntervalHours * HOUR_MS || sinceMs < 0;
     if (!isDue) throw refusedChange(this.#settled, reloadedAtMs);
     this.#note('WARN', 'AUTO_FULL_REFRESH', `${refusedChange(this.#settled, null).message} The table is reloaded.`);
     this.#isReloading = true;

@@ -10,6 +10,7 @@ import {double, long, string, struct} from '../core/schema.ts';
 import {openTable} from '../delta/table.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {Connector, Page} from '../sdk/contract.ts';
+import {openHints} from '../state/hints.ts';
 import {openTestLake, runConnector, type TestLake, type TestRunEnd, type TestTable} from '../testkit/run-connector.ts';
 import {batches, scriptedConnector, type ScriptedTable} from '../testkit/scripted-connector.ts';
 
@@ -213,6 +214,22 @@ describe('a key scan', () => {
     ).toMatchObject({flows: [{rowsDeleted: 1}]});
     expect(await ids()).toEqual([1n, 2n]);
   });
+
+  test('is due when the last one was made by a clock that was ahead', async () => {
+    const hints = openHints(lake.context.store, '_sluice/pipelines/test/hints');
+    await run(keyed(three), {connector: scan(1n, 2n, 3n), configuration});
+    const [name] = await namesOfHints();
+    await hints.put(name ?? '', {keyScanAtMs: Date.now() + 3_600_000});
+    await run(keyed(three), {connector: scan(1n, 2n), configuration: {...configuration, maxDeletedPercent: 50}});
+    expect(await ids()).toEqual([1n, 2n]);
+  });
+
+  async function namesOfHints(): Promise<readonly string[]> {
+    const names: string[] = [];
+    for await (const {name} of lake.context.store.list('_sluice/pipelines/test/hints/'))
+      names.push(decodeURIComponent(name.slice(name.lastIndexOf('/') + 1, -'.json'.length)));
+    return names;
+  }
 
   test('finds a row whose sequence is NULL', async () => {
     const nulls = [

@@ -23,7 +23,10 @@ export async function keyScanIsDue(services: FlowServices, flow: ResolvedFlow): 
   const seconds = flow.configuration.hardDeletionSyncMinIntervalSeconds;
   if (seconds === null || flow.target === 'append' || flow.keys.length === 0) return false;
   const last = (await hintsOf(services).get(flow.name))['keyScanAtMs'];
-  return typeof last !== 'number' || services.context.clock.nowMs() - last >= seconds * 1000;
+  if (typeof last !== 'number') return true;
+  const sinceMs = services.context.clock.nowMs() - last;
+  // A time that has not come yet was written by a clock that has been put right since.
+  return sinceMs >= seconds * 1000 || sinceMs < 0;
 }
 
 /** Notes that a scan ran now. */

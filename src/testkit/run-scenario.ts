@@ -4,16 +4,17 @@ import type {Command, Comparison, Scenario, Tally} from './scenario.ts';
 
 const EVERY_KILLS_COMPARE = 25;
 const LONGEST_RUN_MS = 120_000;
-/** Passes of a step that a sample tries before it says that the step is never reached. */
+/** Runs before a step counts as one that is never reached. */
 const TRIES_OF_A_STEP = 4;
 
 /** When to stop, and what comes first. */
 export interface KillLimit {
+  /** Kills beside those of `steps`. */
   readonly kills: number;
   /** As `performance.now()` tells it. */
   readonly untilMs: number;
-  /** Every step of the scenario is reached once before anything else; one that never is ends the run with an error. */
-  readonly everyStep?: boolean;
+  /** Steps at which a run is killed once before anything else; one that is never reached ends all with an error. */
+  readonly steps: readonly string[];
   /** What the programs are started with, beside what the scenario says: in most cases that of this process. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told what happens, line by line. */
@@ -46,29 +47,31 @@ class ScenarioRun {
   async run(): Promise<Tally> {
     await this.#scenario.change(this.#random);
     this.#typicalMs = (await this.#runToEnd()).milliseconds;
-    if (this.#limit.everyStep === true) await this.#reachEveryStep();
+    await this.#reachSteps();
     await this.#killAtRandom();
     await this.#compare();
     return this.#tally;
   }
 
-  async #reachEveryStep(): Promise<void> {
-    for (const step of shuffled(this.#scenario.failpoints, this.#random)) {
+  async #reachSteps(): Promise<void> {
+    for (const step of shuffled(this.#limit.steps, this.#random)) {
       for (let attempt = 0; attempt < TRIES_OF_A_STEP && !this.#reached.has(step); attempt++)
-        await this.#killOnce(step);
+        await this.#killOnce(step, 1);
     }
-    const missed = this.#scenario.failpoints.filter((step) => !this.#reached.has(step));
+    const missed = this.#limit.steps.filter((step) => !this.#reached.has(step));
     if (missed.length > 0) throw new Error(`${this.#scenario.name} never came to ${missed.join(', ')}.`);
   }
 
   async #killAtRandom(): Promise<void> {
-    const {kills, untilMs} = this.#limit;
+    const {untilMs} = this.#limit;
+    const kills = this.#tally.kills + this.#limit.kills;
+    const mostTries = this.#limit.kills * 4;
     let steps: string[] = [];
     let comparedAt = 0;
     // A program that ends before it is killed counts as a try only.
-    for (let tries = 0; this.#tally.kills < kills && tries < kills * 4 && performance.now() < untilMs; tries++) {
+    for (let tries = 0; this.#tally.kills < kills && tries < mostTries && performance.now() < untilMs; tries++) {
       if (steps.length === 0) steps = shuffled(this.#scenario.failpoints, this.#random);
-      await this.#killOnce(this.#random() < 0.6 ? steps.pop() : undefined);
+      await this.#killOnce(this.#random() < 0.6 ? steps.pop() : undefined, 1 + Math.floor(this.#random() * 4));
       if (this.#random() < 0.25) await this.#runToEnd();
       if (this.#tally.kills - comparedAt < EVERY_KILLS_COMPARE) continue;
       comparedAt = this.#tally.kills;
@@ -76,10 +79,9 @@ class ScenarioRun {
     }
   }
 
-  /** One run, killed at a step or at a random moment, with or without something beside. */
-  async #killOnce(step: string | undefined): Promise<void> {
+  /** One run, killed at a pass of a step or at a random moment, with or without maintenance beside. */
+  async #killOnce(step: string | undefined, pass: number): Promise<void> {
     await this.#scenario.change(this.#random);
-    const pass = 1 + Math.floor(this.#random() * (this.#limit.everyStep === true ? 2 : 4));
     const moment = this.#random() * this.#typicalMs * 1.1;
     const isMaintained = step !== undefined && MAINTENANCE.test(step);
     const work = this.#scenario.maintenance(this.#random, isMaintained ? step : null);
