@@ -8,11 +8,12 @@ import {
   START_COLUMN,
   type StructField,
   type StructType,
+  UNCHANGED_COLUMN,
 } from '../core/types.ts';
 import type {Metadata} from '../delta/actions.ts';
 import {MAPPING_MODE} from '../delta/column-mapping.ts';
 import {landedNames, namedField, rememberedName} from './column-names.ts';
-import {mergeTypes, type TypeChange} from './evolve-types.ts';
+import {commented, mergeTypes, type TypeChange} from './evolve-types.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** Table property: JSON list of paths of columns, and of fields inside them, that the source has no more. */
@@ -26,6 +27,7 @@ export const TECHNICAL_COLUMNS: readonly string[] = [
   RESCUED_COLUMN,
   SEQUENCE_COLUMN,
   CHANGE_TYPE_COLUMN,
+  UNCHANGED_COLUMN,
   START_COLUMN,
   END_COLUMN,
 ];
@@ -235,7 +237,9 @@ function evolvedFields(
     const merged = mergeTypes(known.type, field.type, {path: name, mayWiden});
     changes.push(...merged.changes);
     const isReplaced = rows === 'refreshed' || (rows === 'replaced' && merged.changes.some(isIncompatible));
-    fields.set(name, {...namedField(known, name, source), type: isReplaced ? field.type : merged.type});
+    const metadata = commented(known.metadata, field.metadata);
+    const type = isReplaced ? field.type : merged.type;
+    fields.set(name, {...namedField({...known, metadata}, name, source), type});
   };
   for (const {field, landed, source} of sourceFields(columns, flow)) lay(landed, field, source);
   for (const field of technicalFields(flow.tableSchema)) lay(field.name, field, field.name);

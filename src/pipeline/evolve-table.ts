@@ -34,6 +34,11 @@ export async function evolveTable(
   backfill: readonly string[],
 ): Promise<TableSnapshot> {
   await alterTable(table, alterationOf(settled, table.snapshot, backfill));
+  return writeSchema(table, settled);
+}
+
+/** What Delta has no operation for: fields of structs, and which column of the source a column is. */
+async function writeSchema(table: DeltaTable, settled: SettledFlow): Promise<TableSnapshot> {
   const {snapshot} = table;
   const schema = withColumnMetadata(snapshot.metadata, [withSourceNames(snapshot.schema, settled)], settled.schema);
   if (schemaToJson(schema) === schemaToJson(snapshot.schema)) return snapshot;
@@ -45,6 +50,7 @@ export async function evolveTable(
 /** Notes on a table whose rows were all replaced which columns nobody fills; no row waits for values any more. */
 export async function noteReplaced(table: DeltaTable, settled: SettledFlow): Promise<void> {
   await alterTable(table, {properties: {...propertiesOf(settled), [BACKFILL_PROPERTY]: null}});
+  await writeSchema(table, settled);
 }
 
 /** The table's columns, with the names in the source that the settled flow knows them by. */

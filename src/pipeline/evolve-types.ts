@@ -74,7 +74,8 @@ function mergeStructs(table: StructType, source: StructType, at: MergePlace): Me
     }
     const merged = mergeTypes(field.type, now.type, {...at, path: pathOf(field.name)});
     changes.push(...merged.changes);
-    return {...field, type: merged.type, nullable: field.nullable || now.nullable};
+    const metadata = commented(field.metadata, now.metadata);
+    return {...field, type: merged.type, nullable: field.nullable || now.nullable, metadata};
   });
   const folded = new Map(table.fields.map((field) => [field.name.toLowerCase(), field]));
   const added: StructField[] = [];
@@ -90,4 +91,9 @@ function mergeStructs(table: StructType, source: StructType, at: MergePlace): Me
     }
   }
   return {type: {type: 'struct', fields: [...kept, ...added]}, changes};
+}
+
+/** What a table knows of a column, with what the source says of it to people. */
+export function commented(table: StructField['metadata'], source: StructField['metadata']): StructField['metadata'] {
+  return typeof source['comment'] === 'string' ? {...table, comment: source['comment']} : table;
 }
