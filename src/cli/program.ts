@@ -224,6 +224,8 @@ function addMaintenanceCommands(program: Command, act: Act): void {
   );
   place(program.command('optimize').description('pack small files and drop rows that deletion vectors hide'))
     .addOption(tableOption())
+    .option('--purge', 'write every file anew that has a deletion vector')
+    .option('--dry-run', 'only say what would be done')
     .action((file, pipeline, flags) =>
       act(flags, async (context) =>
         (await maintain()).optimizeCommand(context, await placed(context, flags, [file, pipeline])),

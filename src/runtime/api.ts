@@ -146,6 +146,14 @@ export interface MaintenanceOptions extends LakeOptions {
   readonly tables: readonly string[];
 }
 
+/** Options of `optimize`. */
+export interface OptimizeTablesOptions extends MaintenanceOptions {
+  /** Only says what would be done. */
+  readonly dryRun?: boolean;
+  /** Writes every file anew that has a deletion vector, however few rows it hides. */
+  readonly purge?: boolean;
+}
+
 /** Options of `vacuum`. */
 export interface VacuumTablesOptions extends MaintenanceOptions {
   /** Hours that files of older versions are kept; null: as the tables' properties say, else 168. */
@@ -295,7 +303,7 @@ export interface RuntimeApi {
     spec: PipelineSpec,
     options: LakeOptions & {readonly tables: readonly string[]; readonly mode?: VerifyMode},
   ): Promise<readonly VerifyReport[]>;
-  optimizeTables(spec: PipelineSpec, options: MaintenanceOptions): Promise<readonly OptimizedTable[]>;
+  optimizeTables(spec: PipelineSpec, options: OptimizeTablesOptions): Promise<readonly OptimizedTable[]>;
   vacuumTables(spec: PipelineSpec, options: VacuumTablesOptions): Promise<readonly VacuumedTable[]>;
   describeTable(table: string, options: LakeOptions): Promise<TableDescription>;
 }

@@ -78,6 +78,15 @@ describe('optimize', () => {
     expect(await names()).toEqual([{name: 'Ada'}, {name: 'Grace'}, {name: 'Radia'}]);
   });
 
+  test('plans without writing, and purges every deletion vector when asked', async () => {
+    const before = await lakeFiles();
+    const planned = await optimizeTables(spec, {...options, tables: [], dryRun: true});
+    expect(planned[1]).toMatchObject({report: {version: null, filesRemoved: 2, filesAdded: 1}});
+    expect(await lakeFiles()).toEqual(before);
+    const tables = await optimizeTables(spec, {...options, tables: [], purge: true});
+    expect(tables[1]).toMatchObject({report: {filesRemoved: 2, filesAdded: 1}});
+  });
+
   test('touches no table of another pipeline, and one maintenance works at a time', async () => {
     expect(await optimizeTables(await load('other'), {...options, tables: []})).toEqual([]);
     await expect(optimizeTables(spec, {...options, tables: ['nobody']})).rejects.toMatchObject({code: 'UNKNOWN_TABLE'});
@@ -85,6 +94,27 @@ describe('optimize', () => {
     await using _ = await acquireLease(store, `${pipelinePrefix(spec.key)}/maintenance`, systemClock);
     await expect(optimizeTables(spec, {...options, tables: []})).rejects.toMatchObject({code: 'CONCURRENT_RUN'});
     await expect(vacuum()).rejects.toMatchObject({code: 'CONCURRENT_RUN'});
+  });
+});
+
+describe('a table with a broken log', () => {
+  test('fails alone, and only for the pipeline that has it', async () => {
+    const log = join(folder, 'lake/main/crew/people/_delta_log');
+    await writeFile(join(log, '00000000000000000001.json'), '{"add":');
+    const failed = {flow: 'main.crew.people', error: {code: 'CORRUPT_LOG'}};
+    const tables = await optimizeTables(spec, {...options, tables: []});
+    expect(tables).toHaveLength(2);
+    expect(tables).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({error: null, flow: 'main.crew.event_log_people'}),
+        expect.objectContaining({...failed, report: null, error: expect.objectContaining(failed.error) as object}),
+      ]),
+    );
+    expect((await vacuum()).map(({flow, error}) => [flow, error?.code ?? null]).sort()).toEqual([
+      ['main.crew.event_log_people', null],
+      ['main.crew.people', 'CORRUPT_LOG'],
+    ]);
+    expect(await vacuum({tables: ['main.crew.event_log*']})).toMatchObject([{error: null}]);
   });
 });
 

@@ -17,14 +17,14 @@ import type {PipelineSpec} from '../pipeline/spec.ts';
 import {acquireLease, leaseHeldSince} from '../state/lease.ts';
 import type {
   LakeOptions,
-  MaintenanceOptions,
+  OptimizeTablesOptions,
   OptimizedTable,
   TableDescription,
   TableFailure,
   VacuumedTable,
   VacuumTablesOptions,
 } from './api.ts';
-import {fullName, listLakeTables, openNamed, rowsOf} from './inspect.ts';
+import {type LakeTable, fullName, listLakeTables, openNamed, rowsOf} from './inspect.ts';
 import {pipelinePrefix} from './update.ts';
 import {openWorkbench, type Workbench} from './workbench.ts';
 
@@ -38,16 +38,18 @@ const NO_LOG_CLEAN_UP = {entriesRemoved: 0, bytesRemoved: 0, oldestVersion: null
  */
 export async function optimizeTables(
   spec: PipelineSpec,
-  options: MaintenanceOptions,
+  options: OptimizeTablesOptions,
 ): Promise<readonly OptimizedTable[]> {
+  const {dryRun = false, purge = false} = options;
   await using bench = await openWorkbench(options);
-  const owned = await ownedTables(bench, spec, options.tables);
-  await using _ = await maintenanceLease(bench, spec);
-  const done: OptimizedTable[] = [];
+  const {owned, broken} = await ownedTables(bench, spec, options.tables);
+  await using _ = dryRun ? null : await maintenanceLease(bench, spec);
+  const how = {dryRun, ...(purge ? {purgeAboveFraction: 0} : {})};
+  const done: OptimizedTable[] = broken.map(({flow, error}) => ({flow, report: null, error, elapsedMs: 0}));
   // The quarantine takes back the rows of failed attempts file by file: its files must not be mixed.
   for (const {flow, table} of owned.filter(({role}) => role !== 'quarantine')) {
     const startedAtMs = systemClock.nowMs();
-    const result = await attempt(options.signal, () => optimizeTable(bench.context, table, {}, options.signal));
+    const result = await attempt(options.signal, () => optimizeTable(bench.context, table, how, options.signal));
     done.push({flow, report: result.value, error: result.error, elapsedMs: systemClock.nowMs() - startedAtMs});
   }
   return done;
@@ -64,7 +66,7 @@ export async function vacuumTables(
 ): Promise<readonly VacuumedTable[]> {
   refuseShort(options);
   await using bench = await openWorkbench(options);
-  const owned = await ownedTables(bench, spec, options.tables);
+  const {owned, broken} = await ownedTables(bench, spec, options.tables);
   await using _ = options.dryRun ? null : await maintenanceLease(bench, spec);
   const writingSinceMs = await leaseHeldSince(bench.context.store, `${pipelinePrefix(spec.key)}/lease`);
   const how = {
@@ -73,7 +75,7 @@ export async function vacuumTables(
     ...(options.retainHours === null ? {} : {retentionMs: options.retainHours * HOUR_MS}),
     ...(writingSinceMs === null ? {} : {writingSinceMs}),
   };
-  const done: VacuumedTable[] = [];
+  const done: VacuumedTable[] = broken.map(({flow, error}) => ({flow, files: [], log: NO_LOG_CLEAN_UP, error}));
   for (const {flow, table} of owned) {
     const files = await attempt(options.signal, () => vacuumTable(bench.context, table, how, options.signal));
     const log =
@@ -146,16 +148,30 @@ interface OwnedTable {
   readonly table: DeltaTable;
 }
 
+/** A table of the pipeline, by its name, that cannot be opened. */
+interface BrokenTable {
+  readonly flow: string;
+  readonly error: TableFailure;
+}
+
 async function ownedTables(
   bench: Workbench,
   spec: PipelineSpec,
   globs: readonly string[],
-): Promise<readonly OwnedTable[]> {
+): Promise<{readonly owned: readonly OwnedTable[]; readonly broken: readonly BrokenTable[]}> {
+  const broken: BrokenTable[] = [];
   const opened: {readonly flow: string; readonly root: string; readonly table: DeltaTable}[] = [];
   for (const entry of await listLakeTables(bench.context)) {
     const flow = `${entry.catalog}.${entry.schema}.${entry.table}`;
-    const table = await openTable(bench.context, entry.root).catch(unreadable);
-    if (table !== null) opened.push({flow, root: entry.root, table});
+    try {
+      const table = await openTable(bench.context, entry.root);
+      if (table !== null) opened.push({flow, root: entry.root, table});
+    } catch (error) {
+      // A table of others that we cannot read is none that we maintain; nor can its log say whose it is.
+      if (isIngestError(error, 'UNSUPPORTED_TABLE_FEATURE') || !mayOwn(spec, entry)) continue;
+      const {code, message, fix} = describe(error, NEVER);
+      broken.push({flow, error: {code, message, ...(fix === undefined ? {} : {fix})}});
+    }
   }
   const propertyOf = (table: DeltaTable, name: string): string | undefined =>
     table.snapshot.metadata.configuration[name];
@@ -169,14 +185,23 @@ async function ownedTables(
   const selected = owned.filter(({flow, table}) =>
     matchesTable({flow, sourceTable: propertyOf(table, SOURCE_PROPERTY) ?? flow}, globs),
   );
-  if (selected.length === 0 && globs.length > 0) throw noMatch(spec, globs, owned);
-  return selected;
+  const selectedBroken = broken.filter(({flow}) => matchesTable({flow, sourceTable: flow}, globs));
+  if (selected.length + selectedBroken.length === 0 && globs.length > 0) throw noMatch(spec, globs, owned);
+  return {owned: selected, broken: selectedBroken};
 }
 
-/** A table of others that we cannot read is none that we maintain. */
-function unreadable(error: unknown): null {
-  if (isIngestError(error, 'UNSUPPORTED_TABLE_FEATURE')) return null;
-  throw error;
+const NEVER: AbortSignal = new AbortController().signal;
+
+/** True when the pipeline writes a table of that name. */
+function mayOwn(spec: PipelineSpec, table: LakeTable): boolean {
+  if (table.catalog === spec.catalog && table.schema === spec.schema && table.table === spec.eventLogTable) return true;
+  return spec.objects.some((object) => {
+    if (object.destinationCatalog !== table.catalog || object.destinationSchema !== table.schema) return false;
+    const name = object.destinationTable ?? object.sourceTable?.toLowerCase();
+    return (
+      object.kind === 'schema' || name === undefined || quarantineRoot(name) === table.table || name === table.table
+    );
+  });
 }
 
 function noMatch(spec: PipelineSpec, globs: readonly string[], owned: readonly OwnedTable[]): IngestError {

@@ -16,9 +16,15 @@ import {countText, durationText, sizeText} from '../plain-words.ts';
 import {visible} from '../terminal-text.ts';
 import {left, printTable, right} from './inspect.ts';
 
-/** Flags of `sluice optimize`. */
+/** Flags of `sluice optimize` and `sluice vacuum`. */
 export interface MaintainFlags extends ConfigFlags {
   readonly table?: readonly string[];
+}
+
+/** Flags of `sluice optimize`. */
+export interface OptimizeFlags extends MaintainFlags {
+  readonly dryRun?: boolean;
+  readonly purge?: boolean;
 }
 
 /** Flags of `sluice vacuum`. */
@@ -30,13 +36,18 @@ export interface VacuumFlags extends MaintainFlags {
 }
 
 /** Packs small files; runs under way win. */
-export async function optimizeCommand(context: CommandContext, flags: MaintainFlags): Promise<number> {
+export async function optimizeCommand(context: CommandContext, flags: OptimizeFlags): Promise<number> {
   const loaded = await loadContext(context, flags);
   const runtime = await context.services.runtime();
   const tables = await interruptible(context, silently, async (signal) => {
     const all: OptimizedTable[] = [];
     for (const spec of loaded.pipelines) {
-      const options = {...lakeOptions(context, loaded, signal), tables: flags.table ?? []};
+      const options = {
+        ...lakeOptions(context, loaded, signal),
+        tables: flags.table ?? [],
+        dryRun: flags.dryRun === true,
+        purge: flags.purge === true,
+      };
       all.push(...(await runtime.optimizeTables(spec, options)));
     }
     return all;
@@ -86,7 +97,7 @@ function statusOf(tables: readonly {readonly error: TableFailure | null}[]): num
   return tables.every(({error}) => error === null) ? OK : EXIT.failed;
 }
 
-function printOptimized(context: CommandContext, tables: readonly OptimizedTable[], flags: MaintainFlags): void {
+function printOptimized(context: CommandContext, tables: readonly OptimizedTable[], flags: OptimizeFlags): void {
   if (flags.quiet !== true) {
     const rows = tables.flatMap(({flow, report, elapsedMs}) =>
       report === null
@@ -106,6 +117,8 @@ function printOptimized(context: CommandContext, tables: readonly OptimizedTable
     );
     const columns = ['FILES', 'FILES AFTER', 'SIZE', 'SIZE AFTER', 'ROWS PURGED', 'FILES GIVEN UP', 'TIME'].map(right);
     printMaintained(context, [left('TABLE'), ...columns], rows);
+    if (flags.dryRun === true && rows.length > 0)
+      printLines(context, ['Nothing was written: this was a dry run, and the sizes afterwards are not known.']);
   }
   printFailures(context, tables);
 }
