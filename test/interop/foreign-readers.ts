@@ -55,6 +55,11 @@ export class ForeignReaders implements AsyncDisposable {
     return (await this.#ask({op: 'read', reader, path, ...(version === undefined ? {} : {version})})) as ReadAnswer;
   }
 
+  /** Reads the change data feed since a version. */
+  async changes(reader: 'spark' | 'delta-rs', path: string, from: number): Promise<ReadAnswer> {
+    return (await this.#ask({op: 'changes', reader, path, from})) as ReadAnswer;
+  }
+
   /** Runs one statement in Spark. @throws Error with Spark's message. */
   async sql(statement: string): Promise<readonly (readonly (string | null)[])[]> {
     const answer = (await this.#ask({op: 'sql', sql: statement})) as {rows: (string | null)[][]} | {error: string};

@@ -2,6 +2,7 @@
 
 Requests come as lines of JSON on stdin, one answer per line goes to stdout; stderr is for people. Requests:
   {"op": "read", "reader": "spark" | "delta-rs" | "delta-rs-arrow", "path": "...", "version": 3 (or absent)}
+  {"op": "changes", "reader": "spark" | "delta-rs", "path": "...", "from": 1}   the change data feed since a version
   {"op": "sql", "sql": "..."}            runs one statement in Spark; answers its rows as lists of text
   {"op": "stream", "name": "...", "path": "...", "options": {...}}   starts a Structured Streaming query on the table
   {"op": "streamed", "name": "..."}      waits until the query has read all there is; answers what it read so far
@@ -136,7 +137,7 @@ def canonical(table):
     return {"columns": columns, "rows": rows}
 
 
-OPERATIONS = {"read": "read", "sql": "sql", "stream": "stream", "streamed": "streamed"}
+OPERATIONS = {"read": "read", "changes": "changes", "sql": "sql", "stream": "stream", "streamed": "streamed"}
 
 
 class Readers:
@@ -159,6 +160,17 @@ class Readers:
         if request["reader"] == "delta-rs-arrow":
             return table.to_pyarrow_table()
         return pa.table(QueryBuilder().register("t", table).execute("select * from t").read_all())
+
+    def changes(self, request):
+        if request["reader"] == "spark":
+            reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+            return canonical(reader.option("startingVersion", request["from"]).load(request["path"]).toArrow())
+        from deltalake import DeltaTable
+
+        table = pa.table(DeltaTable(request["path"]).load_cdf(starting_version=request["from"]).read_all())
+        # Versions are unsigned to delta-rs.
+        versions = table.column("_commit_version").cast(pa.int64())
+        return canonical(table.set_column(table.schema.get_field_index("_commit_version"), "_commit_version", versions))
 
     def sql(self, request):
         frame = self.spark.sql(request["sql"])
