@@ -38,9 +38,8 @@ const config: ViteUserConfig = defineConfig({
           name: 'stores',
           include: ['{src,test}/**/*.stores.test.ts'],
           globalSetup: ['test/stores.ts'],
-          // The client says at every start that its next year needs a newer Node.js.
-          env: {AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true'},
-          testTimeout: 60_000,
+          // A whole lake is loaded by processes that are killed and started again.
+          testTimeout: 180_000,
           hookTimeout: 60_000,
         },
       },

@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {hostname} from 'node:os';
 
-import type {Clock} from '../core/clock.ts';
+import {systemClock, type Clock} from '../core/clock.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import type {Store} from '../storage/store.ts';
@@ -23,9 +23,14 @@ export interface Lease extends AsyncDisposable {
 
 const MAX_TRIES = 20;
 
+const SIGN_OF_LIFE_MS = 60_000;
+/** A holder on another host that was silent for so long is dead; its clock and ours may differ by less. */
+const DEAD_AFTER_MS = 15 * 60_000;
+
 /**
  * Claims a name, for example `_sluice/pipelines/daily/lease`. The claim is a chain of numbered objects that are put if
- * absent: the highest number says who holds it, so two claimants can never both win.
+ * absent: the highest number says who holds it, so two claimants can never both win. The holder gives a sign of life every
+ * minute; a holder on another host that is silent for a quarter of an hour is taken for dead.
  * @throws CONCURRENT_RUN when a living process holds it.
  */
 export async function acquireLease(store: Store, name: string, clock: Clock): Promise<Lease> {
@@ -38,7 +43,7 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
   };
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
     const last = await lastEntry(store, name);
-    if (last !== null && !last.entry.released && (await isAlive(last.entry))) throw heldBy(name, store, last);
+    if (last !== null && (await isHeld(last, clock))) throw heldBy(name, store, last);
     const number = (last?.number ?? 0) + 1;
     if (await store.putIfAbsent(entryName(name, number), encode(me))) {
       failpoint('lease.taken');
@@ -52,36 +57,51 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
 }
 
 /** Since when a living process holds a lease, in milliseconds since 1970; null when none does. Claims nothing. */
-export async function leaseHeldSince(store: Store, name: string): Promise<number | null> {
+export async function leaseHeldSince(store: Store, name: string, clock: Clock = systemClock): Promise<number | null> {
   const last = await lastEntry(store, name);
-  if (last === null || last.entry.released || !(await isAlive(last.entry))) return null;
-  return Date.parse(last.entry.acquiredAt);
+  return last !== null && (await isHeld(last, clock)) ? Date.parse(last.entry.acquiredAt) : null;
 }
 
 function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Lease {
   let released = false;
+  let sign: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    // One that cannot be given is given a minute later: only many in a row are missed.
+    sign = store.put(signName(name), encode(me)).catch(() => undefined);
+  }, SIGN_OF_LIFE_MS);
+  timer.unref();
   return {
     name,
     async [Symbol.asyncDispose](): Promise<void> {
       if (released) return;
       released = true;
+      clearInterval(timer);
+      await sign;
       await store.putIfAbsent(entryName(name, number + 1), encode({...me, released: true}));
       failpoint('lease.released');
     },
   };
 }
 
-async function lastEntry(
-  store: Store,
-  name: string,
-): Promise<{readonly number: number; readonly entry: LeaseEntry} | null> {
+interface LastEntry {
+  readonly number: number;
+  readonly entry: LeaseEntry;
+  /** By the clock of the store; 0 when there was none. */
+  readonly signOfLifeAtMs: number;
+}
+
+async function lastEntry(store: Store, name: string): Promise<LastEntry | null> {
   let lastName: string | null = null;
-  for await (const info of store.list(`${name}/`)) if (info.name.endsWith('.json')) lastName = info.name;
+  let signOfLifeAtMs = 0;
+  for await (const info of store.list(`${name}/`)) {
+    if (info.name.endsWith('.json')) lastName = info.name;
+    else if (info.name === signName(name)) signOfLifeAtMs = info.modifiedAtMs;
+  }
   if (lastName === null) return null;
   const bytes = await store.get(lastName);
   const number = Number(lastName.slice(name.length + 1, -'.json'.length));
-  if (bytes === null) return {number, entry: RELEASED};
-  return {number, entry: JSON.parse(new TextDecoder().decode(bytes)) as LeaseEntry};
+  if (bytes === null) return {number, entry: RELEASED, signOfLifeAtMs};
+  return {number, entry: JSON.parse(new TextDecoder().decode(bytes)) as LeaseEntry, signOfLifeAtMs};
 }
 
 const RELEASED: LeaseEntry = {host: '', pid: 0, processStart: null, acquiredAt: '', released: true};
@@ -95,24 +115,34 @@ function entryName(name: string, number: number): string {
   return `${name}/${String(number).padStart(12, '0')}.json`;
 }
 
+/** Sorts after every entry, and is none. */
+function signName(name: string): string {
+  return `${name}/sign-of-life`;
+}
+
 function encode(entry: LeaseEntry): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
 }
 
-function heldBy(name: string, store: Store, last: {readonly number: number; readonly entry: LeaseEntry}): IngestError {
+function heldBy(name: string, store: Store, last: LastEntry): IngestError {
   const {pid, host, acquiredAt} = last.entry;
   return new IngestError(
     'CONCURRENT_RUN',
     `Another run is under way: process ${pid} on ${host}, since ${acquiredAt}.`,
     {
-      fix: `Wait for it, or stop it. If that host is gone for good, delete ${store.root}/${entryName(name, last.number)}.`,
+      fix: `Wait for it, or stop it. If that host is gone for good, its claim ends a quarter of an hour after its last sign of life; or delete ${store.root}/${entryName(name, last.number)}.`,
       context: {pid, host},
     },
   );
 }
 
+async function isHeld({entry, signOfLifeAtMs}: LastEntry, clock: Clock): Promise<boolean> {
+  if (entry.released) return false;
+  if (entry.host === hostname()) return isAlive(entry);
+  return clock.nowMs() - Math.max(signOfLifeAtMs, Date.parse(entry.acquiredAt)) < DEAD_AFTER_MS;
+}
+
 async function isAlive(entry: LeaseEntry): Promise<boolean> {
-  if (entry.host !== hostname()) return true;
   try {
     process.kill(entry.pid, 0);
   } catch (error) {
