@@ -51,11 +51,11 @@ describe('alterTable', () => {
       s: t.column(t.struct({x: t.long()})),
     });
     const alteration = {
-      properties: {'delta.feature.timestampNtz': 'supported'},
       widen: new Map(wide.fields.map(({name, type}) => [name, type])),
     };
     await alterTable(table, alteration);
     expect(table.snapshot.metadata.configuration).toEqual(widening);
+    expect(table.snapshot.protocol.readerFeatures?.toSorted()).toEqual(['timestampNtz', 'typeWidening']);
     expect([...table.snapshot.files.keys()]).toEqual(files);
     await write(table, `SELECT 3000000000, 12345678.1234, TIMESTAMP '2024-01-02 03:04:05', {x: 500}`);
     expect(await rows(table)).toEqual([
@@ -90,8 +90,8 @@ describe('alterTable', () => {
     await expect(alterTable(table, {properties: {'delta.enableRowTracking': 'true'}})).rejects.toMatchObject({
       code: 'UNSUPPORTED_TABLE_FEATURE',
     });
-    const ntz = new Map([['day', 'timestamp_ntz' as const]]);
-    await expect(alterTable(table, {properties: widening, widen: ntz})).rejects.toMatchObject({
+    const ntz = {name: 'at', type: 'timestamp_ntz' as const, nullable: true, metadata: {}};
+    await expect(alterTable(table, {properties: widening, addColumns: [ntz]})).rejects.toMatchObject({
       code: 'UNSUPPORTED_TABLE_FEATURE',
       context: {feature: 'timestampNtz'},
     });

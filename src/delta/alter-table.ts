@@ -94,6 +94,7 @@ class Draft {
   #schema: StructType;
   #partitionColumns: readonly string[];
   #configuration: Readonly<Record<string, string>>;
+  #isWidened = false;
 
   constructor(root: string, base: TableSnapshot) {
     this.#root = root;
@@ -174,6 +175,7 @@ class Draft {
     this.#refuseConstrained(path, 'widened');
     this.operation = 'CHANGE COLUMN';
     this.#schema = widened;
+    this.#isWidened = true;
   }
 
   add(columns: readonly StructField[]): void {
@@ -230,11 +232,15 @@ class Draft {
     return withMaxColumnId(metadata, schema);
   }
 
-  /** The table's protocol, raised where the properties ask for it: no column raises it by itself. */
+  /**
+   * The table's protocol, raised where the properties ask for it. No column raises it by itself, but one that widens in a
+   * table that is to widen: its readers know what they are in for.
+   */
   protocol(metadata: Metadata, properties: Readonly<Record<string, string | null>>): TableSnapshot['protocol'] {
     const {protocol} = this.#base;
-    if (Object.keys(properties).length === 0) return protocol;
-    return withFeatures(this.#root, {protocol, metadata, schema: this.#base.schema}, namedFeatures(properties));
+    if (Object.keys(properties).length === 0 && !this.#isWidened) return protocol;
+    const schema = this.#isWidened ? this.#schema : this.#base.schema;
+    return withFeatures(this.#root, {protocol, metadata, schema}, namedFeatures(properties));
   }
 
   #mode(): ReturnType<typeof mappingMode> {

@@ -6,6 +6,7 @@ import {currentBatch} from '../delta/batch-files.ts';
 import {isOverwrite} from '../delta/conflict.ts';
 import type {CommitSummary, DeltaContext, DeltaTable} from '../delta/delta-table.ts';
 import {createTable, openTable} from '../delta/table.ts';
+import {PRIMARY_KEYS_PROPERTY} from './describe-table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import {checkPartitions, layoutOf} from './table-layout.ts';
 
@@ -72,6 +73,7 @@ export async function createDestination(
       [FLOW_ID_PROPERTY]: flowId,
       [PIPELINE_PROPERTY]: options.pipelineKey,
       [SOURCE_PROPERTY]: flow.sourceTable,
+      ...(flow.keys.length === 0 ? {} : {[PRIMARY_KEYS_PROPERTY]: JSON.stringify(flow.keys)}),
     },
     deletionVectors: options.deletionVectors,
     ...(flow.comment === null ? {} : {description: flow.comment}),

@@ -4,6 +4,7 @@ import type {BatchFile} from '../delta/batch-file.ts';
 import {mappingMode} from '../delta/column-mapping.ts';
 import type {DeltaTable, TableSnapshot} from '../delta/delta-table.ts';
 import {BACKFILL_NOTE} from './backfill.ts';
+import {describeTable} from './describe-table.ts';
 import type {Destination} from './destination.ts';
 import {changeNotes, refusedChange} from './evolve-notes.ts';
 import {settleFlow, type RowsThen, type SettledFlow} from './evolve-plan.ts';
@@ -81,6 +82,15 @@ export class FlowSchema {
    * @param options.isReplaced all rows come anew, and make the new schema visible with them.
    */
   async prepare(
+    destination: Destination,
+    options: {readonly isReplaced: boolean; readonly backfill: readonly string[]},
+  ): Promise<void> {
+    await this.#evolve(destination, options);
+    await describeTable(destination.table, this.flow);
+    this.#look(destination.table.snapshot);
+  }
+
+  async #evolve(
     {table}: Destination,
     options: {readonly isReplaced: boolean; readonly backfill: readonly string[]},
   ): Promise<void> {
