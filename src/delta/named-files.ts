@@ -34,12 +34,19 @@ export interface NamedFiles {
 export async function namedFiles(context: DeltaContext, table: DeltaTable, wanted: Wanted): Promise<NamedFiles> {
   const found = new Found(context, table);
   for (const file of table.snapshot.files.values()) found.addFile(file);
+  const {changedMetadata} = await found.addCommits(wanted);
+  const current = table.snapshot.metadata.configuration[FLOW_ID_PROPERTY];
   for (const {appId, version} of table.snapshot.txns.values()) {
-    if (wanted.flowIds.has(appId)) found.addBatch(await readBatchFile(context.store, table.root, appId, version));
+    if (!wanted.flowIds.has(appId)) continue;
+    // The last batch of a flow that a reset has replaced is needed as long as a version that was its own can be read.
+    const isGone = current !== undefined && appId !== current && !changedMetadata;
+    if (!isGone) found.addBatch(await readBatchFile(context.store, table.root, appId, version));
   }
-  await found.addCommits(wanted);
   return found;
 }
+
+/** Table property that names the flow which writes a table. */
+const FLOW_ID_PROPERTY = 'sluice.flowId';
 
 interface BatchName {
   readonly flowId: string;
@@ -90,13 +97,15 @@ class Found implements NamedFiles {
   }
 
   /** Everything that commits since then have added or removed was named by a version in that time. */
-  async addCommits(wanted: Wanted): Promise<void> {
+  async addCommits(wanted: Wanted): Promise<{readonly changedMetadata: boolean}> {
     const batches = new Map<string, BatchName>();
+    let changedMetadata = false;
     for await (const commit of this.#commitsSince(wanted)) {
       for (const action of commit.actions) {
         if ('add' in action) this.addFile(action.add);
         else if ('remove' in action) this.addFile(action.remove);
         else if ('cdc' in action) this.addFile(action.cdc);
+        else if ('metaData' in action) changedMetadata = true;
         else if ('txn' in action && wanted.flowIds.has(action.txn.appId)) {
           const {appId: flowId, version: batchId} = action.txn;
           batches.set(keyOf({flowId, batchId}), {flowId, batchId});
@@ -104,6 +113,7 @@ class Found implements NamedFiles {
       }
     }
     await this.#addOlderBatches(batches);
+    return {changedMetadata};
   }
 
   /** The batches with the one before each: the first of them is that of the version that was current at the start. */
