@@ -1,4 +1,5 @@
 import {IngestError} from '../core/errors.ts';
+import {CHANGE_TYPE_COLUMN} from '../core/types.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {NO_CHANGE, rowsIn} from './batch-context.ts';
 import {eventSources, stagedFiles} from './event-sources.ts';
@@ -29,7 +30,9 @@ export async function appendBatch(context: BatchContext): Promise<TableChange> {
 /** What tells rows of an append-only flow apart: keys and cursor; null when the job names no cursor. */
 export function tailColumns({job}: BatchContext): readonly string[] | null {
   if (job.appendCursor === null) return null;
-  if (job.keys.length > 0) return [...job.keys.filter((key) => key !== job.appendCursor), job.appendCursor];
+  // A change and the delete after it may have one cursor.
+  const kind = job.schema.fields.filter(({name}) => name === CHANGE_TYPE_COLUMN).map(({name}) => name);
+  if (job.keys.length > 0) return [...job.keys.filter((key) => key !== job.appendCursor), ...kind, job.appendCursor];
   throw new IngestError('MISSING_KEY', `Table ${job.tableRoot} has no key to know repeated rows by.`, {
     fix: 'Set table_configuration.primary_keys.',
     context: {table: job.tableRoot},
@@ -71,8 +74,8 @@ async function unknownRows(
   sources: readonly EventSource[],
   columns: readonly string[],
 ): Promise<Added> {
-  const {sql, work, side, before} = context;
-  const known = before.tail.length === 0 ? null : await side.read(before.tail);
+  const {sql, work} = context;
+  const known = await knownRows(context, columns);
   const all = sql.events(sources);
   const fresh = known === null ? all : context.append.unknown(all, known, columns);
   // Rows are told apart within the batch as they are across batches, so that its cut does not matter.
@@ -85,4 +88,13 @@ async function unknownRows(
   const {adds} = isWhole ? await allRows(context, sources) : {adds: await writeRows(context, rows)};
   if (adds.length === 0) return {adds, side: NO_CHANGE.side};
   return {adds, side: async () => ({tail: await writeTail(context, known === null ? [rows] : [rows, known], columns)})};
+}
+
+/** Rows at the last cursor. Tables of version 0.1 did not say which kind of change they were: that is NULL. */
+async function knownRows({side, work, before}: BatchContext, columns: readonly string[]): Promise<string | null> {
+  if (before.tail.length === 0) return null;
+  const known = await side.read(before.tail);
+  const there = new Set((await work.query(`DESCRIBE ${known}`)).map((row) => String(row['column_name'])));
+  if (!columns.includes(CHANGE_TYPE_COLUMN) || there.has(CHANGE_TYPE_COLUMN)) return known;
+  return `SELECT *, CAST(NULL AS VARCHAR) AS ${CHANGE_TYPE_COLUMN} FROM (${known}) AS k`;
 }

@@ -1,3 +1,4 @@
+import {CHANGE_TYPE_COLUMN} from '../core/types.ts';
 import type {ColumnSql} from './column-sql.ts';
 
 /** The SQL of append-only tables: which rows are known. Every method returns one SELECT. */
@@ -8,10 +9,14 @@ export class AppendSql {
     this.#columns = columns;
   }
 
-  /** Rows of an append-only batch without those known at the last cursor. `tail` has `columns`. */
+  /** Rows of an append-only batch without those known at the last cursor. `tail` has `columns`; a kind of change that is NULL is any. */
   unknown(events: string, tail: string, columns: readonly string[]): string {
     const on = columns
-      .map((name) => `e.${this.#columns.quote(name)} IS NOT DISTINCT FROM k.${this.#columns.quote(name)}`)
+      .map((name) => {
+        const [row, known] = [`e.${this.#columns.quote(name)}`, `k.${this.#columns.quote(name)}`];
+        const isSame = `${row} IS NOT DISTINCT FROM ${known}`;
+        return name === CHANGE_TYPE_COLUMN ? `(${known} IS NULL OR ${isSame})` : isSame;
+      })
       .join(' AND ');
     return `SELECT e.* FROM (${events}) AS e ${this.#columns.dialect.antiJoin} (${tail}) AS k ON ${on}`;
   }

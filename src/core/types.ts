@@ -69,3 +69,5 @@ export const START_COLUMN = '__START_AT';
 export const END_COLUMN = '__END_AT';
 /** Kind of change (`insert`, `update_postimage`, `delete`) in append-only flows of change sources. */
 export const CHANGE_TYPE_COLUMN = '_change_type';
+/** Names of the columns that a change left as they were, in append-only flows of change logs: they are NULL in its row. */
+export const UNCHANGED_COLUMN = '_unchanged_columns';

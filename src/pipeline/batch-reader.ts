@@ -75,6 +75,7 @@ export class BatchReader {
     const isFirstOfItsKey = start.rows === null && this.#flow.keysEnforced;
     const canPartition =
       (isFirstOfItsKey || !makesDeletes(this.#flow)) &&
+      this.#flow.truncateCondition === null &&
       this.#flow.ingestionType !== 'cdc_with_deletes' &&
       connector.readPartition !== undefined;
     if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true)
@@ -214,7 +215,10 @@ export class BatchReader {
     readonly fileRescued: number;
     readonly maxCursor: bigint | null;
   }> {
-    const landed = await landing.finish({filesToo: makesDeletes(this.#flow)});
+    const landed = await landing.finish({
+      // Among changes the order of arrival counts.
+      filesToo: makesDeletes(this.#flow) || this.#flow.changes !== null,
+    });
     const inputs: ApplyInput[] = [];
     let maxCursor: bigint | null = null;
     if (landed.table !== null) {

@@ -1,4 +1,6 @@
+import {createCoercer} from '../core/coerce.ts';
 import type {BytesVector, ColumnBatch, ColumnVector} from '../core/columns.ts';
+import type {StructField} from '../core/types.ts';
 import type {RescuedCell} from '../sdk/contract.ts';
 import type {RescuedMembers} from './convert-vector.ts';
 
@@ -21,6 +23,13 @@ function vectorBytes(vector: ColumnVector, rowCount: number): number {
     case 'list':
       return rowCount * 8 + vectorBytes(vector.child, vector.childCount);
   }
+}
+
+/** Columns of NULLs. */
+export function nullColumns(fields: readonly StructField[], rowCount: number): readonly ColumnVector[] {
+  const coercer = createCoercer({type: 'struct', fields}, {rescue: false, capacity: Math.max(1, rowCount)});
+  for (let row = 0; row < rowCount; row++) coercer.add({});
+  return coercer.take().batch.columns;
 }
 
 /**

@@ -1,8 +1,9 @@
+import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import type {StructType} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {DeltaContext, DeltaTable} from '../delta/delta-table.ts';
-import type {Connector, Partition, ReadContext} from '../sdk/contract.ts';
+import type {Connector, Page, Partition, ReadContext} from '../sdk/contract.ts';
 import type {ExtractDone} from './extract-runner.ts';
 import {Landing, rowsShape} from './landing.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
@@ -40,6 +41,7 @@ export async function* extractPartitions(
       for await (const page of pages) {
         failpoint('read.page');
         read.signal.throwIfAborted();
+        checkPage(page, flow);
         await landing.add(page);
         if (landing.counts.rows < FILE_ROWS && landing.counts.bytes < FILE_BYTES) continue;
         if (writing !== null) yield await writing;
@@ -56,6 +58,15 @@ export async function* extractPartitions(
     await writing?.catch(() => undefined);
     await landing[Symbol.asyncDispose]();
   }
+}
+
+/** Rows of partitions become data files at once: what takes rows away must come by `readTable`. */
+function checkPage(page: Page, flow: ResolvedFlow): void {
+  if (!('kind' in page) || page.kind !== 'changes') return;
+  throw new IngestError('CONTRACT_VIOLATION', `A partition of table "${flow.sourceTable}" gave changes.`, {
+    fix: 'Yield changes from readTable; partitions are rows.',
+    context: {table: flow.sourceTable},
+  });
 }
 
 async function writeLanding(scope: ExtractScope, landing: Landing): Promise<ExtractDone> {

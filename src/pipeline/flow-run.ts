@@ -148,7 +148,6 @@ export class FlowRun {
     // Before anything is read or written: a type that changed in a way that cannot land stops the flow.
     this.#schema.settle(destination, this.#rowsThen(destination));
     this.#noteForeign(destination.foreign);
-    await keepClustering(this.#flow, destination.table);
     await discardOrphans(this.#services.context, this.#flow, destination);
     const {batch} = destination;
     if (batch === null || batch.inSnapshot) return;
@@ -168,6 +167,7 @@ export class FlowRun {
   async #prepare(destination: Destination): Promise<void> {
     const isReplaced = !this.#keepsHistory && (this.#flow.ingestionType === 'snapshot' || this.#isRefresh(destination));
     await this.#schema.prepare(destination, {isReplaced, backfill: this.#columnsToFill(destination, isReplaced)});
+    await keepClustering(this.#flow, destination.table);
   }
 
   #columnsToFill({table}: Destination, isReplaced: boolean): readonly string[] {
@@ -318,7 +318,7 @@ export class FlowRun {
         ignoreNullColumns: this.#flow.ignoreNullColumns,
         snapshotAt: this.#request.triggerStartedAt,
         tombstoneRetentionMs: this.#flow.configuration.tombstoneRetentionMs,
-        keepTombstones: this.#flow.ingestionType === 'cdc_with_deletes' || this.#flow.target === 'scd2',
+        keepTombstones: this.#flow.keepTombstones,
         dropHistory: this.#dropsHistory,
         deletesWinTies: false,
         appendCursor: appendCursorOf(this.#flow),

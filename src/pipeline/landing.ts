@@ -2,21 +2,33 @@ import {createCoercer, type Coercer, type QuarantinedRow} from '../core/coerce.t
 import type {ColumnBatch} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
 import {
+  CHANGE_TYPE_COLUMN,
   END_COLUMN,
   RESCUED_COLUMN,
   SEQUENCE_COLUMN,
   START_COLUMN,
   type StructField,
   type StructType,
+  UNCHANGED_COLUMN,
 } from '../core/types.ts';
 import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
 import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
-import type {FileRef, Page, RescuedCell} from '../sdk/contract.ts';
-import {batchBytes, rescuedVector} from './batch-vectors.ts';
+import type {Change, FileRef, Page, RescuedCell} from '../sdk/contract.ts';
+import {batchBytes, nullColumns, rescuedVector} from './batch-vectors.ts';
 import {landedName, sourceName} from './column-names.ts';
 import {columnOf, landedPredicateSql, landedSql} from './column-path.ts';
 import {convertPage} from './convert-page.ts';
+import {
+  changeRecord,
+  changeShape,
+  type ChangeShape,
+  keylessSql,
+  LEFT_COLUMN,
+  OLD_KEY_COLUMN,
+  OP_COLUMN,
+} from './landing-changes.ts';
+import {fieldName} from './resolve-changes.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** What a landing table takes and how its rows are shown to apply. */
@@ -31,6 +43,10 @@ export interface LandingShape {
   readonly ignored: readonly string[];
   /** Values for which there is no column are rescued. */
   readonly rescueUnknown: boolean;
+  /** How pages of changes land; null: there must be none. */
+  readonly changes: ChangeShape | null;
+  /** Of which landed rows these required columns may be absent, as a condition; null: of none. */
+  readonly keyless: {readonly sql: string; readonly keys: readonly string[]} | null;
 }
 
 /** Counts of what landed so far. */
@@ -70,10 +86,17 @@ export class Landing implements AsyncDisposable {
     this.#engine = engine;
     this.#shape = shape;
     const landed = shape.schema.fields.map((field) => ({...field, name: landedName(shape, field.name)}));
-    this.#tableSchema = {type: 'struct', fields: [...landed, RESCUED_FIELD]};
+    const ofChanges = shape.changes?.fields ?? [];
+    this.#tableSchema = {type: 'struct', fields: [...landed, ...ofChanges, RESCUED_FIELD]};
+    this.#isUnchecked = shape.keyless !== null;
     this.#coercer = createCoercer(
-      {type: 'struct', fields: [...shape.schema.fields, RESCUED_FIELD]},
-      {keys: shape.required, rescue: true, ignoredFields: shape.ignored, rescueUnknown: shape.rescueUnknown},
+      {type: 'struct', fields: [...shape.schema.fields, ...ofChanges, RESCUED_FIELD]},
+      {
+        keys: this.#isUnchecked ? [] : shape.required,
+        rescue: true,
+        ignoredFields: shape.ignored,
+        rescueUnknown: shape.rescueUnknown,
+      },
     );
   }
 
@@ -88,7 +111,7 @@ export class Landing implements AsyncDisposable {
     };
   }
 
-  /** Takes a page. @throws UNSUPPORTED for pages of change logs; CONTRACT_VIOLATION for columns that do not match. */
+  /** Takes a page. @throws CONTRACT_VIOLATION for columns and changes that are not what the table says; BAD_RECORD for changes that cannot be decided about. */
   async add(page: Page): Promise<void> {
     if (isRows(page)) return this.#addRecords(page);
     switch (page.kind) {
@@ -99,9 +122,7 @@ export class Landing implements AsyncDisposable {
       case 'files':
         return this.#addFiles(page.files);
       case 'changes':
-        throw new IngestError('UNSUPPORTED', 'Pages of change logs are read through staging only.', {
-          fix: 'Yield records and deletes instead.',
-        });
+        return this.#addChanges(page.changes);
     }
   }
 
@@ -147,6 +168,16 @@ export class Landing implements AsyncDisposable {
     this.#rows += rows.length;
   }
 
+  async #addChanges(changes: readonly Change[]): Promise<void> {
+    const shape = this.#shape.changes;
+    if (shape === null) {
+      throw new IngestError('CONTRACT_VIOLATION', 'The connector gave changes of a table that declares none.', {
+        fix: 'Declare changes in readTableMetadata; partitions and readTableDeletes cannot have any.',
+      });
+    }
+    return this.#addRecords(changes.map((change) => changeRecord(change, shape)));
+  }
+
   async #flush(): Promise<void> {
     const taken = this.#coercer.take();
     this.#rescued += taken.rescuedValues;
@@ -160,7 +191,8 @@ export class Landing implements AsyncDisposable {
     if (this.#coercer.rowCount > 0) await this.#flush();
     const {schema, required} = this.#shape;
     const page = convertPage(batch, this.#shape);
-    const columns = [...page.columns, rescuedVector(batch.rowCount, rescued, page.rescued)];
+    const ofChanges = this.#shape.changes === null ? [] : nullColumns(this.#shape.changes.fields, batch.rowCount);
+    const columns = [...page.columns, ...ofChanges, rescuedVector(batch.rowCount, rescued, page.rescued)];
     await this.#append({schema: this.#tableSchema, rowCount: batch.rowCount, columns});
     this.#rows += batch.rowCount;
     this.#rescued += rescued.length + page.rescued.reduce((sum, {count}) => sum + count, 0);
@@ -170,19 +202,29 @@ export class Landing implements AsyncDisposable {
   /** Quarantines the rows of a SELECT that lack a required column; resolves to a SELECT of the others. */
   async #refuse(select: string): Promise<string> {
     const {schema, required} = this.#shape;
-    const paths = required.map((path) => ({path, sql: landedSql(this.#shape, path)}));
+    const paths = required.map((path) => ({path, sql: this.#lacksSql(path)}));
+    // A change whose sequence did not fit cannot be told from older ones.
+    if (this.#shape.changes?.hasSequence === true)
+      paths.push({path: SEQUENCE_COLUMN, sql: `(${OP_COLUMN} IS NOT NULL AND ${SEQUENCE_COLUMN} IS NULL)`});
     if (paths.length === 0) return select;
-    const lacks = paths.map(({sql}) => `${sql} IS NULL`).join(' OR ');
+    const lacks = paths.map(({sql}) => sql).join(' OR ');
     const columns = schema.fields.map((field) => ({name: field.name, landed: landedName(this.#shape, field.name)}));
     const rescued = quoteIdentifier(RESCUED_COLUMN);
     const found = this.#engine.stream(
-      `SELECT CASE ${paths.map(({sql}, at) => `WHEN ${sql} IS NULL THEN ${at}`).join(' ')} END AS lacking, ${rescued} AS rescued,
+      `SELECT CASE ${paths.map(({sql}, at) => `WHEN ${sql} THEN ${at}`).join(' ')} END AS lacking, ${rescued} AS rescued,
         CASE WHEN ${rescued} IS NULL THEN ${recordSql(columns)} ELSE ${recordSql([...columns, {name: RESCUED_COLUMN, landed: RESCUED_COLUMN}])} END AS record
         FROM (${select}) AS landed WHERE ${lacks}`,
     );
     const before = this.#quarantined.length;
-    for await (const rows of found) for (const row of rows) this.#quarantined.push(refusedRow(row, required));
+    const names = paths.map(({path}) => path);
+    for await (const rows of found) for (const row of rows) this.#quarantined.push(refusedRow(row, names));
     return this.#quarantined.length === before ? select : `SELECT * FROM (${select}) AS landed WHERE NOT (${lacks})`;
+  }
+
+  #lacksSql(path: string): string {
+    const {keyless} = this.#shape;
+    const isNull = `${landedSql(this.#shape, path)} IS NULL`;
+    return keyless?.keys.includes(path) === true ? `(${isNull} AND NOT ${keyless.sql})` : isNull;
   }
 
   async #landFiles(): Promise<void> {
@@ -227,10 +269,19 @@ export class Landing implements AsyncDisposable {
   }
 
   #underLandedNames(select: string): string {
-    if (Object.keys(this.#shape.columnNames).length === 0) return select;
+    const {columnNames, changes} = this.#shape;
+    if (Object.keys(columnNames).length === 0 && changes === null) return select;
+    const ofChanges = new Set(changes?.fields ?? []);
     // By place: names that differ by case only cannot be told apart by name.
-    const names = this.#tableSchema.fields.map((field) => quoteIdentifier(field.name));
-    return `SELECT * FROM (${select}) AS file_rows(${names.join(', ')})`;
+    const names = this.#tableSchema.fields
+      .filter((field) => !ofChanges.has(field))
+      .map(({name}) => quoteIdentifier(name));
+    const columns = this.#tableSchema.fields.map((field) =>
+      ofChanges.has(field)
+        ? `CAST(NULL AS ${sqlType(field.type)}) AS ${quoteIdentifier(field.name)}`
+        : quoteIdentifier(field.name),
+    );
+    return `SELECT ${columns.join(', ')} FROM (${select}) AS file_rows(${names.join(', ')})`;
   }
 }
 
@@ -244,11 +295,14 @@ export interface LandedSelects {
 export function rowsShape(flow: ResolvedFlow): LandingShape {
   const {landingSchema: schema, columnNames, ignoredColumns: ignored, rescueUnknown} = flow;
   const required = [...sourceKeys(flow), ...(flow.sequenceRequired ? sequenceSources(flow) : [])];
-  return {schema, columnNames, required, ignored, rescueUnknown};
+  const sql = keylessSql(flow);
+  const keyless = sql === null ? null : {sql, keys: sourceKeys(flow)};
+  return {schema, columnNames, required, ignored, rescueUnknown, changes: changeShape(flow), keyless};
 }
 
-/** What the deletes of a flow land as: keys and sequence. */
+/** What the deletes of a flow land as: keys and sequence; where all changes are kept, all that they say. */
 export function deletesShape(flow: ResolvedFlow): LandingShape {
+  if (flow.target === 'append') return {...rowsShape(flow), required: sourceKeys(flow), keyless: null};
   const wanted = new Set([
     ...sourceKeys(flow),
     ...sequenceSources(flow).map((path) => columnOf(flow.landingSchema, path)),
@@ -266,24 +320,73 @@ export function deletesShape(flow: ResolvedFlow): LandingShape {
     ignored,
     // What a delete says beside its key and sequence lands nowhere in any case.
     rescueUnknown: false,
+    changes: null,
+    keyless: null,
   };
 }
 
-/** Landed rows as apply wants them: the destination's columns, `__ord`, and `__op` where predicates make deletes of rows. */
+/**
+ * Landed rows as apply wants them: the destination's columns, `__ord`, `__op` where not all are upserts, and what changes
+ * have beside.
+ */
 export function rowsSelect(
   flow: ResolvedFlow,
   select: string,
   options: {readonly dropFiltered?: boolean; readonly ordered: boolean},
 ): string {
   const columns = flow.tableSchema.fields.map((field) => columnSql(flow, field));
-  const keep = keepSql(flow);
-  const from = `FROM (${select}) AS landed`;
   const ord = options.ordered ? ['__ord'] : [];
-  if (keep === null) return `SELECT ${[...columns, ...ord].join(', ')} ${from}`;
-  if (options.dropFiltered === true || !makesDeletes(flow))
-    return `SELECT ${[...columns, ...ord].join(', ')} ${from} WHERE ${keep}`;
-  const op = `CASE WHEN ${keep} THEN 'upsert' ELSE 'delete' END AS __op`;
-  return `SELECT ${[...columns, ...ord, op].join(', ')} ${from}`;
+  const from = `FROM (${select}) AS landed`;
+  const kept = keptSql(flow, options.dropFiltered === true);
+  const where = kept === null ? '' : ` WHERE ${kept}`;
+  const isEvents = options.dropFiltered !== true && flow.target !== 'append';
+  const ops = isEvents && (makesDeletes(flow) || flow.changes !== null) ? [`${opSql(flow)} AS ${OP_COLUMN}`] : [];
+  const partial =
+    isEvents && flow.changes !== null ? [LEFT_COLUMN, ...(flow.keys.length > 0 ? [OLD_KEY_COLUMN] : [])] : [];
+  return `SELECT ${[...columns, ...ord, ...ops, ...partial].join(', ')} ${from}${where}`;
+}
+
+/** Which landed rows apply gets; null: all. */
+function keptSql(flow: ResolvedFlow, dropFiltered: boolean): string | null {
+  if (keepsChanges(flow)) {
+    // What a condition cannot be asked about, because only its key came, is kept.
+    const filter = flow.rowFilter === null ? null : `coalesce(${landedPredicateSql(flow, flow.rowFilter)}, false)`;
+    return filter === null || flow.changes === null
+      ? filter
+      : `(${filter} OR coalesce(${OP_COLUMN} IN ('delete', 'truncate'), false))`;
+  }
+  return dropFiltered || !makesDeletes(flow) ? keepSql(flow) : null;
+}
+
+/** The operation of a landed row. */
+function opSql(flow: ResolvedFlow): string {
+  const keep = keepSql(flow);
+  const {truncateCondition, changes} = flow;
+  const cases = [
+    ...(changes === null ? [] : [`WHEN ${OP_COLUMN} IN ('delete', 'truncate') THEN ${OP_COLUMN}`]),
+    ...(truncateCondition === null
+      ? []
+      : [`WHEN coalesce(${landedPredicateSql(flow, truncateCondition)}, false) THEN 'truncate'`]),
+    ...(keep === null ? [] : [`WHEN NOT (${keep}) THEN 'delete'`]),
+  ];
+  return cases.length === 0 ? "'upsert'" : `CASE ${cases.join(' ')} ELSE 'upsert' END`;
+}
+
+/** True when every change is a row of the table, with its kind. */
+function keepsChanges(flow: ResolvedFlow): boolean {
+  return flow.tableSchema.fields.some((field) => field.name === CHANGE_TYPE_COLUMN);
+}
+
+/** The kind of a change that is kept as a row. Where the source does not say that an upsert made the row, it is an update. */
+function changeTypeSql(flow: ResolvedFlow): string {
+  const {deletionCondition, changes} = flow;
+  const cases = [
+    ...(changes === null ? [] : [`WHEN ${OP_COLUMN} IN ('insert', 'delete', 'truncate') THEN ${OP_COLUMN}`]),
+    ...(deletionCondition === null
+      ? []
+      : [`WHEN coalesce(${landedPredicateSql(flow, deletionCondition)}, false) THEN 'delete'`]),
+  ];
+  return cases.length === 0 ? "'update_postimage'" : `CASE ${cases.join(' ')} ELSE 'update_postimage' END`;
 }
 
 /**
@@ -292,18 +395,19 @@ export function rowsSelect(
  */
 export function makesDeletes(flow: ResolvedFlow): boolean {
   return (
-    keepSql(flow) !== null &&
+    (keepSql(flow) !== null || flow.truncateCondition !== null) &&
     flow.target !== 'append' &&
     (flow.ingestionType !== 'snapshot' || flow.sequence.length > 0)
   );
 }
 
-/** Landed deletes as apply wants them: keys, sequence, `__ord`. */
+/** Landed deletes as apply wants them: keys, sequence, `__ord`; as rows where all changes are kept. */
 export function deletesSelect(flow: ResolvedFlow, select: string): string {
   const names = [...flow.keys.filter((key) => !flow.sequence.includes(key)), ...flow.sequence];
+  const isKept = keepsChanges(flow);
   const columns = flow.tableSchema.fields
-    .filter((field) => names.includes(field.name))
-    .map((field) => columnSql(flow, field));
+    .filter((field) => isKept || names.includes(field.name))
+    .map((field) => (field.name === CHANGE_TYPE_COLUMN ? `'delete' AS ${CHANGE_TYPE_COLUMN}` : columnSql(flow, field)));
   return `SELECT ${columns.join(', ')}, __ord FROM (${select}) AS landed`;
 }
 
@@ -313,9 +417,10 @@ export function maxCursorSql(flow: ResolvedFlow, select: string): string | null 
   return `SELECT epoch_us(max(${landedSql({schema: flow.landingSchema, columnNames: flow.columnNames}, flow.cursorField)})) AS m FROM (${select}) AS landed`;
 }
 
-/** Source paths of the sequence. */
+/** Source paths of the sequence; none where changes bring it. */
 export function sequenceSources(flow: ResolvedFlow): readonly string[] {
-  return flow.hiddenSequence === null ? flow.sequence.map((name) => sourceName(flow, name)) : [flow.hiddenSequence];
+  if (flow.hiddenSequence.length > 0) return flow.hiddenSequence;
+  return flow.sequence.filter((name) => name !== SEQUENCE_COLUMN).map((name) => sourceName(flow, name));
 }
 
 /** Source names of the keys. */
@@ -334,11 +439,22 @@ function keepSql(flow: ResolvedFlow): string | null {
 }
 
 function columnSql(flow: ResolvedFlow, field: StructField): string {
-  if (field.name === SEQUENCE_COLUMN && flow.hiddenSequence !== null)
-    return `${landedSql({schema: flow.landingSchema, columnNames: flow.columnNames}, flow.hiddenSequence)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
+  if (field.name === SEQUENCE_COLUMN) return `${sequenceSql(flow)} AS ${quoteIdentifier(SEQUENCE_COLUMN)}`;
+  if (field.name === CHANGE_TYPE_COLUMN) return `${changeTypeSql(flow)} AS ${CHANGE_TYPE_COLUMN}`;
+  if (field.name === UNCHANGED_COLUMN) return `${LEFT_COLUMN} AS ${UNCHANGED_COLUMN}`;
   if (field.name === START_COLUMN) return `${startSql(flow, field)} AS ${quoteIdentifier(field.name)}`;
   if (field.name === END_COLUMN) return `CAST(NULL AS ${sqlType(field.type)}) AS ${quoteIdentifier(field.name)}`;
   return quoteIdentifier(field.name);
+}
+
+/** What lands as `_sluice_sequence`: a value of the source, a struct of several, or what came with the change. */
+function sequenceSql(flow: ResolvedFlow): string {
+  const shape = {schema: flow.landingSchema, columnNames: flow.columnNames};
+  const [first, ...others] = flow.hiddenSequence;
+  if (first === undefined) return quoteIdentifier(SEQUENCE_COLUMN);
+  if (others.length === 0) return landedSql(shape, first);
+  const parts = flow.hiddenSequence.map((path) => `${quoteIdentifier(fieldName(path))} := ${landedSql(shape, path)}`);
+  return `struct_pack(${parts.join(', ')})`;
 }
 
 /** Since when a row holds if it is the first of its key: its sequence. Of snapshots apply knows. */
@@ -346,9 +462,7 @@ function startSql(flow: ResolvedFlow, {type}: StructField): string {
   const parts = flow.sequence.flatMap((name) => {
     const field = flow.tableSchema.fields.find((each) => each.name === name);
     if (field === undefined) return [];
-    const hidden = name === SEQUENCE_COLUMN ? flow.hiddenSequence : null;
-    const shape = {schema: flow.landingSchema, columnNames: flow.columnNames};
-    return [`CAST(${hidden === null ? quoteIdentifier(name) : landedSql(shape, hidden)} AS ${sqlType(field.type)})`];
+    return [`CAST(${name === SEQUENCE_COLUMN ? sequenceSql(flow) : quoteIdentifier(name)} AS ${sqlType(field.type)})`];
   });
   const [first] = parts;
   if (first === undefined) return `CAST(NULL AS ${sqlType(type)})`;

@@ -2,6 +2,7 @@ import {createHash} from 'node:crypto';
 
 import {IngestError} from '../core/errors.ts';
 import {typeToDdl} from '../core/schema-ddl.ts';
+import {SEQUENCE_COLUMN} from '../core/types.ts';
 import type {BatchFile} from '../delta/batch-file.ts';
 import {landedName} from './column-names.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
@@ -10,8 +11,10 @@ type Notes = BatchFile['notes'];
 
 /** Which column the rows of an append-only flow are told apart by, beside the keys; null where nothing tells them apart. */
 export function appendCursorOf(flow: ResolvedFlow): string | null {
-  const {cursorField, keys, tableSchema, target} = flow;
-  if (target !== 'append' || keys.length === 0 || cursorField === null) return null;
+  const {cursorField, keys, tableSchema, target, changes} = flow;
+  if (target !== 'append' || keys.length === 0) return null;
+  if (changes !== null && changes.sequence !== null) return SEQUENCE_COLUMN;
+  if (cursorField === null) return null;
   const cursor = landedName(flow, cursorField);
   return tableSchema.fields.some((field) => field.name === cursor) ? cursor : null;
 }
@@ -65,7 +68,7 @@ function toldApartBy(flow: ResolvedFlow): string {
   const {keys, sequence, hiddenSequence, target} = flow;
   const cursor = appendCursorOf(flow);
   if (target === 'append') return cursor === null ? NOTHING : `keys ${listOf(keys)} and cursor ${listOf([cursor])}`;
-  return `keys ${listOf(keys)} and sequence ${listOf(hiddenSequence === null ? sequence : [`${hiddenSequence} (hidden)`])}`;
+  return `keys ${listOf(keys)} and sequence ${listOf(hiddenSequence.length === 0 ? sequence : hiddenSequence.map((path) => `${path} (hidden)`))}`;
 }
 
 /** What {@link toldApartBy} said before columns were renamed, once or several times. */

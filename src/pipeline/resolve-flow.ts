@@ -10,8 +10,9 @@ import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveOptions} from '../sdk/options.ts';
 import {columnOf} from './column-path.ts';
 import {landedSchema} from './landed-schema.ts';
+import {changeColumns, changeSource, needsTombstones, storedSequence} from './resolve-changes.ts';
 import {historyColumns, withVersions} from './resolve-history.ts';
-import type {ResolvedFlow} from './resolved-flow.ts';
+import type {ChangeSource, ResolvedFlow} from './resolved-flow.ts';
 import {withHints} from './schema-hints.ts';
 import type {ObjectSpec, TableConfiguration} from './spec.ts';
 import {tableRoot} from './table-root.ts';
@@ -43,12 +44,13 @@ export async function resolveFlow(
   checkScdType(where, metadata.ingestionType);
   const keys = resolveKeys(where, metadata);
   const target = resolveTarget(where, metadata, keys);
-  const sequence = target === 'append' ? null : resolveSequence(where, metadata);
+  const changes = changeSource(where, metadata);
+  const sequence = target === 'append' ? null : resolveSequence(where, metadata, changes);
   const cursorField = cursorOf(configuration, metadata);
   checkBounded(where, open.connector, metadata, cursorField);
   const rowFilter = predicateOf(where, configuration.rowFilter, 'row_filter');
   const deletionCondition = predicateOf(where, configuration.deletionCondition, 'deletion_condition');
-  const truncateCondition = truncateConditionOf(where, target, sequence);
+  const truncateCondition = truncateConditionOf(where, target, {sequence, changes});
   const selected = selectColumns(where, [...keys]);
   const needed = new Set([
     ...selected,
@@ -59,8 +61,12 @@ export async function resolveFlow(
   if (cursorField !== null) needed.add(columnOf(sourceSchema, cursorField));
   const landingFields = sourceSchema.fields.filter((field) => needed.has(field.name));
   checkNames(where, landingFields);
-  const stored = storedSequence(where, sequence, selected);
-  const tableSchema = withVersions(tableSchemaOf(sourceSchema, selected, stored.extra), target, stored.columns);
+  const stored = storedSequence(where, sequence ?? [], {selected, changes});
+  const technical = [
+    ...(stored.extra === null ? [] : [stored.extra]),
+    ...changeColumns(target, metadata.ingestionType, changes),
+  ];
+  const tableSchema = withVersions(tableSchemaOf(sourceSchema, selected, technical), target, stored.columns);
   return {
     name: destinationName(object, sourceTable),
     root: rootOf(object, sourceTable),
@@ -72,8 +78,13 @@ export async function resolveFlow(
     ...historyColumns({object, sourceTable, columns: [...selected]}, target, keys),
     keys,
     keysEnforced: metadata.keysEnforced === true && sameNames(keys, metadata.primaryKeys),
-    sequence: stored.columns,
-    hiddenSequence: stored.extra === null ? null : (sequence?.[0] ?? null),
+    sequence: target === 'append' ? [] : stored.columns,
+    hiddenSequence: stored.hidden,
+    changes,
+    keepTombstones: needsTombstones(
+      {target, ingestionType: metadata.ingestionType, configuration, cursorField},
+      changes,
+    ),
     sequenceRequired: configuration.sequenceBy.length > 0 && target !== 'append',
     cursorField,
     cursorIsTimestamp: cursorField !== null && isTimestamp(fieldAt(sourceSchema, cursorField)?.type),
@@ -224,12 +235,14 @@ function resolveTarget(where: Where, metadata: TableMetadata, keys: readonly str
   );
 }
 
-function resolveSequence(where: Where, metadata: TableMetadata): readonly string[] {
+function resolveSequence(where: Where, metadata: TableMetadata, changes: ChangeSource | null): readonly string[] {
   const {sequenceBy} = where.object.configuration;
+  if (sequenceBy.length === 0 && changes?.sequence != null) return [];
   const names =
     sequenceBy.length > 0
       ? sequenceBy
       : [cursorOf(where.object.configuration, metadata)].filter((name) => name !== null);
+  if (names.length === 0 && changes?.isOrdered === true) return [];
   if (names.length === 0 && metadata.ingestionType !== 'snapshot') {
     throw refused(
       where,
@@ -250,27 +263,6 @@ function resolveSequence(where: Where, metadata: TableMetadata): readonly string
     );
   }
   return sequenceBy.length === 0 ? [] : names;
-}
-
-/** Where the sequence is kept: in its own columns when they land as they are, else in a technical one. */
-function storedSequence(
-  where: Where,
-  sequence: readonly string[] | null,
-  selected: ReadonlySet<string>,
-): {readonly columns: readonly string[]; readonly extra: StructField | null} {
-  if (sequence === null || sequence.length === 0) return {columns: [], extra: null};
-  if (sequence.every((name) => selected.has(name))) return {columns: sequence, extra: null};
-  const first = sequence[0];
-  const field = first === undefined ? undefined : fieldAt(where.sourceSchema, first);
-  if (sequence.length > 1 || field === undefined) {
-    throw refused(
-      where,
-      'UNSUPPORTED',
-      'sequence_by with several columns needs all of them selected',
-      'Add them to include_columns.',
-    );
-  }
-  return {columns: [SEQUENCE_COLUMN], extra: {name: SEQUENCE_COLUMN, type: field.type, nullable: true, metadata: {}}};
 }
 
 function selectColumns(where: Where, keys: readonly string[]): ReadonlySet<string> {
@@ -299,10 +291,11 @@ function predicateOf(where: Where, text: string | null, option: string): Predica
 function truncateConditionOf(
   where: Where,
   target: ResolvedFlow['target'],
-  sequence: readonly string[] | null,
+  {sequence, changes}: {readonly sequence: readonly string[] | null; readonly changes: ChangeSource | null},
 ): Predicate | null {
   const predicate = predicateOf(where, where.object.configuration.applyAsTruncates, 'apply_as_truncates');
-  if (predicate === null || (target === 'scd1' && sequence !== null && sequence.length > 0)) return predicate;
+  const isOrdered = (sequence !== null && sequence.length > 0) || changes !== null;
+  if (predicate === null || (target === 'scd1' && isOrdered)) return predicate;
   throw refused(
     where,
     'INVALID_SPEC',
@@ -327,10 +320,14 @@ function checkBounded(where: Where, connector: Connector, metadata: TableMetadat
   );
 }
 
-function tableSchemaOf(source: StructType, selected: ReadonlySet<string>, sequence: StructField | null): StructType {
+function tableSchemaOf(
+  source: StructType,
+  selected: ReadonlySet<string>,
+  technical: readonly StructField[],
+): StructType {
   const fields = source.fields.filter((field) => selected.has(field.name)).map((field) => ({...field, nullable: true}));
   const rescued: StructField = {name: RESCUED_COLUMN, type: 'string', nullable: true, metadata: {}};
-  return {type: 'struct', fields: [...fields, rescued, ...(sequence === null ? [] : [sequence])]};
+  return {type: 'struct', fields: [...fields, rescued, ...technical]};
 }
 
 function cursorOf(configuration: TableConfiguration, metadata: TableMetadata): string | null {
@@ -345,6 +342,9 @@ function isTimestamp(type: StructField['type'] | undefined): boolean {
 const RESERVED: ReadonlySet<string> = new Set([
   '__ord',
   '__op',
+  '__unchanged',
+  '__old_key',
+  '_unchanged_columns',
   '__file',
   '__pos',
   '__start_at',

@@ -1,7 +1,15 @@
 import type {Predicate} from '../core/predicate.ts';
-import type {StructType} from '../core/types.ts';
+import type {DataType, StructType} from '../core/types.ts';
 import type {IngestionType, TableOptions} from '../sdk/contract.ts';
 import type {ObjectSpec, TableConfiguration} from './spec.ts';
+
+/** What the pages of changes of a table bring. */
+export interface ChangeSource {
+  /** Type of the sequence that each change has; null: they have none. */
+  readonly sequence: DataType | null;
+  /** The changes of a key come in their order, and none is missing. */
+  readonly isOrdered: boolean;
+}
 
 /** One flow, everything decided: one source table into one destination table. */
 export interface ResolvedFlow {
@@ -24,8 +32,15 @@ export interface ResolvedFlow {
   readonly keysEnforced: boolean;
   /** Columns of the landed table that order changes; empty when there are none. */
   readonly sequence: readonly string[];
-  /** Dotted path in the source whose value lands as `_sluice_sequence`; null when the sequence is stored in its own columns. */
-  readonly hiddenSequence: string | null;
+  /**
+   * Dotted paths in the source whose values land as `_sluice_sequence`, several as a struct; empty when the sequence is stored
+   * in its own columns, or comes with the changes.
+   */
+  readonly hiddenSequence: readonly string[];
+  /** What pages of changes bring; null when the table has none. */
+  readonly changes: ChangeSource | null;
+  /** Deletes must be remembered, because older changes may come after them. */
+  readonly keepTombstones: boolean;
   /** A NULL sequence is a data error (explicit `sequence_by`), not the lowest value. */
   readonly sequenceRequired: boolean;
   /** The connector's cursor as it stands in a record (maybe dotted); null without one. */

@@ -3,7 +3,7 @@ import type {ColumnBatch} from '../core/columns.ts';
 import type {JsonObject} from '../core/json-value.ts';
 import type {Offset, PlainJson} from '../core/offset.ts';
 import type {Predicate} from '../core/predicate.ts';
-import type {StructType} from '../core/types.ts';
+import type {DataType, StructType} from '../core/types.ts';
 
 /** How a source table gives its data. */
 export type IngestionType = 'snapshot' | 'cdc' | 'cdc_with_deletes' | 'append';
@@ -27,8 +27,18 @@ export interface TableMetadata {
   readonly schemaInferred?: boolean;
   /** A line for people, lands as table comment. */
   readonly comment?: string;
+  /** Pages of kind `changes`: what they bring. A table that does not say so yields none. */
+  readonly changes?: ChangePages;
   /** What ends a trigger beside a timestamp cursor: the connector's own bound, e.g. an upper bound read at the trigger's start. */
   readonly bounded?: boolean;
+}
+
+/** What the changes of a table are like. */
+export interface ChangePages {
+  /** Type of {@link Change.sequence}: every change has one then, and it orders the changes of a key unless `sequence_by` is set. */
+  readonly sequence?: DataType;
+  /** True: the changes of a key come in their order, and none is missing. Only then may they leave columns out as unchanged. */
+  readonly ordered?: boolean;
 }
 
 /** Limits of one micro-batch, as advice: the framework cuts at page offsets in any case. */
@@ -132,7 +142,10 @@ export interface Change {
   readonly oldKey?: JsonObject;
   /** Columns of `row` whose value the log left out because it did not change. */
   readonly unchanged?: readonly string[];
+  /** Of the type that {@link ChangePages.sequence} declares. */
   readonly sequence?: PlainJson;
+  /** The log says that an upsert made the row. */
+  readonly isInsert?: boolean;
 }
 
 /** What a read yields. An `offset` says "complete up to here": the batch may end after this page. */
