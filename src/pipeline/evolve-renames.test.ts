@@ -147,6 +147,23 @@ describe('a declared rename', () => {
     expect((await run(second, configured(settings))).state).toBe('COMPLETED');
   });
 
+  test('may be of the columns that lay out the files', async () => {
+    const was = configured({tableProperties: MAPPED, partitionColumns: ['email'], clusteringColumns: []});
+    await run(cdc(before, [[one]]), was);
+    const is = configured({tableProperties: MAPPED, partitionColumns: ['mail'], renamedColumns: declared});
+    expect((await run(cdc(after, [[one], [two]]), is)).flows).toMatchObject([{state: 'COMPLETED'}]);
+    expect(await rows()).toMatchObject([{mail: 'a'}, {mail: 'b'}]);
+    expect((await openTable(lake.context, 'main/test/t'))?.snapshot.metadata.partitionColumns).toEqual(['mail']);
+    expect((await run(cdc(after, [[one], [two]]), is)).flows).toMatchObject([{state: 'COMPLETED'}]);
+  });
+
+  test('may be of the columns that cluster them', async () => {
+    await run(cdc(before, [[one]]), configured({tableProperties: MAPPED, clusteringColumns: ['email']}));
+    const is = configured({tableProperties: MAPPED, clusteringColumns: ['mail'], renamedColumns: declared});
+    expect((await run(cdc(after, [[one], [two]]), is)).flows).toMatchObject([{state: 'COMPLETED'}]);
+    expect(await rows()).toMatchObject([{mail: 'a'}, {mail: 'b'}]);
+  });
+
   test('is followed over several steps', async () => {
     await run(cdc(before, [[one]]), configured({tableProperties: MAPPED}));
     const twice = struct({id: long(), address: string(), at: long()});

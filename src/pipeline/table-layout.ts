@@ -2,11 +2,14 @@ import {IngestError} from '../core/errors.ts';
 import {clusterTable} from '../delta/cluster-table.ts';
 import type {CreateOptions, DeltaTable} from '../delta/delta-table.ts';
 import {clusteringColumnsOf} from '../delta/layout.ts';
+import {landedName} from './column-names.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** How files of a new destination lie. */
-export function layoutOf({configuration}: ResolvedFlow): Pick<CreateOptions, 'partitionColumns' | 'clusteringColumns'> {
-  return {partitionColumns: configuration.partitionColumns, clusteringColumns: configuration.clusteringColumns};
+export function layoutOf(flow: ResolvedFlow): Pick<CreateOptions, 'partitionColumns' | 'clusteringColumns'> {
+  const {partitionColumns, clusteringColumns} = flow.configuration;
+  const landed = (name: string): string => landedName(flow, name);
+  return {partitionColumns: partitionColumns.map(landed), clusteringColumns: clusteringColumns.map(landed)};
 }
 
 /**
@@ -17,6 +20,9 @@ export function checkPartitions(flow: ResolvedFlow, {snapshot}: DeltaTable): voi
   const {partitionColumns} = flow.configuration;
   const stored = snapshot.metadata.partitionColumns;
   if (partitionColumns.length === 0 || isSame(partitionColumns, stored)) return;
+  // A column that is about to be renamed still has its former name.
+  const former = partitionColumns.map((name) => flow.configuration.renamedColumns[name] ?? name);
+  if (isSame(former, stored)) return;
   const now = stored.length === 0 ? 'not partitioned' : `by ${stored.join(', ')}`;
   throw new IngestError(
     'UNSUPPORTED',
@@ -33,7 +39,7 @@ export function checkPartitions(flow: ResolvedFlow, {snapshot}: DeltaTable): voi
  * @throws INVALID_OPTION when the table cannot be clustered so.
  */
 export async function keepClustering(flow: ResolvedFlow, table: DeltaTable): Promise<void> {
-  const {clusteringColumns} = flow.configuration;
+  const clusteringColumns = flow.configuration.clusteringColumns.map((name) => landedName(flow, name));
   if (clusteringColumns.length === 0 || isSame(clusteringColumns, clusteringColumnsOf(table.snapshot))) return;
   await clusterTable(table, clusteringColumns);
 }
