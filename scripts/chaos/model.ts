@@ -82,7 +82,10 @@ class ModelScenario implements Scenario {
     const isRestore = step === null ? random() < 0.1 : step.startsWith('restore.');
     if (step === null && !isRestore && random() < 0.4) return null;
     const task = isRestore ? 'restore' : 'maintain';
-    return {...this.#command({task, fullRefresh: []}, random, false), alone: isRestore};
+    // Only a clock that is ahead finds files that are old enough to go.
+    const isOld = step !== null && /^(?:vacuum|log-cleanup)\./.test(step);
+    const aheadMs = isOld ? {aheadMs: 26 * HOUR_MS, jumpMs: 0} : {};
+    return {...this.#command({task, fullRefresh: [], ...aheadMs}, random, false), alone: isRestore};
   }
 
   async change(random: Random): Promise<void> {
@@ -116,15 +119,19 @@ class ModelScenario implements Scenario {
     await rm(this.#folder, {recursive: true, force: true});
   }
 
-  #command(task: Pick<ModelRequest, 'task' | 'fullRefresh'>, random: Random, calm: boolean): Command {
+  #command(
+    task: Pick<ModelRequest, 'task' | 'fullRefresh'> & Partial<ModelRequest>,
+    random: Random,
+    calm: boolean,
+  ): Command {
     const request: ModelRequest = {
-      ...task,
       folder: join(this.#folder, 'source'),
       lake: join(this.#folder, 'lake'),
       aheadMs: calm ? 0 : pick(JUMPS_MS, random),
       jumpMs: calm ? 0 : pick(JUMPS_MS, random),
       seed: Math.floor(random() * 1e9),
       faultSeed: calm || !this.#faults ? null : Math.floor(random() * 1e9),
+      ...task,
     };
     return {args: ['--import', 'tsx', program, JSON.stringify(request)], env: {}};
   }

@@ -2,7 +2,9 @@ import type {Random} from '../core/clock.ts';
 import {runAndKill, type KillEnd} from './kill.ts';
 import type {Command, Comparison, Scenario, Tally} from './scenario.ts';
 
-const EVERY_KILLS_COMPARE = 25;
+const EVERY_KILLS_COMPARE = 10;
+/** Keys that are shown of each table. */
+const SHOWN_DIFFERENCES = 10;
 const LONGEST_RUN_MS = 120_000;
 /** Runs before a step counts as one that is never reached. */
 const TRIES_OF_A_STEP = 4;
@@ -54,7 +56,13 @@ class ScenarioRun {
   }
 
   async #reachSteps(): Promise<void> {
-    for (const step of shuffled(this.#limit.steps, this.#random)) {
+    const steps = shuffled(this.#limit.steps, this.#random);
+    // Maintenance needs something to maintain.
+    const inOrder = [
+      ...steps.filter((step) => !MAINTENANCE.test(step)),
+      ...steps.filter((step) => MAINTENANCE.test(step)),
+    ];
+    for (const step of inOrder) {
       for (let attempt = 0; attempt < TRIES_OF_A_STEP && !this.#reached.has(step); attempt++)
         await this.#killOnce(step, 1);
     }
@@ -109,8 +117,9 @@ class ScenarioRun {
     for (let run = 0; run < this.#scenario.runsToSettle; run++) await this.#runToEnd();
     this.#tally.rows = 0;
     for (const comparison of await this.#scenario.compare()) {
-      const bad = addComparison(comparison, this.#tally);
-      this.#limit.say(`  ${comparison.table}: ${comparison.source.size} keys compared, ${bad} differ`);
+      const differing = addComparison(comparison, this.#tally);
+      this.#limit.say(`  ${comparison.table}: ${comparison.source.size} keys compared, ${differing.length} differ`);
+      for (const line of differing.slice(0, SHOWN_DIFFERENCES)) this.#limit.say(`    ${line}`);
     }
   }
 
@@ -137,17 +146,20 @@ interface Death {
 /** Steps of what runs beside a pipeline. */
 const MAINTENANCE = /^(?:optimize|vacuum|log-cleanup|restore)\./;
 
-function addComparison({source, destination}: Comparison, tally: Tally): number {
-  const before = tally.lost + tally.duplicated + tally.wrong;
-  for (const [key, wanted] of source) {
-    const found = destination.get(key) ?? [];
+/** Counts, and says what differs, a line per key. */
+function addComparison({source, destination}: Comparison, tally: Tally): readonly string[] {
+  const differing: string[] = [];
+  for (const key of new Set([...source.keys(), ...destination.keys()])) {
+    const wanted = [...(source.get(key) ?? [])].sort();
+    const found = [...(destination.get(key) ?? [])].sort();
     tally.rows += wanted.length;
     tally.lost += Math.max(0, wanted.length - found.length);
     tally.duplicated += Math.max(0, found.length - wanted.length);
-    if (found.length === wanted.length && [...found].sort().join('\n') !== [...wanted].sort().join('\n')) tally.wrong++;
+    if (wanted.join('\n') === found.join('\n')) continue;
+    if (wanted.length === found.length) tally.wrong++;
+    differing.push(`${key}: wanted ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`);
   }
-  for (const [key, found] of destination) if (!source.has(key)) tally.duplicated += found.length;
-  return tally.lost + tally.duplicated + tally.wrong - before;
+  return differing;
 }
 
 function shuffled(items: readonly string[], random: Random): string[] {
