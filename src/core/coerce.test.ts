@@ -205,6 +205,26 @@ describe('fields that are no columns', () => {
   });
 });
 
+describe('unknown fields that are to be kept', () => {
+  it('are rescued at any depth, but not those that are ignored or null', () => {
+    const inner = struct({a: long()});
+    const schema = struct({id: long(), s: inner, l: array(inner), m: map(string(), inner), _rescued_data: string()});
+    const coercer = createCoercer(schema, {rescue: true, rescueUnknown: true, ignoredFields: ['skip']});
+    coercer.add({id: 1, s: {a: 1, b: 2}, l: [{a: 1}, {c: [3]}], m: {k: {d: 'x'}}, e: {f: 1}, skip: 9, none: null});
+    coercer.add({id: 2, s: {a: 1, b: null}});
+    const {batch, rescuedValues, unknownFields} = coercer.take();
+    expect(rowsOf(batch).map((row) => JSON.parse(String(row['_rescued_data'])) as unknown)).toEqual([
+      {'s.b': 2, 'l[1].c': [3], 'm.k.d': 'x', e: {f: 1}},
+      null,
+    ]);
+    expect(rescuedValues).toBe(4);
+    expect([...unknownFields]).toEqual([
+      ['e', 1],
+      ['none', 1],
+    ]);
+  });
+});
+
 describe('batches', () => {
   it('grow beyond their capacity and start anew after take', () => {
     const coercer = createCoercer(struct({id: long(), s: string(), l: array(string()), _rescued_data: string()}), {

@@ -16,7 +16,10 @@ export interface ConvertedPage {
  * The columns of a page in the order and with the types of what lands; columns that are of that type already are passed on.
  * @throws CONTRACT_VIOLATION when the page lacks a column.
  */
-export function convertPage(batch: ColumnBatch, shape: LandingShape): ConvertedPage {
+export function convertPage(
+  batch: ColumnBatch,
+  shape: Pick<LandingShape, 'schema' | 'ignored' | 'rescueUnknown'>,
+): ConvertedPage {
   const rescued: RescuedMembers[] = [];
   const {rescueUnknown} = shape;
   const columns = shape.schema.fields.map((field) => {
