@@ -286,3 +286,60 @@ describe('NULLs that say nothing', () => {
     expect(await log.rows()).toMatchObject([{a: 'a10', b: null, _sluice_sequence: 10n}]);
   });
 });
+
+describe('configuration', () => {
+  test('tombstones that expire are warned of', async () => {
+    const log = new Log('log_expire', {changes: {sequence: 'long'}});
+    const {notes} = await log.run([upsert(1, {id: 1, a: 'x'})], {tombstoneRetentionMs: 3_600_000});
+    expect(notes).toContainEqual(expect.objectContaining({level: 'WARN', code: 'TOMBSTONES_EXPIRE'}));
+    const ordered = new Log('log_no_expiry');
+    const quiet = await ordered.run([upsert(1, {id: 1, a: 'x'})], {tombstoneRetentionMs: 3_600_000});
+    expect(quiet.notes).toEqual([]);
+  });
+
+  test('changes are refused beside snapshots and feeds of deletes, NULLs that say nothing beside snapshots', async () => {
+    for (const ingestionType of ['snapshot', 'cdc_with_deletes'] as const) {
+      const log = new Log(`log_${ingestionType}`, {ingestionType, cursorField: 'a'});
+      expect(errorOf(await log.run([]))).toBe('CONTRACT_VIOLATION');
+    }
+    const table = scriptedConnector({
+      log_whole: {schema: SCHEMA, ingestionType: 'snapshot', primaryKeys: ['id'], read: () => ({pages: [], end: null})},
+    });
+    const end = await runConnector(lake, {
+      ...table,
+      tables: [{source: 'log_whole', configuration: {ignoreNullUpdates: {kind: 'all'}}}],
+    });
+    expect(errorOf(end)).toBe('INVALID_SPEC');
+  });
+
+  test('a list of events with deletes among them remembers these, whatever orders the files', async () => {
+    const events: ScriptedTable = {
+      schema: SCHEMA,
+      ingestionType: 'append',
+      metadata: {primaryKeys: []},
+      read: (start) => {
+        const rows = [[{id: 1, a: '5', b: 'gone'}], [{id: 1, a: '3', b: 'late'}]][Number(start?.['n'] ?? 0)];
+        return rows === undefined
+          ? {pages: [], end: start ?? {n: 0}}
+          : {pages: [rows], end: {n: Number(start?.['n'] ?? 0) + 1}};
+      },
+    };
+    const {definition, connector} = scriptedConnector({log_events: events});
+    await runConnector(lake, {
+      definition,
+      connector,
+      tables: [
+        {
+          source: 'log_events',
+          configuration: {
+            scdType: 'SCD_TYPE_1',
+            primaryKeys: ['id'],
+            sequenceBy: ['a'],
+            deletionCondition: "b = 'gone'",
+          },
+        },
+      ],
+    });
+    expect(await new Log('log_events').rows()).toEqual([]);
+  });
+});

@@ -96,6 +96,7 @@ export class FlowRun {
     this.#destination = await openDestination(context, this.#flow, pipelineKey, this.#request.fullRefresh);
     if (this.#destination !== null) await this.#welcome(this.#destination);
     if (this.#destination !== null) await this.#prepare(this.#destination);
+    this.#noteForgetting();
     this.#counter.setState('RUNNING');
     if (this.#flow.ingestionType === 'snapshot') await this.#runSnapshot();
     else await this.#runIncremental();
@@ -141,6 +142,17 @@ export class FlowRun {
     if (this.#request.fullRefresh) return 'refreshed';
     if (this.#flow.ingestionType === 'snapshot') return 'replaced';
     return this.#isRefresh(destination) ? 'refreshed' : 'stay';
+  }
+
+  #noteForgetting(): void {
+    const {configuration, keepTombstones, target, name} = this.#flow;
+    const {tombstoneRetentionMs} = configuration;
+    if (tombstoneRetentionMs === null || !keepTombstones || target !== 'scd1') return;
+    this.#note(
+      'WARN',
+      'TOMBSTONES_EXPIRE',
+      `Deletes of ${name} are forgotten after ${tombstoneRetentionMs / 3_600_000} hours: an older change of the key that comes later than that brings its row back.`,
+    );
   }
 
   async #welcome(destination: Destination): Promise<void> {

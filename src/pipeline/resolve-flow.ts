@@ -175,7 +175,15 @@ function landed(schema: StructType): StructType {
 }
 
 function checkScdType(where: Where, ingestionType: IngestionType): void {
-  const {scdType} = where.object.configuration;
+  const {scdType, ignoreNullUpdates} = where.object.configuration;
+  if (ingestionType === 'snapshot' && ignoreNullUpdates.kind !== 'none') {
+    throw refused(
+      where,
+      'INVALID_SPEC',
+      'ignore_null_updates is for changes, and the table is read as a whole',
+      'Remove it, or give the table a cursor column.',
+    );
+  }
   if (scdType === 'APPEND_ONLY' && ingestionType === 'snapshot') {
     throw refused(
       where,
