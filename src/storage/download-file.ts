@@ -21,7 +21,14 @@ export async function downloadFile(download: Download, attempts: Attempts): Prom
   const work = async (): Promise<void> => {
     while (next < ranges) await downloadRange(download, handle, {attempts, start: next++ * RANGE_BYTES});
   };
-  const ends = await Promise.allSettled(Array.from({length: Math.min(RANGES_AT_ONCE, ranges)}, work));
+  const workers = Array.from({length: Math.min(RANGES_AT_ONCE, ranges)}, () =>
+    work().catch((error: unknown) => {
+      next = ranges;
+      throw error;
+    }),
+  );
+  // All of them end before the file is closed.
+  const ends = await Promise.allSettled(workers);
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
 

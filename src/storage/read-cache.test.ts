@@ -97,6 +97,14 @@ describe('a read cache', () => {
     expect(await readFile(await (await opened()).fill('t/a', null, writes('unused')), 'utf8')).toBe('second');
   });
 
+  it('does not take a staged file that was never sealed for the object of that name', async () => {
+    await (await opened()).fill('t/a', null, writes('whole'));
+    await writeFile(await cache.stage('t/a'), 'half');
+    expect(await readFile(await cache.fill('t/a', null, writes('unused')), 'utf8')).toBe('whole');
+    await writeFile(await cache.stage('t/b'), 'half');
+    expect(await readFile(await cache.fill('t/b', null, writes('downloaded')), 'utf8')).toBe('downloaded');
+  });
+
   it('keeps copies of different tags apart', async () => {
     const first = await cache.fill('t/log', 'one', writes('1'));
     const second = await cache.fill('t/log', 'two', writes('2'));

@@ -224,7 +224,11 @@ async function linkIfThere(from: string, to: string): Promise<boolean> {
     return true;
   } catch (error) {
     const code = systemCode(error);
-    if (code === 'EEXIST') return true;
+    if (code === 'EEXIST') {
+      // A staged file that was never sealed: nobody vouches for it.
+      await rm(to, {force: true});
+      return linkIfThere(from, to);
+    }
     if (code === 'ENOENT' || code === 'ENOTDIR') return false;
     throw error;
   }
