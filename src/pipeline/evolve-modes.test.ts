@@ -7,9 +7,10 @@ import type {JsonObject} from '../core/json-value.ts';
 import {toDdl} from '../core/schema-ddl.ts';
 import {integer, long, string, struct} from '../core/schema.ts';
 import type {StructType} from '../core/types.ts';
+import {alterTable} from '../delta/alter-table.ts';
 import {openTable} from '../delta/table.ts';
 import type {EngineRow} from '../engine/engine.ts';
-import type {Page, ReadContext} from '../sdk/contract.ts';
+import type {Connector, Page, ReadContext} from '../sdk/contract.ts';
 import {openTestLake, runConnector, type TestLake, type TestRunEnd, type TestTable} from '../testkit/run-connector.ts';
 import {batches, scriptedConnector, type ScriptedTable} from '../testkit/scripted-connector.ts';
 import {settleFlow} from './evolve-plan.ts';
@@ -174,6 +175,73 @@ describe('files', () => {
       [1n, 5n, 'x', undefined],
       [2n, null, 'z', 'n'],
       [3n, 6n, 'w', 'more'],
+    ]);
+  });
+});
+
+describe('partitions', () => {
+  test("land in the table's names and types, and rescue what it lacks", async () => {
+    const before = struct({id: long(), name: string(), n: long()});
+    const after = struct({id: long(), NAME: string(), n: string(), more: struct({x: long()})});
+    const table = (schema: StructType, all: readonly JsonObject[]): Parameters<typeof runConnector>[1] => {
+      const scripted = scriptedConnector({
+        t: {schema, ingestionType: 'snapshot', primaryKeys: ['id'], read: () => ({pages: [], end: null})},
+      });
+      const connector: Connector = {
+        ...scripted.connector,
+        isPartitioned: () => true,
+        latestOffset: () => Promise.resolve(null),
+        getPartitions: () => Promise.resolve({partitions: all.map((_, at) => ({at})), volatile: false}),
+        async *readPartition(_table, {at}) {
+          await Promise.resolve();
+          const row = all[Number(at)];
+          if (row !== undefined) yield [row];
+        },
+      };
+      const tables = [{source: 't', configuration: {schemaEvolution: 'quarantine' as const}}];
+      return {...scripted, connector, tables};
+    };
+    await runConnector(lake, table(before, [{id: 1, name: 'a', n: 1}]));
+    const end = await runConnector(
+      lake,
+      table(after, [
+        {id: 2, NAME: 'b', n: '2', more: {x: 1}},
+        {id: 3, NAME: 'c', n: 'x', more: null},
+      ]),
+    );
+    expect(end.flows).toMatchObject([{state: 'COMPLETED', rescuedValues: 2}]);
+    expect(await rows()).toEqual([
+      {id: 2n, name: 'b', n: 2n, _rescued_data: '{"more":{"x":1}}'},
+      {id: 3n, name: 'c', n: null, _rescued_data: '{"n":"x"}'},
+    ]);
+  });
+});
+
+describe('another writer', () => {
+  test('that changes the schema while a batch is read has the flow begin again with it', async () => {
+    const schema = struct({id: long(), n: long(), at: long()});
+    const all: JsonObject[][] = [[{id: 1, n: 1, at: 1}]];
+    await run(scripted(schema, {read: batches(all)}));
+    all.push([{id: 2, n: 2, at: 2}]);
+    const source = scriptedConnector({t: scripted(schema, {read: batches(all)})});
+    let reads = 0;
+    const connector: Connector = {
+      ...source.connector,
+      async *readTable(...args) {
+        reads += 1;
+        if (reads === 1)
+          await alterTable(await opened(), {
+            addColumns: [{name: 'theirs', type: 'string', nullable: true, metadata: {}}],
+          });
+        return yield* source.connector.readTable(...args);
+      },
+    };
+    const end = await runConnector(lake, {...source, connector, tables: [{source: 't'}]});
+    expect(end.flows).toMatchObject([{state: 'COMPLETED', rowsInserted: 1, attempt: 2}]);
+    expect(end.notes.map(({code}) => code)).toEqual(['COMMIT_CONFLICT', 'COLUMN_DROPPED']);
+    expect(await rows()).toEqual([
+      {id: 1n, n: 1n, at: 1n, theirs: null, _rescued_data: null},
+      {id: 2n, n: 2n, at: 2n, theirs: null, _rescued_data: null},
     ]);
   });
 });
