@@ -1,6 +1,6 @@
-import {installFailpoints} from '../core/failpoint.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import {openLake} from '../delta/lake.ts';
+import {dieAt} from './die-at.ts';
 
 const ROWS = 100;
 
@@ -48,15 +48,6 @@ async function commitRows(
     blindAppend: true,
   });
   return add.path;
-}
-
-function dieAt(failpoint: string): void {
-  if (failpoint === '') return;
-  const [step = '', pass = '1'] = failpoint.split(':');
-  let passes = 0;
-  installFailpoints((name) => {
-    if (name === step && ++passes === Number(pass)) process.kill(process.pid, 'SIGKILL');
-  });
 }
 
 await main(process.argv.slice(2));
