@@ -104,8 +104,10 @@ export class HistorySql {
     const least = [`b.${LEAST}`];
     const around = `${h.newer(least, starts.slice(0, 1))} AND NOT ${h.newer(least, h.last('o').slice(0, 1))}`;
     const from = starts.map((part, at) => `${part} AS ${FROM}${at}`);
-    return `SELECT ${h.columns.keyColumns('b')}, b.${LEAST}, o.${ID} IS NOT NULL AS ${FROM}, ${from.join(', ')}
-      FROM ${bounds} AS b LEFT JOIN ${old} AS o ON ${h.columns.sameKey('b', 'o')} AND ${around}`;
+    const low = `SELECT ${h.columns.keyColumns('b')}, TRUE AS ${FROM}, ${from.join(', ')} FROM ${bounds} AS b JOIN ${old} AS o ON ${h.columns.sameKey('b', 'o')} WHERE ${around}`;
+    const floor = starts.map((_, at) => `l.${FROM}${at}`);
+    return `SELECT ${h.columns.keyColumns('b')}, b.${LEAST}, coalesce(l.${FROM}, FALSE) AS ${FROM}, ${floor.join(', ')}
+      FROM ${bounds} AS b LEFT JOIN (${low}) AS l ON ${h.columns.sameKey('b', 'l')}`;
   }
 
   /** How many floors are below their bound: `n`. */

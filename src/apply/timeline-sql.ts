@@ -32,7 +32,7 @@ export class TimelineSql {
       ${this.#digest('o')} AS ${DIGEST}, ${h.whole('o')} AS ${WHOLE}, ${this.#isCorrected(h.bound('o', START_COLUMN), 'o')} AS ${CORRECTED}, o.${h.start}, o.${h.end} FROM ${old} AS o`;
     if (hidden === null) return versions;
     return `${versions} UNION ALL SELECT ${h.columns.keyColumns('h')}, ${h.bound('h', START_COLUMN).join(', ')}, h.${KIND}, 'hidden', h.${ID},
-      ${this.#digest('h')}, ${h.whole('h')}, ${this.#isCorrected(h.bound('h', START_COLUMN), 'h')}, NULL, NULL FROM ${hidden} AS h`;
+      ${this.#digest('h')}, ${this.#whole('h')}, ${this.#isCorrected(h.bound('h', START_COLUMN), 'h')}, NULL, NULL FROM ${hidden} AS h`;
   }
 
   /** Deletes that only the end of a version tells of, in the form of {@link stored}. */
@@ -127,9 +127,9 @@ export class TimelineSql {
       h.end,
     ].join(', ');
     const arrived = `SELECT ${h.columns.keyColumns('f')}, ${h.places('f').join(', ')}, f.${KIND}, 'fresh' AS ${ORIGIN}, f.${ID}, ${this.#digest('f')} AS ${DIGEST},
-      ${h.whole('f')} AS ${WHOLE}, ${this.#isCorrected(h.places('f'), 'f')} AS ${CORRECTED}, ${h.null(h.placeType)} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end} FROM ${fresh} AS f`;
-    // What is known already is no news.
-    const known = `f.${KIND} = s.${KIND} AND (f.${WHOLE} = s.${WHOLE} OR s.${KIND} <> 'upsert')`;
+      ${this.#whole('f')} AS ${WHOLE}, ${this.#isCorrected(h.places('f'), 'f')} AS ${CORRECTED}, ${h.null(h.placeType)} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end} FROM ${fresh} AS f`;
+    // What is known already is no news. Equalities only: engines join by others row by row.
+    const known = `f.${KIND} = s.${KIND} AND f.${WHOLE} = s.${WHOLE}`;
     const news = `SELECT f.* FROM (${arrived}) AS f ${h.dialect.antiJoin} ${stored} AS s
       ON ${h.columns.sameKey('f', 's')} AND ${h.samePlace(h.places('f'), h.places('s'))} AND ${known}`;
     const all = [stored, `(${this.ends(stored)})`, `(${news})`].map(
@@ -177,6 +177,11 @@ export class TimelineSql {
 
   #digest(alias: string): string {
     return this.#h.alwaysDiffers ? 'CAST(NULL AS UBIGINT)' : this.#h.digest(alias);
+  }
+
+  /** What tells events of a kind at one place apart: deletes have nothing but their place. */
+  #whole(alias: string): string {
+    return `CASE WHEN ${alias}.${KIND} = 'upsert' THEN ${this.#h.whole(alias)} ELSE CAST(0 AS UBIGINT) END`;
   }
 
   #isCorrected(places: readonly string[], alias: string): string {
