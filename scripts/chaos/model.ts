@@ -151,9 +151,12 @@ class ModelScenario implements Scenario {
   }
 }
 
-/** Rows of a full refresh that cannot land are laid aside once more: they would have to be counted apart. */
+/**
+ * Rows of a full refresh that cannot land are laid aside once more: they would have to be counted apart. A history takes
+ * the newest of each key from a full refresh, not the events between.
+ */
 function mayRefresh(table: ModelTable): boolean {
-  return table !== 'bad';
+  return table !== 'bad' && table !== 'history';
 }
 
 type Rows = ReadonlyMap<string, readonly string[]>;
