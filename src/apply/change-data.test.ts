@@ -131,18 +131,69 @@ describe.each(LAYOUTS)('a change data feed with $name', (layout) => {
   });
 });
 
+describe.each([true, false])('the change data feed of an SCD type 2 table with deletion vectors: %s', (vectors) => {
+  const VERSIONED = columns({id: 'long', name: 'string', seq: 'integer', __START_AT: 'integer', __END_AT: 'integer'});
+  const HISTORY: Partial<ApplyJob> = {mode: 'scd2', target: 'scd2', trackedColumns: ['name'], keepTombstones: true};
+
+  test('tells versions apart by where they begin', async () => {
+    const flow = await TestFlow.create(lake, VERSIONED, {vectors, configuration: FEED});
+    await apply(flow, {...HISTORY, ...upserts(row(1, 'a', 1), row(2, 'b', 1))});
+    await apply(flow, {...HISTORY, ...upserts(row(1, 'A', 5)), ...deletes({id: 2n, seq: 5})});
+    await apply(flow, {...HISTORY, ...upserts(row(1, 'late', 3))});
+    const select = await (await flow.table()).changesSql({from: 2});
+    const rows = await lake.context.engine
+      .query(`SELECT concat_ws(' ', _commit_version, _change_type, id, name, __START_AT, '-', __END_AT) AS text
+      FROM (${select}) ORDER BY _commit_version, id, __START_AT, _change_type DESC`);
+    expect(rows.map(({text}) => text)).toEqual([
+      '2 update_preimage 1 a 1 -',
+      '2 update_postimage 1 a 1 - 5',
+      '2 insert 1 A 5 -',
+      '2 update_preimage 2 b 1 -',
+      '2 update_postimage 2 b 1 - 5',
+      '3 update_preimage 1 a 1 - 5',
+      '3 update_postimage 1 a 1 - 3',
+      '3 insert 1 late 3 - 5',
+    ]);
+  });
+
+  test('adds up to the table in any order of events', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const random = seededRandom(seed);
+    const flow = await TestFlow.create(lake, VERSIONED, {vectors, configuration: FEED});
+    for (let batch = 0; batch < 6; batch++) {
+      const some = (count: number): readonly TestRow[] =>
+        Array.from({length: count}, () =>
+          row(Math.floor(random() * 8), `n${Math.floor(random() * 3)}`, Math.floor(random() * 1000)),
+        );
+      const removed = some(2).map(({id = null, seq = null}) => ({id, seq}));
+      await apply(flow, {...HISTORY, ...upserts(...some(6)), ...deletes(...removed)});
+    }
+    const {version} = (await flow.table()).snapshot;
+    const names = ['id', 'name', 'seq', '__START_AT', '__END_AT'];
+    for (let at = 1; at <= version; at++)
+      expect({seed, at, ...(await addsUp(flow, at, names))}).toEqual({seed, at, wrong: 0, unpaired: 0});
+  });
+});
+
 /** Rows that the version before and the changes do not explain, and images of updates without the other one. */
-async function addsUp(flow: TestFlow, version: number): Promise<{readonly wrong: number; readonly unpaired: number}> {
+async function addsUp(
+  flow: TestFlow,
+  version: number,
+  names: readonly string[] = ['id', 'name', 'seq'],
+): Promise<{readonly wrong: number; readonly unpaired: number}> {
+  const all = names.join(', ');
+  const identity = names.filter((name) => name === 'id' || name === '__START_AT').join(', ');
   const {engine} = lake.context;
   const table = await flow.table();
   await engine.run(`CREATE OR REPLACE TEMP TABLE changes AS ${await table.changesSql({from: version, to: version})}`);
   const at = async (snapshotVersion: number): Promise<string> =>
-    `SELECT id, name, seq FROM (${await table.readSql({snapshot: await table.snapshotAt(snapshotVersion)})})`;
+    `SELECT ${all} FROM (${await table.readSql({snapshot: await table.snapshotAt(snapshotVersion)})})`;
   const [found] = await engine.query(`SELECT count(*) AS wrong FROM (
-    SELECT id, name, seq FROM (SELECT *, 1 AS n FROM (${await at(version - 1)})
-      UNION ALL SELECT id, name, seq, CASE WHEN _change_type IN ('insert', 'update_postimage') THEN 1 ELSE -1 END FROM changes
+    SELECT ${all} FROM (SELECT *, 1 AS n FROM (${await at(version - 1)})
+      UNION ALL SELECT ${all}, CASE WHEN _change_type IN ('insert', 'update_postimage') THEN 1 ELSE -1 END FROM changes
       UNION ALL SELECT *, -1 FROM (${await at(version)})) GROUP BY ALL HAVING sum(n) <> 0)`);
-  const [pairs] = await engine.query(`SELECT count(*) AS unpaired FROM (SELECT id FROM changes GROUP BY id
+  const [pairs] =
+    await engine.query(`SELECT count(*) AS unpaired FROM (SELECT ${identity} FROM changes GROUP BY ${identity}
     HAVING list_sort(list(_change_type)) NOT IN (['insert'], ['delete'], ['update_postimage', 'update_preimage']))`);
   return {wrong: Number(found?.['wrong']), unpaired: Number(pairs?.['unpaired'])};
 }

@@ -55,8 +55,8 @@ function restoredMetadata(now: Metadata, then: Metadata, keep: readonly string[]
   return isDeepStrictEqual(withoutTime(restored), withoutTime(now)) ? undefined : restored;
 }
 
-function withoutTime({createdTime: _, ...metadata}: Metadata): Omit<Metadata, 'createdTime'> {
-  return metadata;
+function withoutTime(metadata: Metadata): Metadata {
+  return {...metadata, createdTime: 0};
 }
 
 function restoredDomains(now: TableSnapshot, then: TableSnapshot): readonly DomainMetadata[] {

@@ -13,6 +13,7 @@ import {runAndKill} from '../testkit/kill.ts';
 import type {LakeOptions} from './api.ts';
 import {tableChanges} from './changes.ts';
 import {loadPipelines} from './config/load-pipelines.ts';
+import {updateEnvironment} from './config/process-environment.ts';
 import {ingest} from './ingest.ts';
 import {queryLake, tableHistory} from './inspect.ts';
 import {restoreTable} from './restore.ts';
@@ -125,7 +126,7 @@ describe('a table of the lake', () => {
     ]) {
       const end = await runAndKill({
         args: ['--import', 'tsx', main, 'restore', TABLE, '--version', '1', '--lake', options.lake],
-        env: {...process.env, SLUICE_FAILPOINT: step},
+        env: {...updateEnvironment(), SLUICE_FAILPOINT: step},
       });
       expect(end, step).toMatchObject({killed: true});
       expect(['Ada', 'Ada,Grace,Radia'], step).toContain(await names());
