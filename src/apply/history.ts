@@ -58,8 +58,11 @@ export class History {
     const {context, timeline: sql} = this;
     const {work} = context;
     const parts = {fresh, old: met.old, hidden: met.hidden?.table ?? null};
-    const corrections = (await work.count(sql.corrected(fresh, met.stored), 'n')) > 0;
-    const timeline = await work.keep(sql.timeline(fresh, met.stored, corrections));
+    const [odd] = await work.query(sql.oddities(fresh, met.stored));
+    const corrections = numberIn(odd, 'corrected') > 0;
+    // Two stored events may have come to one place only where one was corrected.
+    const options = {corrections, ties: corrections || numberIn(odd, 'tied') > 0};
+    const timeline = await work.keep(sql.timeline(parts, met.stored, options));
     const [summary] = await work.query(sql.summary(timeline, met.old));
     const written = numberIn(summary, 'written');
     const removed = numberIn(summary, 'old') - numberIn(summary, 'stay');

@@ -2,7 +2,7 @@ import {END_COLUMN, START_COLUMN} from '../core/types.ts';
 import {HISTORY, KIND_COLUMN, type HistoryColumns} from './history-columns.ts';
 import {strength} from './history-sql.ts';
 
-const {id: ID, origin: ORIGIN, rank: RANK, digest: DIGEST, whole: WHOLE} = HISTORY;
+const {id: ID, origin: ORIGIN, rank: RANK, digest: DIGEST} = HISTORY;
 const KIND = KIND_COLUMN;
 const CORRECTED = '__sluice_corrected';
 
@@ -12,6 +12,12 @@ export interface TimelineParts {
   readonly old: string;
   /** Null when nothing is hidden. */
   readonly hidden: string | null;
+}
+
+/** What {@link TimelineSql.oddities} finds: most batches have neither, and are spared the work. */
+export interface TimelineOptions {
+  readonly corrections: boolean;
+  readonly ties: boolean;
 }
 
 /**
@@ -29,10 +35,10 @@ export class TimelineSql {
   stored({old, hidden}: Pick<TimelineParts, 'old' | 'hidden'>): string {
     const h = this.#h;
     const versions = `SELECT ${h.columns.keyColumns('o')}, ${h.as(h.last('o'))}, 'upsert' AS ${KIND}, 'old' AS ${ORIGIN}, o.${ID},
-      ${this.#digest('o')} AS ${DIGEST}, ${h.whole('o')} AS ${WHOLE}, ${this.#isCorrected(h.bound('o', START_COLUMN), 'o')} AS ${CORRECTED}, o.${h.start}, o.${h.end} FROM ${old} AS o`;
+      ${this.#digest('o')} AS ${DIGEST}, ${this.#isCorrected(h.bound('o', START_COLUMN), 'o')} AS ${CORRECTED}, o.${h.start}, o.${h.end} FROM ${old} AS o`;
     if (hidden === null) return versions;
     return `${versions} UNION ALL SELECT ${h.columns.keyColumns('h')}, ${h.bound('h', START_COLUMN).join(', ')}, h.${KIND}, 'hidden', h.${ID},
-      ${this.#digest('h')}, ${this.#whole('h')}, ${this.#isCorrected(h.bound('h', START_COLUMN), 'h')}, NULL, NULL FROM ${hidden} AS h`;
+      ${this.#digest('h')}, ${this.#isCorrected(h.bound('h', START_COLUMN), 'h')}, NULL, NULL FROM ${hidden} AS h`;
   }
 
   /** Deletes that only the end of a version tells of, in the form of {@link stored}. */
@@ -40,31 +46,38 @@ export class TimelineSql {
     const h = this.#h;
     const ended = `SELECT ${h.columns.keyColumns('o')}, ${h.as(h.bound('o', END_COLUMN))} FROM ${stored} AS o WHERE o.${h.end} IS NOT NULL`;
     return `SELECT ${h.columns.keyColumns('e')}, ${h.places('e').join(', ')}, 'delete' AS ${KIND}, 'end' AS ${ORIGIN}, CAST(NULL AS BIGINT) AS ${ID},
-      CAST(NULL AS UBIGINT) AS ${DIGEST}, CAST(NULL AS UBIGINT) AS ${WHOLE}, FALSE AS ${CORRECTED}, ${h.null(h.placeType)} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end}
+      CAST(NULL AS UBIGINT) AS ${DIGEST}, FALSE AS ${CORRECTED}, ${h.null(h.placeType)} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end}
       FROM (${ended}) AS e ${h.dialect.antiJoin} ${stored} AS s ON ${h.columns.sameKey('e', 's')} AND ${h.samePlace(h.places('e'), h.places('s'))}`;
   }
 
   /**
    * The timeline of every key, an event per row: `is_tail` (a version shows it, from `new_start` up to `new_end`), `stays` (as it does
    * already), else `hidden_as`; `closes`: a delete that ends a version.
-   * @param corrections some event stands later than its row's sequence says; see {@link corrected}.
+
    */
-  timeline(fresh: string, stored: string, corrections: boolean): string {
+  timeline(parts: TimelineParts, stored: string, options: TimelineOptions): string {
     const h = this.#h;
     const unmoved = `${ORIGIN} = 'old' AND ${h.start} IS NOT DISTINCT FROM new_start AND ${h.end} IS NOT DISTINCT FROM new_end`;
-    const hides = this.#undoes(corrections) ? 'NOT is_tail AND NOT is_undone' : 'NOT is_tail';
+    const hides = this.#undoes(options) ? 'NOT is_tail AND NOT is_undone' : 'NOT is_tail';
     const hiddenAs = `CASE WHEN ${KIND} = 'upsert' THEN CASE WHEN ${hides} THEN 'upsert' END WHEN ${KIND} = 'closed' OR NOT closes THEN ${KIND} END`;
-    const marked = this.#runs(this.#neighbours(this.#winners(fresh, stored)), corrections);
+    const marked = this.#runs(this.#neighbours(this.#events(parts, stored, options)), options);
     return `SELECT ${h.columns.list(h.columns.shape.keys)}, ${h.places().join(', ')}, ${KIND}, ${ORIGIN}, ${ID}, is_tail, is_tail AND ${unmoved} AS stays, new_start, new_end,
       ${hiddenAs} AS hidden_as, closes, ${ORIGIN} = 'old' AND is_tail AND ${h.end} IS NULL AND ends_deleted AS went FROM (${marked}) AS m`;
   }
 
-  /** How many events stand later than their row's sequence says: `n`. `fresh` and `stored` as they are for {@link timeline}. */
-  corrected(fresh: string, stored: string): string {
+  /**
+   * How many events stand later than their row's sequence says (`corrected`), and how many events of the batch stand where one
+   * is known (`tied`).
+   */
+  oddities(fresh: string, stored: string): string {
     const h = this.#h;
-    if (!h.isSequenced) return 'SELECT 0 AS n';
-    const moved = `f.${KIND} = 'upsert' AND ${this.#isCorrected(h.places('f'), 'f')}`;
-    return `SELECT (SELECT count(*) FROM ${stored} AS s WHERE s.${CORRECTED}) + (SELECT count(*) FROM ${fresh} AS f WHERE ${moved}) AS n`;
+    const moved = h.isSequenced
+      ? `SELECT count(*) FROM ${fresh} AS f WHERE f.${KIND} = 'upsert' AND ${this.#isCorrected(h.places('f'), 'f')}`
+      : 'SELECT 0';
+    const place = [...h.columns.shape.keys.map((name) => h.columns.quote(name)), ...h.places()].join(', ');
+    const known = `SELECT ${place} FROM ${stored} UNION ALL SELECT ${place} FROM (${this.ends(stored)}) AS e`;
+    const tied = `SELECT count(*) FROM ${fresh} AS f JOIN (${known}) AS s ON ${h.columns.sameKey('f', 's')} AND ${h.samePlace(h.places('f'), h.places('s'))}`;
+    return `SELECT (SELECT count(*) FROM ${stored} AS s WHERE s.${CORRECTED}) + (${moved}) AS corrected, (${tied}) AS tied`;
   }
 
   /** Versions to write: those that are new or differ. */
@@ -111,8 +124,8 @@ export class TimelineSql {
       count(*) FILTER (WHERE ${ORIGIN} = 'hidden' AND hidden_as IS NOT NULL) AS hidden FROM ${timeline}`;
   }
 
-  /** Of all events at one place of a key the one that counts. */
-  #winners(fresh: string, stored: string): string {
+  /** All events, one per key and place. */
+  #events(parts: TimelineParts, stored: string, {ties}: TimelineOptions): string {
     const h = this.#h;
     const columns = [
       h.columns.list(h.columns.shape.keys),
@@ -121,33 +134,47 @@ export class TimelineSql {
       ORIGIN,
       ID,
       DIGEST,
-      WHOLE,
       CORRECTED,
       h.start,
       h.end,
     ].join(', ');
+    const fresh = ties ? `(${this.#news(parts)})` : parts.fresh;
     const arrived = `SELECT ${h.columns.keyColumns('f')}, ${h.places('f').join(', ')}, f.${KIND}, 'fresh' AS ${ORIGIN}, f.${ID}, ${this.#digest('f')} AS ${DIGEST},
-      ${this.#whole('f')} AS ${WHOLE}, ${this.#isCorrected(h.places('f'), 'f')} AS ${CORRECTED}, ${h.null(h.placeType)} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end} FROM ${fresh} AS f`;
-    // What is known already is no news. Equalities only: engines join by others row by row.
-    const known = `f.${KIND} = s.${KIND} AND f.${WHOLE} = s.${WHOLE}`;
-    const news = `SELECT f.* FROM (${arrived}) AS f ${h.dialect.antiJoin} ${stored} AS s
-      ON ${h.columns.sameKey('f', 's')} AND ${h.samePlace(h.places('f'), h.places('s'))} AND ${known}`;
-    const all = [stored, `(${this.ends(stored)})`, `(${news})`].map(
-      (from, at) => `SELECT ${columns} FROM ${from} AS u${at}`,
-    );
+      ${this.#isCorrected(h.places('f'), 'f')} AS ${CORRECTED}, ${h.null(h.placeType)} AS ${h.start}, ${h.null(h.placeType)} AS ${h.end} FROM ${fresh} AS f`;
+    const all = [stored, `(${this.ends(stored)})`, `(${arrived})`]
+      .map((from, at) => `SELECT ${columns} FROM ${from} AS u${at}`)
+      .join(' UNION ALL ');
+    if (!ties) return all;
     // Of upserts the later arrival counts; a delete that is known stands; a version stands before a hidden event.
     const order = `${strength()} DESC, (${ORIGIN} = 'fresh') = (${KIND} = 'upsert') DESC, ${ORIGIN} DESC`;
     const identity = [h.columns.list(h.columns.shape.keys), ...h.places()].join(', ');
-    return `SELECT ${columns} FROM (SELECT *, row_number() OVER (PARTITION BY ${identity} ORDER BY ${order}) AS ${RANK} FROM (${all.join(' UNION ALL ')}) AS a) AS r WHERE ${RANK} = 1`;
+    return `SELECT ${columns} FROM (SELECT *, row_number() OVER (PARTITION BY ${identity} ORDER BY ${order}) AS ${RANK} FROM (${all}) AS a) AS r WHERE ${RANK} = 1`;
   }
 
-  #neighbours(winners: string): string {
+  /** Events of the batch without the upserts that are known as they are. Joined by equalities only: engines join by others row by row. */
+  #news({fresh, old, hidden}: TimelineParts): string {
+    const h = this.#h;
+    const known = (relation: string, alias: string, places: readonly string[]): string =>
+      `SELECT f.${ID} FROM ${fresh} AS f JOIN ${relation} AS ${alias} ON ${h.columns.sameKey('f', alias)} AND ${h.samePlace(h.places('f'), places)}
+      AND ${h.whole('f')} = ${h.whole(alias)} WHERE f.${KIND} = 'upsert'`;
+    const inVersions = known(old, 'o', h.last('o'));
+    const all =
+      hidden === null
+        ? inVersions
+        : `${inVersions} UNION ALL ${known(hidden, 'h', h.bound('h', START_COLUMN))} AND h.${KIND} = 'upsert'`;
+    return `SELECT f.* FROM ${fresh} AS f ${h.dialect.antiJoin} (${all}) AS k ON k.${ID} = f.${ID}`;
+  }
+
+  #neighbours(events: string): string {
     const nexts = this.#h.places().map((name, at) => `lead(${name}) OVER w AS next_${at}`);
-    return `SELECT *, lag(${KIND}) OVER w AS kind_before, lag(${DIGEST}) OVER w AS digest_before, lead(${KIND}) OVER w AS kind_after,
-      lead(${DIGEST}) OVER w AS digest_after, ${nexts.join(', ')} FROM (${winners}) AS u WINDOW w AS (${this.#inOrder()})`;
+    const digests = this.#h.alwaysDiffers
+      ? []
+      : [`lag(${DIGEST}) OVER w AS digest_before`, `lead(${DIGEST}) OVER w AS digest_after`];
+    return `SELECT *, lag(${KIND}) OVER w AS kind_before, lead(${KIND}) OVER w AS kind_after, ${[...digests, ...nexts].join(', ')}
+      FROM (${events}) AS u WINDOW w AS (${this.#inOrder()})`;
   }
 
-  #runs(neighbours: string, corrections: boolean): string {
+  #runs(neighbours: string, options: TimelineOptions): string {
     const h = this.#h;
     const isUpsert = `${KIND} = 'upsert'`;
     const joins = (side: string): string =>
@@ -159,12 +186,12 @@ export class TimelineSql {
       NOT (${isUpsert}) AND coalesce(kind_before = 'upsert', FALSE) AS closes, coalesce(kind_after <> 'upsert', FALSE) AS ends_deleted FROM (${neighbours}) AS n`;
     if (h.alwaysDiffers) return `SELECT *, ${start} AS new_start FROM (${marked}) AS k`;
     const headed = `SELECT *, last_value(CASE WHEN is_head THEN ${start} END IGNORE NULLS) OVER (${this.#inOrder()} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS new_start FROM (${marked}) AS k`;
-    if (!this.#undoes(corrections)) return headed;
+    if (!this.#undoes(options)) return headed;
     // The row of a corrected version does not say where its last event stands: nothing can stand between that and its start.
     return `SELECT *, coalesce(first_value(CASE WHEN is_tail THEN ${CORRECTED} END IGNORE NULLS) OVER (${this.#inOrder()} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING), FALSE) AS is_undone FROM (${headed}) AS d`;
   }
 
-  #undoes(corrections: boolean): boolean {
+  #undoes({corrections}: TimelineOptions): boolean {
     return corrections && !this.#h.alwaysDiffers;
   }
 
@@ -177,11 +204,6 @@ export class TimelineSql {
 
   #digest(alias: string): string {
     return this.#h.alwaysDiffers ? 'CAST(NULL AS UBIGINT)' : this.#h.digest(alias);
-  }
-
-  /** What tells events of a kind at one place apart: deletes have nothing but their place. */
-  #whole(alias: string): string {
-    return `CASE WHEN ${alias}.${KIND} = 'upsert' THEN ${this.#h.whole(alias)} ELSE CAST(0 AS UBIGINT) END`;
   }
 
   #isCorrected(places: readonly string[], alias: string): string {
