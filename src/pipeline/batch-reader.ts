@@ -11,7 +11,16 @@ import type {DeltaTable} from '../delta/delta-table.ts';
 import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import type {Destination} from './destination.ts';
 import type {FlowCounter} from './flow-counter.ts';
-import {deletesSelect, deletesShape, Landing, makesDeletes, maxCursorSql, rowsSelect, rowsShape} from './landing.ts';
+import {
+  deletesSelect,
+  deletesShape,
+  Landing,
+  makesDeletes,
+  maxCursorSql,
+  movedKeysSelect,
+  rowsSelect,
+  rowsShape,
+} from './landing.ts';
 import {driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
@@ -222,6 +231,8 @@ export class BatchReader {
     const inputs: ApplyInput[] = [];
     let maxCursor: bigint | null = null;
     if (landed.table !== null) {
+      const moved = movedKeysSelect(this.#flow, landed.table);
+      if (moved !== null) inputs.push({kind: 'relation', select: moved});
       inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true})});
       const sql = maxCursorSql(this.#flow, landed.table);
       const value =

@@ -228,6 +228,7 @@ describe('append-only flows of changes', () => {
         upsert(2, {id: 1, a: 'a2'}, {unchanged: ['b']}),
         {op: 'delete', sequence: 3, row: {id: 1}},
         {op: 'truncate', sequence: 4},
+        upsert(5, {id: 6, a: 'moved'}, {oldKey: {id: 5}}),
       ],
       configuration,
     );
@@ -237,6 +238,8 @@ describe('append-only flows of changes', () => {
       {id: 1n, a: 'a2', b: null, _change_type: 'update_postimage', _unchanged_columns: ['b'], _sluice_sequence: 2n},
       {id: 1n, _change_type: 'delete', _sluice_sequence: 3n},
       {id: null, _change_type: 'truncate', _sluice_sequence: 4n},
+      {id: 5n, a: null, _change_type: 'delete', _sluice_sequence: 5n},
+      {id: 6n, a: 'moved', _change_type: 'update_postimage', _sluice_sequence: 5n},
     ]);
   });
 

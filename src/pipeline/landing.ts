@@ -346,6 +346,19 @@ export function rowsSelect(
   return `SELECT ${[...columns, ...ord, ...ops, ...partial].join(', ')} ${from}${where}`;
 }
 
+/** Keys that changes made other ones, as deletes, where every change is a row; null where there are none, or apply takes them away. */
+export function movedKeysSelect(flow: ResolvedFlow, select: string): string | null {
+  if (flow.changes === null || flow.keys.length === 0 || !keepsChanges(flow)) return null;
+  const columns = flow.tableSchema.fields.map((field) => {
+    const name = quoteIdentifier(field.name);
+    if (flow.keys.includes(field.name)) return `${OLD_KEY_COLUMN}.${name} AS ${name}`;
+    if (field.name === CHANGE_TYPE_COLUMN) return `'delete' AS ${name}`;
+    if (field.name === SEQUENCE_COLUMN) return columnSql(flow, field);
+    return `CAST(NULL AS ${sqlType(field.type)}) AS ${name}`;
+  });
+  return `SELECT ${columns.join(', ')}, __ord FROM (${select}) AS landed WHERE ${OLD_KEY_COLUMN} IS NOT NULL`;
+}
+
 /** Which landed rows apply gets; null: all. */
 function keptSql(flow: ResolvedFlow, dropFiltered: boolean): string | null {
   if (keepsChanges(flow)) {

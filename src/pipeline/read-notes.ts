@@ -98,8 +98,9 @@ function listOf(names: readonly string[]): string {
 }
 
 function chosenBy(flow: ResolvedFlow): string | null {
-  const {rowFilter, deletionCondition} = flow.configuration;
-  return rowFilter === null && deletionCondition === null ? null : JSON.stringify({rowFilter, deletionCondition});
+  const {rowFilter, deletionCondition, applyAsTruncates} = flow.configuration;
+  if (rowFilter === null && deletionCondition === null && applyAsTruncates === null) return null;
+  return JSON.stringify({rowFilter, deletionCondition, ...(applyAsTruncates === null ? {} : {applyAsTruncates})});
 }
 
 /** Limits of a batch do not matter to what is read. */
@@ -117,6 +118,7 @@ function readAs(flow: ResolvedFlow): string {
     toldApartBy(flow),
     chosenBy(flow),
     columns,
+    ...(flow.ignoreNullColumns.length === 0 ? [] : [flow.ignoreNullColumns]),
     options.sort(([left], [right]) => (left < right ? -1 : 1)),
   ];
   return createHash('sha256').update(JSON.stringify(all)).digest('hex');

@@ -132,8 +132,8 @@ function rootOf(object: ObjectSpec, sourceTable: string): string {
  */
 export function checkObject(definition: ConnectorDefinition, object: ObjectSpec): void {
   tableOptions(definition, object, null);
-  for (const text of [object.configuration.rowFilter, object.configuration.deletionCondition])
-    if (text !== null) parsePredicate(text);
+  const {rowFilter, deletionCondition, applyAsTruncates} = object.configuration;
+  for (const text of [rowFilter, deletionCondition, applyAsTruncates]) if (text !== null) parsePredicate(text);
 }
 
 /** Lower-cased source name unless the spec says otherwise, as in Lakeflow. */
