@@ -71,6 +71,22 @@ describe('alterTable', () => {
     expect(table.snapshot.version).toBe(version);
   });
 
+  it('finds a float by its bounds after it has become a double', async () => {
+    const table = await lake.create(freshRoot(), {schema: t.struct({f: t.float()}), configuration: widening});
+    await write(table, 'SELECT 0.1::FLOAT');
+    const [add] = table.snapshot.files.values();
+    const exact = Math.fround(0.1);
+    expect(JSON.parse(add?.stats ?? '{}')).toMatchObject({minValues: {f: exact}, maxValues: {f: exact}});
+    // Other writers have the shorter text.
+    const stats = add?.stats?.replaceAll(String(exact), '0.1') ?? '';
+    if (add === undefined) throw new Error('no file');
+    const adds = [{...add, stats}];
+    await table.commit({base: table.snapshot, operation: 'WRITE', adds, removes: [], blindAppend: true});
+    await alterTable(table, {widen: new Map([['f', 'double' as const]])});
+    expect(table.filesInRange('f', exact, exact)).toHaveLength(1);
+    expect(table.filesInRange('f', 0.11, 0.2)).toHaveLength(0);
+  });
+
   it('refuses what the table was not made for, naming what to set', async () => {
     const table = await lake.create(freshRoot(), {schema: t.struct({id: t.integer(), day: t.date()})});
     const widen = new Map([['id', 'long' as const]]);

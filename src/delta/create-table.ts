@@ -148,7 +148,8 @@ function checkNames(root: string, schema: StructType): void {
   const character = REFUSED_CHARACTERS.exec(name)?.[0];
   throw invalid(
     root,
-    `the name "${name}" has the character ${JSON.stringify(character)}, and its columns are not mapped (${MAPPING_MODE})`,
+    `the name "${name}" has the character ${JSON.stringify(character)}, and its columns are not mapped`,
+    `Set table_properties: {"${MAPPING_MODE}": "name"}, or rename the column or leave it out (exclude_columns).`,
   );
 }
 

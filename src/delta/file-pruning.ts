@@ -46,8 +46,18 @@ export function boundsOfColumn(snapshot: TableSnapshot, column: string): (add: A
   if (type === undefined) return () => UNKNOWN;
   const mode = mappingMode(snapshot.metadata);
   const path = fields.map((field) => physicalName(field, mode));
+  const isRounded = JSON.stringify(fields.at(-1)?.metadata['delta.typeChanges'] ?? []).includes('"float"');
   const isPartition = snapshot.metadata.partitionColumns.includes(column);
-  return (add) => (isPartition ? partitionBounds(add, path.join('.'), type) : statisticsBounds(add, path, type));
+  if (isPartition) return (add) => partitionBounds(add, path.join('.'), type);
+  return (add) => {
+    const bounds = statisticsBounds(add, path, type);
+    return isRounded ? {...bounds, min: roundedFloat(bounds.min, -1), max: roundedFloat(bounds.max, 1)} : bounds;
+  };
+}
+
+/** A bound of a float that is a double now, moved outward by what the shorter text of a float may have lost. */
+function roundedFloat(bound: Comparable | null, outward: -1 | 1): Comparable | null {
+  return typeof bound === 'number' ? bound + outward * Math.abs(bound) * 2 ** -23 : bound;
 }
 
 /**

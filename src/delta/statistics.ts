@@ -121,8 +121,10 @@ function boundJson(type: DataType, text: string | undefined, side: Side): string
     case 'byte':
       return INTEGER.test(text) ? text : null;
     case 'float':
+      // All digits of the value itself: the column may become a double, and the bound is still one then.
+      return floatJson(Math.fround(Number(text)));
     case 'double':
-      return floatJson(text);
+      return floatJson(Number(text));
     case 'string':
       return textJson(text, side);
     case 'date':
@@ -143,8 +145,7 @@ const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const TIMESTAMP = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(?:\+00)?$/;
 
-function floatJson(text: string): string | null {
-  const value = Number(text);
+function floatJson(value: number): string | null {
   if (!Number.isFinite(value)) return null;
   // A negative zero must not stand above a positive one.
   return Object.is(value, -0) ? '-0.0' : JSON.stringify(value);

@@ -73,7 +73,8 @@ function alterationOf(settled: SettledFlow, snapshot: TableSnapshot, backfill: r
   const {configuration} = snapshot.metadata;
   const wanted = settled.flow.configuration.tableProperties;
   const asked = [
-    ...(renames.size > 0 && mappingMode(snapshot.metadata) === 'none' ? [MAPPING_MODE] : []),
+    // Renames need it, and names of new columns may.
+    ...(wanted[MAPPING_MODE] !== undefined && mappingMode(snapshot.metadata) === 'none' ? [MAPPING_MODE] : []),
     ...(widen.size > 0 && configuration[TYPE_WIDENING] === undefined ? [TYPE_WIDENING] : []),
   ];
   const features = Object.fromEntries(asked.map((name) => [name, wanted[name] ?? null]));
