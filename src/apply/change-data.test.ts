@@ -96,6 +96,14 @@ describe.each(LAYOUTS)('a change data feed with $name', (layout) => {
     expect(await changesOf(flow, 0)).toEqual(['1 insert 1 a', '2 insert 2 b']);
   });
 
+  test('tells the rows that a truncate takes away', async () => {
+    const flow = await flowOf(layout);
+    await apply(flow, upserts(row(1, 'a', 1), row(2, 'b', 1), row(3, 'c', 9)));
+    const truncate = {...row(0, null, 5), id: null, __op: 'truncate'};
+    await apply(flow, {inputs: [relation(SCHEMA, [truncate, {...row(1, 'A', 6), __op: 'upsert'}])]});
+    expect(await changesOf(flow, 2)).toEqual(['2 update_preimage 1 a', '2 update_postimage 1 A', '2 delete 2 b']);
+  });
+
   test('tells which rows of a snapshot differ, though all files change', async () => {
     const flow = await flowOf(layout);
     const replace = {mode: 'replace', sequence: []} as const;

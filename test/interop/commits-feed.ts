@@ -2,10 +2,12 @@ import {join} from 'node:path';
 
 import {type Random, seededRandom} from '../../src/core/clock.ts';
 import type {StructType} from '../../src/core/types.ts';
+import type {DeltaTable} from '../../src/delta/delta-table.ts';
 import {createTable} from '../../src/delta/table.ts';
 import {FlowUnderTest} from './flow-under-test.ts';
 import type {CanonicalValue, ReadAnswer} from './foreign-readers.ts';
 import type {InteropBench} from './suite.ts';
+import type {Lake} from './table-case.ts';
 
 const schema: StructType = {
   type: 'struct',
@@ -59,6 +61,72 @@ interface Row {
 /** Spark and delta-rs see in the change data feed what happened, batch by batch and value by value; so do we. */
 export async function checkFeeds(bench: InteropBench): Promise<void> {
   for (const [index, layout] of LAYOUTS.entries()) await checkFeed(bench, layout, `main/raw/feed_${index}`);
+  for (const deletionVectors of [true, false]) await checkHistoryFeed(bench, deletionVectors);
+}
+
+const HISTORY: StructType = {
+  type: 'struct',
+  fields: ['id', 'value', 'seq', '__START_AT', '__END_AT'].map((name) => ({
+    name,
+    type: 'long',
+    nullable: true,
+    metadata: {},
+  })),
+};
+
+/** Versions of a key are told apart by where they begin: what two snapshots differ by is what the commit between them did. */
+async function checkHistoryFeed({lake, readers, report}: InteropBench, deletionVectors: boolean): Promise<void> {
+  const root = `main/raw/history_feed_${deletionVectors}`;
+  const configuration = {'delta.enableChangeDataFeed': 'true'};
+  await createTable(lake.context, root, {schema: HISTORY, deletionVectors, configuration});
+  const flow = new FlowUnderTest(lake, root, {schema: HISTORY, keys: ['id'], sequence: ['seq']});
+  const random = seededRandom(11);
+  const more = {target: 'scd2', trackedColumns: ['value']} as const;
+  for (let batch = 0; batch < 5; batch++) {
+    const events = Array.from({length: 60}, (_, at) => {
+      const values = [
+        Math.floor(random() * 40),
+        Math.floor(random() * 5),
+        (batch * 60 + at) * 3 - (at % 4 === 0 ? 100 : 0),
+      ];
+      return `(${values.join(', ')}, '${random() < 0.2 ? 'delete' : 'upsert'}')`;
+    });
+    const select = `SELECT id::BIGINT AS id, value::BIGINT AS value, seq::BIGINT AS seq, op AS __op FROM (VALUES ${events.join(', ')}) v(id, value, seq, op)`;
+    await flow.apply('scd2', select, more);
+  }
+  const table = await flow.open();
+  const wanted: string[] = [];
+  for (let version = 1; version <= table.snapshot.version; version++) {
+    const [before, after] = await Promise.all([versionsAt(lake, table, version - 1), versionsAt(lake, table, version)]);
+    for (const [key, text] of after) {
+      const old = before.get(key);
+      if (old === undefined) wanted.push(`${version} insert ${text}`);
+      else if (old !== text) wanted.push(`${version} update_preimage ${old}`, `${version} update_postimage ${text}`);
+    }
+    for (const [key, text] of before) if (!after.has(key)) wanted.push(`${version} delete ${text}`);
+  }
+  const kind = deletionVectors ? 'with deletion vectors' : 'by copy on write';
+  for (const reader of ['spark', 'delta-rs'] as const) {
+    const answer = await readers.changes(reader, join(lake.folder, root), 1);
+    const found = 'error' in answer ? [answer.error] : answer.rows.map(historyText);
+    report(`${reader} reads the changes of an SCD type 2 table ${kind}`, sameLists(found, wanted));
+  }
+}
+
+function historyText(row: Readonly<Record<string, CanonicalValue>>): string {
+  const shown = HISTORY.fields.map(({name}) => String(row[name] ?? '-'));
+  return `${String(row['_commit_version'])} ${String(row['_change_type'])} ${shown.join(' ')}`;
+}
+
+/** Rows as texts by key and beginning. */
+async function versionsAt(lake: Lake, table: DeltaTable, version: number): Promise<ReadonlyMap<string, string>> {
+  const rows = await lake.engine.query(await table.readSql({snapshot: await table.snapshotAt(version)}));
+  return new Map(
+    rows.map((row) => [
+      `${String(row['id'])} ${String(row['__START_AT'])}`,
+      HISTORY.fields.map(({name}) => String(row[name] ?? '-')).join(' '),
+    ]),
+  );
 }
 
 async function checkFeed({lake, readers, report}: InteropBench, layout: Layout, root: string): Promise<void> {
