@@ -164,7 +164,13 @@ describe('alterTable', () => {
     await expect(alterTable(partitioned, {dropColumns: ['p']})).rejects.toMatchObject({code: 'UNSUPPORTED'});
     const clustered = await lake.create(freshRoot(), {schema, configuration, clusteringColumns: ['id']});
     await expect(alterTable(clustered, {dropColumns: ['id']})).rejects.toMatchObject({code: 'UNSUPPORTED'});
-    await alterTable(clustered, {renames: new Map([['key', 'id']]), dropColumns: ['x']});
+    await alterTable(clustered, {
+      properties: {'delta.dataSkippingStatsColumns': 'id,p'},
+      renames: new Map([['the key', 'id']]),
+      dropColumns: ['x'],
+    });
+    expect(clustered.snapshot.metadata.configuration['delta.dataSkippingStatsColumns']).toBe('`the key`,p');
+    await alterTable(clustered, {renames: new Map([['key', 'the key']])});
     await write(clustered, `SELECT 'a', 1`);
     expect(await rows(clustered)).toEqual([{p: 'a', key: 1n}]);
   });

@@ -142,6 +142,9 @@ class Draft {
     this.operation = 'RENAME COLUMN';
     this.#schema = changeFieldAt(this.#schema, path, (field) => ({...field, name}));
     this.#partitionColumns = this.#partitionColumns.map((each) => (each === path ? name : each));
+    const indexed = this.#configuration[INDEXED_COLUMNS];
+    if (indexed !== undefined)
+      this.#configuration = {...this.#configuration, [INDEXED_COLUMNS]: renamedInList(indexed, path, parent + name)};
   }
 
   drop(path: string): void {
@@ -290,6 +293,18 @@ class Draft {
       context: {table: this.#root, column: path},
     });
   }
+}
+
+/** Table property: names of the columns that get statistics, between commas. */
+const INDEXED_COLUMNS = 'delta.dataSkippingStatsColumns';
+
+function renamedInList(list: string, path: string, now: string): string {
+  const quoted = now.split('.').map((name) => (/^\w+$/.test(name) ? name : `\`${name.replaceAll('`', '``')}\``));
+  const isSame = (name: string): boolean => name.trim().replaceAll('`', '') === path;
+  return list
+    .split(',')
+    .map((name) => (isSame(name) ? quoted.join('.') : name))
+    .join(',');
 }
 
 /** The last name of a path: all of it for a column whose name has dots. */
