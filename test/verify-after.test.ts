@@ -181,3 +181,13 @@ async function* hashesPlusOne(
 ): AsyncGenerator<readonly {readonly key: readonly (string | null)[]; readonly hash: bigint}[], void> {
   for await (const rows of pages) yield rows.map(({key, hash}) => ({key, hash: hash + 1n}));
 }
+
+describe('a connector that cannot be compared', () => {
+  it('says so only where a schedule asks for it', async () => {
+    const {openVerify: _, ...silent} = connector;
+    expect((await run('users', {}, {connector: silent})).notes).toEqual([]);
+    const end = await run('users', policy(true, 24), {connector: silent});
+    expect(end.notes).toMatchObject([{level: 'WARN', code: 'VERIFY_UNSUPPORTED'}]);
+    expect(end.verdicts).toEqual([]);
+  });
+});

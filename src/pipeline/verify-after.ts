@@ -48,7 +48,10 @@ export async function verifyAfter(
 ): Promise<TableVerdict | null> {
   const {context, pipelineKey} = services;
   const {connector} = services.open;
-  if (connector.openVerify === undefined) return null;
+  if (connector.openVerify === undefined) {
+    if (flow.configuration.verify.intervalHours !== null) noteUnable(services, flow);
+    return null;
+  }
   const records = verifyRecords(context.store, pipelineKey);
   if (!isDue(flow, trigger.end.readAnew, {last: await records.last(flow.name), nowMs: context.clock.nowMs()}))
     return null;
@@ -65,6 +68,16 @@ export async function verifyAfter(
     });
   }
   return verdict;
+}
+
+/** Asked for in so many words, so it is said. */
+function noteUnable({note, open}: FlowServices, flow: ResolvedFlow): void {
+  note({
+    level: 'WARN',
+    flow: flow.name,
+    code: 'VERIFY_UNSUPPORTED',
+    message: `verify_interval_hours has no effect: connector "${open.definition.name}" cannot compute sums. Compare by reading the source once more: sluice verify --mode reread`,
+  });
 }
 
 function isDue(

@@ -33,7 +33,7 @@ export async function openReread(scope: VerifyScope, reread: Reread): Promise<Ve
     const landed = await landing.finish({filesToo: true});
     const touched = await newerSql(flow, table);
     return enginePoint(engine, scope, {
-      token: `read anew by ${calls} ${calls === 1 ? 'call' : 'calls'}, ${landing.counts.rows} rows`,
+      token: `${calls} ${calls === 1 ? 'call' : 'calls'}, ${landing.counts.rows} rows`,
       select: landed.table === null ? noRows(scope, flow.sequence) : currentRows(scope, flow, landed.table),
       hasRescued: true,
       ...(touched === null ? {} : {touched}),

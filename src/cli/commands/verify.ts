@@ -103,7 +103,7 @@ function detailLines(report: VerifyReport): readonly string[] {
 function evidenceText({level, sourcePoint, destinationVersion, bucketsTotal, collisionBound}: VerifyReport): string {
   const by = level === 'source_sums' ? 'sums of the source' : 'the source read once more';
   const odds = collisionBound === null ? '' : `; odds that a difference went unseen ${collisionBound.toExponential(1)}`;
-  return `version ${destinationVersion} against ${by} at ${visible(sourcePoint ?? '-')}, every row in ${countText(bucketsTotal)} ranges${odds}`;
+  return `version ${destinationVersion} against ${by} (${visible(sourcePoint ?? '-')}), every row in ${countText(bucketsTotal)} ranges${odds}`;
 }
 
 function rescuedText(source: number | null, destination: number): string {
