@@ -60,9 +60,12 @@ async function wantedEntries(listing: Listing, folder: string): Promise<readonly
   for (const entry of await readFolder(join(listing.root, folder))) {
     if (entry.name.startsWith('.') && !(listing.temporaries && entry.isFile())) continue;
     const name = folder + entry.name;
+    const isWanted = name > listing.after && name.startsWith(listing.prefix);
+    // A log has many entries, and few of them are asked for.
+    if (!isWanted && entry.isFile()) continue;
     if (await isFolder(listing.root, name, entry)) {
       if (!listing.shallow && mayHold(`${name}/`, listing)) names.push(`${name}/`);
-    } else if (name > listing.after && name.startsWith(listing.prefix)) names.push(name);
+    } else if (isWanted) names.push(name);
   }
   return names.sort();
 }
