@@ -1,21 +1,27 @@
 import {IngestError} from '../core/errors.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
-import {NO_CHANGE, rowsIn} from './batch-context.ts';
+import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {WORK} from './column-sql.ts';
 import {eventSources, stagedFiles} from './event-sources.ts';
 import {seenMissing} from './history-refresh.ts';
 import {History} from './history.ts';
 import type {EventSource} from './merge-sql.ts';
+import {wholeSources} from './partial-rows.ts';
+import {RefreshSql} from './refresh-sql.ts';
 import {writeRows} from './row-removal.ts';
+import {filesOfKeys} from './stored-rows.ts';
 
 /** SCD type 2: the versions of each key that the events of a batch touch are worked out anew. */
 export async function historyBatch(context: BatchContext): Promise<TableChange> {
   const {job, work} = context;
   const history = new History(context);
   if (job.inputs.length === 0 && job.deletes.length === 0) return NO_CHANGE;
-  const sources = await eventSources(context);
-  await refuseUnknown(context, sources);
-  if (job.deletesWinTies) return seenMissing(history, sources);
+  const given = await eventSources(context);
+  await refuseTruncates(context, given);
+  if (job.deletesWinTies) return seenMissing(history, given);
+  const {sources, quarantined} = await wholeSources(context, given, async (keys) =>
+    new RefreshSql(history.columns).open(await liveRows(context, {files: await filesOfKeys(context, keys)})),
+  );
   if (isFirstLoad(context, sources)) return firstLoad(history, sources);
   const events = history.sql.events(sources);
   const [found] = await work.query(context.sql.repeats(events, history.sql.identity));
@@ -24,7 +30,8 @@ export async function historyBatch(context: BatchContext): Promise<TableChange> 
   const fresh = await work.keep(
     known === null ? history.sql.fresh(events, isOnce) : history.sql.fresh(`${events} UNION ALL ${known}`, false),
   );
-  return history.change(fresh, await history.meet(fresh), Number(found?.['n'] ?? 0));
+  const change = await history.change(fresh, await history.meet(fresh), Number(found?.['n'] ?? 0));
+  return {...change, counts: {...change.counts, quarantined}};
 }
 
 /** Deletes that SCD type 1 remembered, taken over by the first batch; its rows outrank them at equal sequences. */
@@ -55,19 +62,15 @@ async function firstLoad({context, sql}: History, sources: readonly EventSource[
 }
 
 /** @throws UNSUPPORTED for what versions cannot be made of. */
-async function refuseUnknown({work, job}: BatchContext, sources: readonly EventSource[]): Promise<void> {
+async function refuseTruncates({work, job}: BatchContext, sources: readonly EventSource[]): Promise<void> {
   for (const {select, columns} of sources) {
-    const odd = [
-      ...(columns.has(WORK.op) ? [`${WORK.op} = 'truncate'`] : []),
-      ...(columns.has('__unchanged') ? ['len(__unchanged) > 0'] : []),
-    ];
-    if (odd.length === 0) continue;
-    const count = await work.count(`SELECT count(*) AS n FROM (${select}) AS s WHERE ${odd.join(' OR ')}`, 'n');
+    if (!columns.has(WORK.op)) continue;
+    const count = await work.count(`SELECT count(*) AS n FROM (${select}) AS s WHERE ${WORK.op} = 'truncate'`, 'n');
     if (count === 0) continue;
     throw new IngestError(
       'UNSUPPORTED',
-      `Table ${job.tableRoot}: ${count} events are truncates or lack values, which SCD type 2 cannot follow.`,
-      {fix: 'Set scd_type to SCD_TYPE_1, or let the source send whole rows.', context: {table: job.tableRoot}},
+      `Table ${job.tableRoot}: ${count} events are truncates, which SCD type 2 cannot follow.`,
+      {fix: 'Set scd_type to SCD_TYPE_1.', context: {table: job.tableRoot}},
     );
   }
 }

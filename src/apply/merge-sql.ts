@@ -104,6 +104,13 @@ export class MergeSql {
     return `SELECT ${columns} FROM (${selects.join(' UNION ALL ')}) AS e ORDER BY ${WORK.source}, ${WORK.order} NULLS FIRST`;
   }
 
+  /** Events as a source brings them, in order of arrival. */
+  asSource(events: string): string {
+    const op = `CASE WHEN ${WORK.delete} THEN 'delete' ELSE 'upsert' END AS ${WORK.op}`;
+    const order = `row_number() OVER (ORDER BY ${WORK.source}, e.${WORK.order} NULLS FIRST, ${WORK.delete} DESC) AS ${WORK.order}`;
+    return `SELECT ${this.#columns.all()}, ${op}, ${order} FROM (${events}) AS e`;
+  }
+
   /** Names of the columns that events of {@link partialEvents} leave as they are: `name`. */
   leftColumns(events: string): string {
     return `SELECT DISTINCT ${this.#columns.dialect.unnest(WORK.unchanged)} AS name FROM (${events}) AS e`;

@@ -46,6 +46,23 @@ export async function completeRows(
   };
 }
 
+/**
+ * The sources of a batch with whole rows: one source of upserts and deletes where there were incomplete ones, see
+ * {@link completeRows}. Truncates are not among them.
+ */
+export async function wholeSources(
+  context: BatchContext,
+  sources: readonly EventSource[],
+  stored: (keys: string) => Promise<string>,
+): Promise<{readonly sources: readonly EventSource[]; readonly quarantined: number}> {
+  if (!hasPartialRows(sources)) return {sources, quarantined: 0};
+  const {sql, work, job} = context;
+  const whole = await completeRows(context, sql.partialEvents(sources), stored);
+  const events = await work.keep(sql.asSource(whole.events));
+  const columns = new Set([...job.schema.fields.map(({name}) => name), WORK.op, WORK.order]);
+  return {sources: [{select: `SELECT * FROM ${events}`, columns, isDelete: false}], quarantined: whole.quarantined};
+}
+
 /** Columns that events leave as they are. */
 async function leftColumns(context: BatchContext, events: string): Promise<readonly StructField[]> {
   const {job, work, sql} = context;

@@ -218,6 +218,28 @@ describe('pages of changes', () => {
   });
 });
 
+describe('versions of changes', () => {
+  test('are made of whole rows', async () => {
+    const log = new Log('log_versions');
+    const configuration: Partial<TableConfiguration> = {scdType: 'SCD_TYPE_2'};
+    await log.run([upsert(1, {id: 1, a: 'a1', b: 'b1'})], configuration);
+    const end = await log.run(
+      [
+        upsert(2, {id: 1, b: 'b2'}, {unchanged: ['a']}),
+        upsert(3, {id: 9, b: 'b3'}, {unchanged: ['a'], oldKey: {id: 1}}),
+        upsert(4, {id: 8, b: 'b4'}, {unchanged: ['a']}),
+      ],
+      configuration,
+    );
+    expect(end.flows[0]).toMatchObject({state: 'COMPLETED', quarantinedRows: 1});
+    expect(await log.rows()).toMatchObject([
+      {id: 1n, a: 'a1', b: 'b1', __START_AT: 1n, __END_AT: 2n},
+      {id: 1n, a: 'a1', b: 'b2', __START_AT: 2n, __END_AT: 3n},
+      {id: 9n, a: 'a1', b: 'b3', __START_AT: 3n, __END_AT: null},
+    ]);
+  });
+});
+
 describe('append-only flows of changes', () => {
   test('keep every change as a row with its kind', async () => {
     const log = new Log('log_append');
