@@ -361,5 +361,12 @@ describe('names', () => {
     });
     expect(end.flows).toMatchObject([{state: 'FAILED', errorCode: 'INVALID_SCHEMA'}]);
     expect((await table()).snapshot.version).toBe(version);
+    expect(end.flows[0]?.errorFix).toContain('delta.columnMapping.mode');
+    const mapped = await source.run([], {configuration: {tableProperties: {'delta.columnMapping.mode': 'name'}}});
+    expect(mapped.flows).toMatchObject([{state: 'COMPLETED', rowsInserted: 1}]);
+    expect(await rows()).toMatchObject([
+      {name: 'a', 'a b': null},
+      {name: null, 'a b': 1n},
+    ]);
   });
 });
