@@ -23,6 +23,7 @@ export class FlowSchema {
   #settled: SettledFlow;
   #isReloading = false;
   #isAnnounced = false;
+  #rows: RowsThen = 'replaced';
   /** The schema as text that the table had when it was last looked at. */
   #seen: string | null = null;
 
@@ -60,6 +61,7 @@ export class FlowSchema {
    */
   settle({table, batch}: Destination, rows: RowsThen): void {
     this.#look(table.snapshot);
+    this.#rows = rows;
     this.#settled = this.#laidOver(table.snapshot, rows);
     if (this.#settled.refused.length === 0) return;
     const {autoFullRefresh, schemaEvolution} = this.#asked.configuration;
@@ -73,6 +75,7 @@ export class FlowSchema {
     if (!isDue) throw refusedChange(this.#settled, reloadedAtMs);
     this.#note('WARN', 'AUTO_FULL_REFRESH', `${refusedChange(this.#settled, null).message} The table is reloaded.`);
     this.#isReloading = true;
+    this.#rows = 'refreshed';
     this.#settled = this.#laidOver(table.snapshot, 'refreshed');
   }
 
@@ -102,7 +105,7 @@ export class FlowSchema {
     this.#look(table.snapshot);
     if (!options.isReplaced) this.announce();
     const {changes} = this.#settled;
-    const rows = options.isReplaced ? (this.#isReloading ? 'refreshed' : 'replaced') : 'stay';
+    const rows = options.isReplaced ? this.#rows : 'stay';
     this.#settled = {...this.#laidOver(table.snapshot, rows), changes};
   }
 

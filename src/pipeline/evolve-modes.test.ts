@@ -88,6 +88,14 @@ describe('a snapshot', () => {
     expect((await run(whole(after, [{fresh: 'f', id: 2, n: 'x'}]), configured({tableProperties}))).notes).toEqual([]);
   });
 
+  test.each([{}, MAPPED])("of a full refresh takes the source's types as they are (%j)", async (tableProperties) => {
+    await run(whole(before, [{id: 1, n: 1, gone: 'g'}]), configured({tableProperties}));
+    const narrow = struct({id: integer(), n: integer(), gone: string(), fresh: long()});
+    const end = await run(whole(narrow, [{id: 2, n: 2}]), {...configured({tableProperties}), fullRefresh: true});
+    expect(end.flows).toMatchObject([{state: 'COMPLETED'}]);
+    expect(await ddl()).toBe('id INT, n INT, gone STRING, fresh BIGINT, _rescued_data STRING');
+  });
+
   test('that is kept rescues what its schema does not have', async () => {
     const kept = configured({schemaEvolution: 'quarantine'});
     await run(whole(before, [{id: 1, n: 1, gone: 'g'}]), kept);
