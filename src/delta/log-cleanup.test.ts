@@ -92,4 +92,27 @@ describe('log clean-up', () => {
     const never = await oldTable(35, {'delta.enableExpiredLogCleanup': 'false'});
     expect(await cleanUpLog(lake, never, {dryRun: false}, signal)).toMatchObject({entriesRemoved: 0});
   });
+
+  it('goes back to where a feature was dropped in one go or not at all', async () => {
+    const table = await oldTable(35);
+    const protect = (before: number): Promise<unknown> =>
+      table.commit({
+        base: table.snapshot,
+        operation: 'DROP FEATURE',
+        protocol: {
+          minReaderVersion: 1,
+          minWriterVersion: 7,
+          writerFeatures: ['appendOnly', 'invariants', 'checkpointProtection'],
+        },
+        metadata: {
+          ...table.snapshot.metadata,
+          configuration: {'delta.requireCheckpointProtectionBeforeVersion': `${before}`},
+        },
+        blindAppend: false,
+      });
+    await protect(31);
+    expect(await cleanUpLog(lake, table, {dryRun: true}, signal)).toMatchObject({entriesRemoved: 0});
+    await protect(30);
+    expect(await cleanUpLog(lake, table, {dryRun: true}, signal)).toMatchObject({oldestVersion: 30});
+  });
 });
