@@ -209,7 +209,7 @@ async function checkTable(seed: number): Promise<void> {
 describe('any order and any cut', () => {
   test(
     `of the events of ${TABLES * CASES_PER_TABLE} keys give what they give one after the other`,
-    {timeout: 300_000},
+    {timeout: 900_000},
     async () => {
       await fc.assert(fc.asyncProperty(fc.integer(), checkTable), {numRuns: TABLES});
     },

@@ -368,7 +368,13 @@ function keptSql(flow: ResolvedFlow, dropFiltered: boolean): string | null {
       ? filter
       : `(${filter} OR coalesce(${OP_COLUMN} IN ('delete', 'truncate'), false))`;
   }
-  return dropFiltered || !makesDeletes(flow) ? keepSql(flow) : null;
+  if (!dropFiltered) return makesDeletes(flow) || flow.changes !== null ? null : keepSql(flow);
+  const parts = [
+    keepSql(flow),
+    flow.changes === null ? null : `coalesce(${OP_COLUMN} NOT IN ('delete', 'truncate'), true)`,
+  ];
+  const conditions = parts.filter((part) => part !== null);
+  return conditions.length === 0 ? null : conditions.join(' AND ');
 }
 
 /** The operation of a landed row. */

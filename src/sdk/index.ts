@@ -71,6 +71,7 @@ export {
 export type {
   CallContext,
   Change,
+  ChangePages,
   Connector,
   ConnectorLog,
   FileFormat,
