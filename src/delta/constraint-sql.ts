@@ -32,7 +32,7 @@ export function translateCondition(text: string, schema: StructType): Translated
 function refuseDifferentTexts(text: string): void {
   const outside = text.replaceAll(/`(?:[^`]|``)*`/g, '');
   if (/["\\]/.test(outside)) throw new RangeError('a double quote or a backslash');
-  if (/'[^']*'\s*'/.test(outside)) throw new RangeError('a doubled quote');
+  if (/#\s*#/.test(outside.replaceAll('#', '').replaceAll(/'[^']*'/g, '#'))) throw new RangeError('a doubled quote');
   if (/\btimestamp\s*'(?![^']*(?:Z|[+-]\d{2}:\d{2})')/i.test(outside)) throw new RangeError('a timestamp without zone');
 }
 
@@ -100,7 +100,40 @@ function checkAlike(operands: readonly Operand[], schema: StructType): void {
   if (first === undefined) return;
   const float = known.find((operand) => kindOf(operand, schema) === 'float');
   for (const operand of known) checkKind(operand, kindOf(float ?? first, schema), schema);
+  checkDigits(known, schema);
 }
+
+/** Beyond 38 digits one engine goes on with doubles and the other cuts digits off. */
+function checkDigits(operands: readonly Operand[], schema: StructType): void {
+  const digits = operands.map((operand) => digitsOf(operand, schema));
+  const exact = digits.filter((each) => each !== null);
+  // Next to a double all are doubles.
+  if (exact.length < digits.length) return;
+  const whole = Math.max(...exact.map((each) => each.whole));
+  const fraction = Math.max(...exact.map((each) => each.fraction));
+  if (whole + fraction > MAX_DIGITS) throw new RangeError(`numbers of more than ${MAX_DIGITS} digits`);
+}
+
+const MAX_DIGITS = 38;
+
+interface Digits {
+  readonly whole: number;
+  readonly fraction: number;
+}
+
+/** How many digits a number may have in front of its point and behind; null for a double, and for what is no number. */
+function digitsOf(operand: Operand, schema: StructType): Digits | null {
+  if (operand.kind === 'number') {
+    const [whole = '', fraction = ''] = operand.text.replace('-', '').split('.');
+    return /e/i.test(operand.text) ? null : {whole: whole.length, fraction: fraction.length};
+  }
+  if (operand.kind !== 'column') return null;
+  const type = typeAt(schema, operand.path);
+  if (typeof type === 'string') return type in INTEGER_DIGITS ? {whole: INTEGER_DIGITS[type] ?? 0, fraction: 0} : null;
+  return type.type === 'decimal' ? {whole: type.precision - type.scale, fraction: type.scale} : null;
+}
+
+const INTEGER_DIGITS: Readonly<Partial<Record<string, number>>> = {byte: 3, short: 5, integer: 10, long: 20};
 
 function checkKind(operand: Operand, expected: Kind, schema: StructType): void {
   const kind = kindOf(operand, schema);

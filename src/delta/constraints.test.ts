@@ -183,6 +183,7 @@ describe('conditions of Spark', () => {
     "at >= TIMESTAMP '2024-01-01T00:00:00Z'",
     'list IS NOT NULL',
     'l <=> p',
+    "s IN ('', ' ')",
   ])('are translated: %s', (text) => {
     expect(() => translateCondition(text, schema)).not.toThrow();
   });
@@ -206,6 +207,7 @@ describe('conditions of Spark', () => {
     'l',
     'nobody > 1',
     "'a' 'b' = s",
+    'p > 0.123456789012345678901234567890123456789',
   ])('in which the engines may differ are refused: %s', (text) => {
     expect(() => translateCondition(text, schema)).toThrow();
   });

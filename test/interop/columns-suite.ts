@@ -1,3 +1,4 @@
+import {checkConditions} from './columns-conditions.ts';
 import {checkConstraints} from './columns-constraints.ts';
 import {writeColumnTables} from './columns-tables.ts';
 import {writeColumnsByTurns} from './columns-turns.ts';
@@ -10,5 +11,6 @@ export const columnsSuite: InteropSuite = {
     for (const table of await writeColumnTables(bench.lake)) await bench.checkReads(table);
     await writeColumnsByTurns(bench);
     await checkConstraints(bench);
+    await checkConditions(bench);
   },
 };
