@@ -1,6 +1,7 @@
 import {basicSuite} from './basic-suite.ts';
 import {columnsSuite} from './columns-suite.ts';
 import {commitsSuite} from './commits-suite.ts';
+import {layoutSuite} from './layout-suite.ts';
 import {sparkTablesSuite} from './spark-tables-suite.ts';
 import {streamingSuite} from './streaming-suite.ts';
 import type {InteropSuite} from './suite.ts';
@@ -10,6 +11,7 @@ export const suites: readonly InteropSuite[] = [
   basicSuite,
   columnsSuite,
   commitsSuite,
+  layoutSuite,
   sparkTablesSuite,
   streamingSuite,
 ];
