@@ -78,16 +78,25 @@ export class HistorySql {
   }
 
   /**
-   * Versions that the events can touch, numbered: those that are open or end at or after the first event of their key.
-   * @param least what {@link leastBound} says: files of older versions are passed over.
+   * Versions of the events' keys, numbered: those that are open or end at or after the first event of all. Only keys are joined
+   * by: with a condition on both sides engines read every row whole.
+   * @param least what {@link leastBound} says.
    */
   old(live: string, bounds: string, least: string | null): string {
     const h = this.#h;
-    const isOpen = `t.${h.end} IS NULL`;
     const [end = ''] = h.bound('t', END_COLUMN);
-    const noneOlder = least === null ? '' : ` AND (${isOpen} OR ${end} >= ${h.lead(least)})`;
-    return `${this.#numbered('t')} FROM (${live}) AS t JOIN ${bounds} AS b ON ${h.columns.sameKey('t', 'b')}
-      WHERE (${isOpen} OR b.${LEAST} IS NULL OR ${end} >= b.${LEAST})${noneOlder}`;
+    const noneOlder = least === null ? '' : ` WHERE t.${h.end} IS NULL OR ${end} >= ${h.lead(least)}`;
+    return `${this.#numbered('t')} FROM (${live}) AS t ${h.dialect.semiJoin} ${bounds} AS b ON ${h.columns.sameKey('t', 'b')}${noneOlder}`;
+  }
+
+  /** How many of {@link old} end before the first event of their own key: `n`. */
+  beforeBounds(old: string, bounds: string): string {
+    return `SELECT count(*) AS n FROM ${old} AS o JOIN ${bounds} AS b ON ${this.#h.columns.sameKey('o', 'b')} WHERE NOT ${this.#isMet()}`;
+  }
+
+  /** Of {@link old} those that the events can touch. */
+  metBy(old: string, bounds: string): string {
+    return `SELECT o.* FROM ${old} AS o JOIN ${bounds} AS b ON ${this.#h.columns.sameKey('o', 'b')} WHERE ${this.#isMet()}`;
   }
 
   /** Rows as open versions that begin at their sequence, or at the leading value `place`: what a table without versions gets. */
@@ -139,6 +148,11 @@ export class HistorySql {
     // A forgotten delete may cover an entry of an older file.
     const forgotten = options.isWhole ? options.forgotten : null;
     return this.#standing(this.#entries(files), {forgotten, withoutGone: options.isWhole, more: ''});
+  }
+
+  #isMet(): string {
+    const [end = ''] = this.#h.bound('o', END_COLUMN);
+    return `(o.${this.#h.end} IS NULL OR b.${LEAST} IS NULL OR coalesce(${end} >= b.${LEAST}, FALSE))`;
   }
 
   #entries({select, columns}: EventSource): string {

@@ -47,7 +47,9 @@ export class History {
     const [row] = await work.query(this.sql.leastBound(bounds));
     const least = typeof row?.['least'] === 'string' ? row['least'] : null;
     const live = await liveRows(this.context, {files: await filesOfKeys(this.context, bounds)});
-    const old = await work.keep(this.sql.old(live, bounds, least));
+    const near = await work.keep(this.sql.old(live, bounds, least));
+    const isClose = (await work.count(this.sql.beforeBounds(near, bounds), 'n')) === 0;
+    const old = isClose ? near : await work.keep(this.sql.metBy(near, bounds));
     const hidden = await foundHidden(this, {bounds, least, old});
     const stored = await work.keep(this.timeline.stored({old, hidden: hidden?.table ?? null}));
     return {old, hidden, stored};
