@@ -50,7 +50,7 @@ export async function buildProgram(program: GoProgram): Promise<string> {
       'go',
       ['install', '-trimpath', '-ldflags=-s -w', `${program.module}@${program.version}`],
       {
-        env: {...process.env, GOBIN: staging, GOTOOLCHAIN: 'local', CGO_ENABLED: '0'},
+        env: {...process.env, GOBIN: staging, GOTOOLCHAIN: 'local'},
         maxBuffer: 64 * 1024 * 1024,
       },
     );
