@@ -110,7 +110,11 @@ async function widenedByTurns({lake, readers, report, checkReads}: InteropBench)
   report('sluice reads a table that it and spark widened', sums === '3000000007 1234571.6402 4000000008' ? null : sums);
   const [count] = await readers.sql(`select count(*) from ${path} where id <= 2 and d < 3`);
   report('spark skips files of a widened table rightly', count?.[0] === '2' ? null : String(count?.[0]));
-  await checkReads(recorder.finish(lake, table, 'widened by turns', {refuses: {'delta-rs': 'TypeWidening', 'delta-rs-arrow': 'typeWidening'}}));
+  await checkReads(
+    recorder.finish(lake, table, 'widened by turns', {
+      refuses: {'delta-rs': 'TypeWidening', 'delta-rs-arrow': 'typeWidening'},
+    }),
+  );
 }
 
 async function lakeTable(lake: Lake, root: string): Promise<DeltaTable> {
