@@ -37,7 +37,6 @@ const file: BatchFile = {
   notes: {lastKeyScan: '2024-01-01T00:00:00Z', attempts: 2, complete: false, nothing: null},
 };
 
-/** As the first release wrote it: readers must go on to accept it. */
 const GOLDEN = `{
   "formatVersion": 1,
   "flowId": "0b9f4c1e-6a55-4f7b-9d51-3f1b1f8f9f10",
@@ -47,12 +46,15 @@ const GOLDEN = `{
   "end": {"rows":{"cursor":"2024-01-02","seen":[]},"deletes":{"page":3}},
   "inSnapshot": true,
   "counts": {"read":10,"inserted":5,"updated":2,"deleted":1,"unchanged":2,"rescuedValues":3,"quarantinedRows":0},
-  "side": {"tombstones":["_sluice/t.parquet"],"ledger":["_sluice/l-1.parquet","_sluice/l-2.parquet"],"tail":[],"pending":[{"kind":"rows","name":"part-1.parquet","rowCount":10,"sizeBytes":900,"stats":"{\\"numRecords\\":10}"}]},
+  "side": {"tombstones":["_sluice/t.parquet"],"ledger":["_sluice/l-1.parquet","_sluice/l-2.parquet"],"tail":[],"hidden":["_sluice/h.parquet"],"truncates":[],"authors":[],"pending":[{"kind":"rows","name":"part-1.parquet","rowCount":10,"sizeBytes":900,"stats":"{\\"numRecords\\":10}"}]},
   "writtenAt": "2024-01-02T03:04:05.000Z",
   "notes": {"lastKeyScan":"2024-01-01T00:00:00Z","attempts":2,"complete":false,"nothing":null},
   "schema": {"type":"struct","fields":[{"name":"id","type":"long","nullable":false,"metadata":{}},{"name":"amount","type":"decimal(18,2)","nullable":true,"metadata":{}}]}
 }
 `;
+
+/** As the first release wrote it: readers must go on to accept it. */
+const FIRST_GOLDEN = GOLDEN.replace('"hidden":["_sluice/h.parquet"],"truncates":[],"authors":[],', '');
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -68,6 +70,11 @@ describe('batch files', () => {
   it('have the form of the golden file', () => {
     expect(new TextDecoder().decode(encodeBatchFile(file))).toBe(GOLDEN);
     expect(decodeBatchFile(bytes(GOLDEN))).toEqual(file);
+  });
+
+  it('are read as the first release wrote them, without the lists that came later', () => {
+    expect(FIRST_GOLDEN).not.toBe(GOLDEN);
+    expect(decodeBatchFile(bytes(FIRST_GOLDEN))).toEqual({...file, side: {...file.side, hidden: []}});
   });
 
   it('take the first free id above the one that the table names', async () => {
