@@ -134,6 +134,31 @@ describe('a column that is selected anew', () => {
     });
   });
 
+  test('is filled again when asked again, though nothing came in between', async () => {
+    const source = new Rows();
+    source.put(...five);
+    await run(source.table({schema: narrow}));
+    const asked = {backfill: [{table: 't', columns: ['extra']}]};
+    await run(source.table(), asked);
+    source.put({id: 2, v: 'v2', extra: 'later', at: 2});
+    expect(codes(await run(source.table(), asked))).toEqual(['BACKFILL', 'BACKFILLED']);
+    expect((await stored()).map((row) => row['extra'])).toEqual(['e1', 'later', 'e3', 'e4', 'e5']);
+    // Nor where a batch of the flow comes first.
+    source.put({id: 3, v: 'v3', extra: 'later', at: 3}, {id: 6, v: 'v6', extra: 'e6', at: 6});
+    await run(source.table(), asked);
+    expect((await stored()).map((row) => row['extra'])).toEqual(['e1', 'later', 'later', 'e4', 'e5', 'e6']);
+  });
+
+  test('that is read for a filter and excluded stays as it is in the table', async () => {
+    const source = new Rows();
+    source.put(...five);
+    await run(source.table());
+    source.put({id: 6, v: 'v6', extra: 'e6', at: 6});
+    const end = await run(source.table(), {configuration: {excludeColumns: ['extra'], rowFilter: "extra <> 'no'"}});
+    expect(end.flows).toMatchObject([{state: 'COMPLETED', rowsInserted: 1}]);
+    expect((await stored()).map((row) => row['extra'])).toEqual(['e1', 'e2', 'e3', 'e4', 'e5', null]);
+  });
+
   test('goes on where an interrupted run stopped, and takes no row twice', async () => {
     const source = new Rows();
     source.put(...five);

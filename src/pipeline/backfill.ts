@@ -7,6 +7,7 @@ import type {Ledger} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
 import type {BatchReader, ReadBatch} from './batch-reader.ts';
 import {sourceName} from './column-names.ts';
+import type {WaitingColumns} from './evolve-table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowNote} from './services.ts';
 
@@ -17,8 +18,8 @@ export const BACKFILL_NOTE = 'backfill';
 export interface BackfillRun {
   /** In the table's terms. */
   readonly flow: ResolvedFlow;
-  /** Columns that wait for values, as the table knows them. */
-  readonly columns: readonly string[];
+  /** As the table knows them. */
+  readonly waiting: WaitingColumns;
   /** The flow's last batch. */
   readonly batch: BatchFile;
   /** Microseconds since 1970. */
@@ -32,7 +33,7 @@ export interface BackfillRun {
 
 /** How far a back-fill is. */
 interface BackfillState {
-  readonly columns: readonly string[];
+  readonly request: string;
   /** Rows up to here have their values; null: none. */
   readonly offset: Offset | null;
 }
@@ -43,8 +44,9 @@ interface BackfillState {
  * so that the next run goes on from there.
  */
 export async function backfill(run: BackfillRun): Promise<void> {
-  const {flow, columns, batch} = run;
-  let offset = resumedAt(batch, columns);
+  const {flow, batch} = run;
+  const {columns, request} = run.waiting;
+  let offset = resumedAt(batch, request);
   run.note(
     'INFO',
     'BACKFILL',
@@ -61,7 +63,7 @@ export async function backfill(run: BackfillRun): Promise<void> {
     const last = read.whole || !moved || (!cut && maxCursor !== null && maxCursor >= run.triggerStartedAt);
     rows += read.batch.rows;
     if (read.batch.rows > 0 || moved) {
-      const state: BackfillState = {columns, offset: end.rows};
+      const state: BackfillState = {request, offset: end.rows};
       await run.apply({...read.batch, maxCursor: null, end: batch.end}, batch.end, {
         // The values belong to the versions that are there: they begin no new ones.
         trackedColumns: flow.trackedColumns.filter((name) => !columns.includes(name)),
@@ -124,10 +126,9 @@ export function notFilled(
   };
 }
 
-function resumedAt(batch: BatchFile, columns: readonly string[]): Offset | null {
+function resumedAt(batch: BatchFile, request: string): Offset | null {
   const text = batch.notes[BACKFILL_NOTE];
   if (typeof text !== 'string') return null;
   const state = JSON.parse(text) as BackfillState;
-  const isSame = state.columns.length === columns.length && state.columns.every((name) => columns.includes(name));
-  return isSame ? state.offset : null;
+  return state.request === request ? state.offset : null;
 }

@@ -8,7 +8,7 @@ import {describeTable} from './describe-table.ts';
 import type {Destination} from './destination.ts';
 import {changeNotes, refusedChange} from './evolve-notes.ts';
 import {settleFlow, type RowsThen, type SettledFlow} from './evolve-plan.ts';
-import {backfillColumns, evolveTable, needsEvolution, noteReplaced} from './evolve-table.ts';
+import {evolveTable, needsEvolution, noteReplaced, waitingColumns} from './evolve-table.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 
@@ -147,7 +147,7 @@ export class FlowSchema {
     const batch = destination?.batch ?? null;
     const at = this.#isReloading ? this.#services.context.clock.nowMs() : reloadedAt(batch);
     const {configuration} = destination?.table.snapshot.metadata ?? {configuration: {}};
-    const filling = backfillColumns(configuration).length > 0 ? batch?.notes[BACKFILL_NOTE] : undefined;
+    const filling = waitingColumns(configuration) !== null ? batch?.notes[BACKFILL_NOTE] : undefined;
     return {
       ...(at === null ? {} : {[RELOADED_AT]: at}),
       ...(filling === undefined ? {} : {[BACKFILL_NOTE]: filling}),

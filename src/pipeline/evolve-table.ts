@@ -1,3 +1,5 @@
+import {randomUUID} from 'node:crypto';
+
 import {schemaToJson} from '../core/schema-json.ts';
 import {typesEqual} from '../core/schema.ts';
 import type {DataType, StructType} from '../core/types.ts';
@@ -9,7 +11,7 @@ import {canWiden} from '../delta/type-widening.ts';
 import {namedField, rememberedName} from './column-names.ts';
 import {INACTIVE_PROPERTY, TYPE_WIDENING, type SettledFlow} from './evolve-plan.ts';
 
-/** Table property: JSON list of columns whose values the rows that are there still wait for. */
+/** Table property: JSON of a {@link WaitingColumns}, while there are any. */
 export const BACKFILL_PROPERTY = 'sluice.backfillColumns';
 
 /** True when the table's metadata is not what the flow was settled on. */
@@ -89,14 +91,24 @@ function alterationOf(settled: SettledFlow, snapshot: TableSnapshot, backfill: r
   };
 }
 
-/** Columns that wait for their values, by the table's properties. */
-export function backfillColumns(configuration: Readonly<Record<string, string>>): readonly string[] {
-  const text = configuration[BACKFILL_PROPERTY];
-  return text === undefined ? [] : (JSON.parse(text) as readonly string[]);
+/** Columns whose values the rows that are there still wait for. */
+export interface WaitingColumns {
+  readonly columns: readonly string[];
+  /** Another one for every request: what batches note of an older one does not count. */
+  readonly request: string;
 }
 
-function waiting(configuration: Readonly<Record<string, string>>, more: readonly string[]): readonly string[] {
-  return [...new Set([...backfillColumns(configuration), ...more])];
+/** Columns that wait for their values, by the table's properties; null: none. */
+export function waitingColumns(configuration: Readonly<Record<string, string>>): WaitingColumns | null {
+  const text = configuration[BACKFILL_PROPERTY];
+  return text === undefined ? null : (JSON.parse(text) as WaitingColumns);
+}
+
+/** A request that is under way goes on when nothing new is asked. */
+function waiting(configuration: Readonly<Record<string, string>>, more: readonly string[]): WaitingColumns {
+  const before = waitingColumns(configuration);
+  if (before !== null && more.every((name) => before.columns.includes(name))) return before;
+  return {columns: [...new Set([...(before?.columns ?? []), ...more])], request: randomUUID()};
 }
 
 function isWidening(...places: readonly Readonly<Record<string, string>>[]): boolean {

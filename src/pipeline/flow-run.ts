@@ -13,7 +13,7 @@ import {BatchReader, emptyBatch, MAX_BATCH_BYTES, MAX_BATCH_ROWS, type ReadBatch
 import {createDestination, foreignCommits, openDestination, type Destination} from './destination.ts';
 import {FlowSchema} from './evolve-flow.ts';
 import type {RowsThen} from './evolve-plan.ts';
-import {BACKFILL_PROPERTY, backfillColumns} from './evolve-table.ts';
+import {BACKFILL_PROPERTY, waitingColumns} from './evolve-table.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {keyScanDeletes, keyScanIsDue, rememberKeyScan} from './key-scan.ts';
 import {openLedger, type OpenLedger} from './ledger.ts';
@@ -197,12 +197,12 @@ export class FlowRun {
     const destination = this.#destination;
     if (destination === null || destination.batch === null) return;
     const {table, batch} = destination;
-    const columns = backfillColumns(table.snapshot.metadata.configuration);
-    if (columns.length === 0) return;
+    const waiting = waitingColumns(table.snapshot.metadata.configuration);
+    if (waiting === null) return;
     const ledger = passingLedger();
     await backfill({
       flow: this.#flow,
-      columns,
+      waiting,
       batch,
       triggerStartedAt: this.#request.triggerStartedAt,
       reader: this.#reader({
