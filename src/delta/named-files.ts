@@ -142,10 +142,14 @@ class Found implements NamedFiles {
     return found;
   }
 
-  /** Newest first, up to the first that is older or was cleaned up: versions before it cannot be read any more. */
+  /** Newest first, up to the first that is older, as are all before it, or was cleaned up: versions before it cannot be read any more. */
   async *#commitsSince({sinceMs, commitTimes}: Wanted): AsyncGenerator<Commit> {
     const {store, clock} = this.#context;
     const {root, snapshot} = this.#table;
+    // A clock that was wrong for a while makes some commits look older than those before them.
+    const firstNew = Math.min(
+      ...Array.from(commitTimes).map(([version, atMs]) => (atMs < sinceMs ? Infinity : version)),
+    );
     for (let newest = snapshot.version; newest >= 0; newest -= READ_AHEAD) {
       const versions = Array.from({length: Math.min(READ_AHEAD, newest + 1)}, (_, index) => newest - index);
       const commits = await Promise.all(versions.map((version) => readCommit({store, clock, root}, version)));
@@ -153,7 +157,7 @@ class Found implements NamedFiles {
         if (commit === null) return;
         // The clock of another writer may be behind: the store's counts, too.
         const writtenAtMs = commitTimes.get(commit.version) ?? Number.POSITIVE_INFINITY;
-        if (Math.max(timestampOf(commit), writtenAtMs) < sinceMs) return;
+        if (commit.version < firstNew && Math.max(timestampOf(commit), writtenAtMs) < sinceMs) return;
         yield commit;
       }
     }

@@ -83,6 +83,34 @@ describe('vacuum', () => {
     expect(await vacuum(table)).toEqual([]);
   });
 
+  it('keeps what newer versions named when a clock was wrong for one commit', async () => {
+    const table = await newTable();
+    const [first = ''] = await replace(table, 0);
+    aheadMs = 200 * HOUR_MS;
+    await replace(table, 10);
+    aheadMs = 0;
+    await replace(table, 20);
+    aheadMs = 200 * HOUR_MS;
+    const log = (version: number): string =>
+      join(folder, table.root, `_delta_log/${String(version).padStart(20, '0')}.json`);
+    const now = new Date(Date.now() + aheadMs);
+    await utimes(log(2), now, now);
+    // The first file was live until a moment ago, whatever the version after says of its own time.
+    expect(await vacuum(table)).toEqual([]);
+    expect(await exists(table, first)).toBe(true);
+  });
+
+  it.each(['interval 2 weeks 2 days', 'interval 16 days 0 hours', 'interval 1382400000 milliseconds', 'P16D'])(
+    'keeps files as long as the table asks for: %s',
+    async (retention) => {
+      const table = await newTable({configuration: {'delta.deletedFileRetentionDuration': retention}});
+      await replace(table, 0);
+      await replace(table, 10);
+      aheadMs = 15 * 24 * HOUR_MS;
+      expect(await vacuum(table)).toEqual([]);
+    },
+  );
+
   it('removes leftovers, and nothing that is not its own', async () => {
     const table = await newTable();
     await replace(table, 0);
