@@ -232,6 +232,8 @@ function partitionOf({metadata, schema}: TableSnapshot, texts: readonly (string 
 function partitionText(schema: StructType, name: string): string {
   const column = quoteIdentifier(name);
   const type = schema.fields.find((field) => field.name === name)?.type;
-  if (type === 'timestamp' || type === 'timestamp_ntz') return `strftime(${column}, '%Y-%m-%d %H:%M:%S.%f')`;
+  // Without its zone, other engines take it for a time of theirs.
+  if (type === 'timestamp') return `strftime(timezone('UTC', ${column}), '%Y-%m-%dT%H:%M:%S.%fZ')`;
+  if (type === 'timestamp_ntz') return `strftime(${column}, '%Y-%m-%d %H:%M:%S.%f')`;
   return `nullif(${column}::VARCHAR, '')`;
 }
