@@ -7,6 +7,7 @@ import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {systemClock, type Clock} from '../core/clock.ts';
 import {createLocalStore} from '../storage/local-store.ts';
 import type {Store} from '../storage/store.ts';
+import type {Lease} from './lease.ts';
 import {acquireLease, leaseHeldSince} from './lease.ts';
 
 const MINUTE_MS = 60_000;
@@ -64,6 +65,22 @@ describe('a lease', () => {
     await expect(acquireLease(store, NAME, systemClock)).rejects.toMatchObject({code: 'CONCURRENT_RUN'});
     await store.delete(`${NAME}/sign-of-life`);
     await (await acquireLease(store, NAME, systemClock))[Symbol.asyncDispose]();
+  });
+
+  it('is not won by who came late: others took it, released it and took it again meanwhile', async () => {
+    await (await acquireLease(store, NAME, systemClock))[Symbol.asyncDispose]();
+    let others: Lease | null = null;
+    const slow = createLocalStore(folder);
+    vi.spyOn(slow, 'putIfAbsent').mockImplementation(async (name, bytes) => {
+      if (others === null) {
+        await (await acquireLease(store, NAME, systemClock))[Symbol.asyncDispose]();
+        others = await acquireLease(store, NAME, systemClock);
+      }
+      return store.putIfAbsent(name, bytes);
+    });
+    await expect(acquireLease(slow, NAME, systemClock)).rejects.toMatchObject({code: 'CONCURRENT_RUN'});
+    await (others as Lease | null)?.[Symbol.asyncDispose]();
+    expect(await leaseHeldSince(store, NAME)).toBeNull();
   });
 
   it('gives a sign of life every minute until it is released', async () => {

@@ -47,6 +47,11 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
     const number = (last?.number ?? 0) + 1;
     if (await store.putIfAbsent(entryName(name, number), encode(me))) {
       failpoint('lease.taken');
+      // The number was free because later holders had removed it: they have gone on from it.
+      if ((await lastEntry(store, name))?.number !== number) {
+        await store.delete(entryName(name, number));
+        continue;
+      }
       await removeOlder(store, name, number);
       return leaseOf(store, name, number, me);
     }
