@@ -270,8 +270,13 @@ function concurrentRun(job: ApplyJob, committed: number | null, cause?: unknown)
 function changedMetadata(job: ApplyJob, table: DeltaTable): Metadata | null {
   const {schema, metadata} = table.snapshot;
   if (job.mode === 'hold' || schemaToJson(schema) === schemaToJson(job.schema)) return null;
-  if (job.mode !== 'replace') refuseRewrite(job, table);
+  if (job.mode !== 'replace' || keepsHistory(job)) refuseRewrite(job, table);
   return withMaxColumnId({...metadata, schemaString: schemaToJson(job.schema)}, job.schema);
+}
+
+/** True for a refresh that leaves the versions before it. */
+function keepsHistory({target, dropHistory}: ApplyJob): boolean {
+  return target === 'scd2' && dropHistory !== true;
 }
 
 /** The job with what the table knows of its columns; new ones have their names in files, those of held rows the same as there. */
@@ -291,7 +296,9 @@ function refuseRewrite(job: ApplyJob, table: DeltaTable): void {
       'INCOMPATIBLE_SCHEMA_CHANGE',
       `Column "${field.name}" of ${job.tableRoot} ${type === undefined ? 'is missing in' : 'has another type in'} the batch.`,
       {
-        fix: 'Read the table anew with a full refresh.',
+        fix: keepsHistory(job)
+          ? 'Read the table anew with a full refresh that drops the history.'
+          : 'Read the table anew with a full refresh.',
         context: {table: job.tableRoot, column: field.name},
       },
     );

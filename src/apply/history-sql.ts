@@ -193,11 +193,13 @@ export class HistorySql {
 
   /** Where an event gives its row another key, the one before ends at it. */
   #leftKeys({select}: EventSource, index: number): string {
-    const h = this.#h;
-    const {shape, quote} = {shape: h.columns.shape, quote: (name: string): string => h.columns.quote(name)};
-    const keys = shape.keys.map((name) => `(s.${WORK.oldKey}).${quote(name)} AS ${quote(name)}`);
-    const sequence = shape.sequence.filter((name) => !shape.keys.includes(name)).map((name) => `s.${quote(name)}`);
-    const left = `SELECT ${[...keys, ...sequence].join(', ')} FROM (${select}) AS s WHERE s.${WORK.oldKey} IS NOT NULL`;
+    const {columns} = this.#h;
+    const {keys, sequence} = columns.shape;
+    const before = columns.oldKeyType.fields.map(
+      (field) => `${columns.oldKey('s.', field)} AS ${columns.quote(field.name)}`,
+    );
+    const places = sequence.filter((name) => !keys.includes(name)).map((name) => `s.${columns.quote(name)}`);
+    const left = `SELECT ${[...before, ...places].join(', ')} FROM (${select}) AS s WHERE ${columns.hasOldKey('s.')}`;
     return `SELECT * REPLACE (${index} AS ${SOURCE}) FROM (${this.removals(left, 'delete', null)}) AS l${index}`;
   }
 }

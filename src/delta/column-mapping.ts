@@ -117,9 +117,17 @@ export function withoutColumnIds(schema: StructType): StructType {
   });
 }
 
-/** A schema whose fields without a physical name, which are no columns of the table, have their own name as such. */
+/** A schema whose columns without a physical name, which are none of the table, have their own name as such, and so has all in them. */
 export function withOwnNames(schema: StructType): StructType {
-  return mapFields(schema, (field) => ({...field, metadata: {[PHYSICAL_NAME]: field.name, ...field.metadata}}));
+  const fields = schema.fields.flatMap((field) => {
+    const one: StructType = {type: 'struct', fields: [field]};
+    // Fields of a struct made of the table's columns may know what these are called in files.
+    return (PHYSICAL_NAME in field.metadata ? one : withoutColumnIds(one)).fields;
+  });
+  return mapFields({...schema, fields}, (field) => ({
+    ...field,
+    metadata: {[PHYSICAL_NAME]: field.name, ...field.metadata},
+  }));
 }
 
 /** True for a schema of a mapped table. */
