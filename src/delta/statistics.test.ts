@@ -63,6 +63,11 @@ describe('statistics of a data file', () => {
     expect(bounds(t.double(), '1.5', '2.5', {hasNan: true})).toEqual([1.5, undefined]);
   });
 
+  it('hold both zeros, whichever of them was found first', () => {
+    expect(bounds(t.double(), '-0.0', '-0.0')).toEqual([-0, 0]);
+    expect(bounds(t.float(), '0.0', '0.0')).toEqual([-0, 0]);
+  });
+
   it('cut long texts so that they stay bounds, between characters and not inside of one', () => {
     const text = '😀'.repeat(40);
     expect(bounds(t.string(), text, text)).toEqual(['😀'.repeat(32), `${'😀'.repeat(32)}\u{10ffff}`]);

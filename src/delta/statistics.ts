@@ -122,9 +122,9 @@ function boundJson(type: DataType, text: string | undefined, side: Side): string
       return INTEGER.test(text) ? text : null;
     case 'float':
       // All digits of the value itself: the column may become a double, and the bound is still one then.
-      return floatJson(Math.fround(Number(text)));
+      return floatJson(Math.fround(Number(text)), side);
     case 'double':
-      return floatJson(Number(text));
+      return floatJson(Number(text), side);
     case 'string':
       return textJson(text, side);
     case 'date':
@@ -145,10 +145,11 @@ const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const TIMESTAMP = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(?:\+00)?$/;
 
-function floatJson(value: number): string | null {
+function floatJson(value: number, side: Side): string | null {
   if (!Number.isFinite(value)) return null;
-  // A negative zero must not stand above a positive one.
-  return Object.is(value, -0) ? '-0.0' : JSON.stringify(value);
+  // The engine takes both zeros for one; for some readers the negative one is less.
+  if (value === 0) return side === 'min' ? '-0.0' : '0.0';
+  return JSON.stringify(value);
 }
 
 const GREATEST_CHARACTER = '\u{10ffff}';
