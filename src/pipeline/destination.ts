@@ -102,13 +102,14 @@ export async function foreignCommits(
     limit *= 8;
   }
   const changing = found.filter((commit) => commit.dataChange);
-  const overwrite = changing.find((commit) => isOverwrite(commit.info));
+  // The oldest: before it the rows were those that our batches left.
+  const overwrite = changing.findLast((commit) => isOverwrite(commit.info));
   if (overwrite !== undefined) {
     throw new IngestError(
       'TABLE_CHANGED_OUTSIDE',
       `Table ${flow.name} was changed by ${overwrite.info.operation ?? 'another writer'} in version ${overwrite.version}, after our last batch.`,
       {
-        fix: `Read it anew (sluice run --full-refresh-tables ${flow.name}), accept it as it is (sluice state adopt ${flow.name}), or move it away and let the next run make a new one.`,
+        fix: `Put it back to what it was before, rows and the place in the source together (sluice restore ${flow.name} --version ${overwrite.version - 1}), read it anew (sluice run --full-refresh-tables ${flow.name}), accept it as it is (sluice state adopt ${flow.name}), or move it away and let the next run make a new one.`,
         context: {table: flow.name, version: overwrite.version},
       },
     );

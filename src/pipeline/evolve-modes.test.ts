@@ -312,6 +312,12 @@ describe('a comparison', () => {
       });
     };
     expect(await verdict()).toMatchObject({verdict: 'equal', sourceRows: 2, columnsCompared: 4});
+    // A column that is read for the filter only does not land, though the table has it from before.
+    const configuration = {...DEFAULT_TABLE_CONFIGURATION, excludeColumns: ['Name'], rowFilter: "Name <> 'x'"};
+    const {schema: stored, metadata} = (await opened()).snapshot;
+    const without = await resolveFlow({definition, connector}, {...object, configuration}, 't', read);
+    const {flow} = settleFlow(without, {schema: stored, configuration: metadata.configuration}, 'stay');
+    expect(comparableColumns(stored, flow).columns.map(({name}) => name)).toEqual(['id', 'name_2', 'at']);
     all[1] = {id: 2, Name: 'B', name: 'other', at: 2};
     expect(await verdict()).toMatchObject({
       verdict: 'different',

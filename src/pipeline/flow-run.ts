@@ -96,6 +96,7 @@ export class FlowRun {
     this.#destination = await openDestination(context, this.#flow, pipelineKey, this.#request.fullRefresh);
     if (this.#destination !== null) await this.#welcome(this.#destination);
     if (this.#destination !== null) await this.#prepare(this.#destination);
+    this.#services.defined?.(this.#flow);
     this.#noteForgetting();
     this.#counter.setState('RUNNING');
     if (this.#flow.ingestionType === 'snapshot') await this.#runSnapshot();

@@ -382,7 +382,15 @@ describe('others that write while a batch is read', () => {
   }
 
   test('stop the flow when they restored the table', async () => {
-    expect(await restoring('RESTORE')).toMatchObject({flows: [{state: 'FAILED', errorCode: 'TABLE_CHANGED_OUTSIDE'}]});
+    expect(await restoring('RESTORE')).toMatchObject({
+      flows: [
+        {
+          state: 'FAILED',
+          errorCode: 'TABLE_CHANGED_OUTSIDE',
+          errorFix: expect.stringContaining('sluice restore main.test.t --version 1') as string,
+        },
+      ],
+    });
   });
 
   test('are noted when they deleted rows', async () => {

@@ -20,7 +20,7 @@ export interface UpdateRequest {
   readonly backfill?: readonly BackfillRequest[];
   readonly maxParallelFlows: number;
   readonly signal: AbortSignal;
-  /** A flow was resolved: for the event log. */
+  /** A flow was resolved, in the source's terms: for the event log, that it knows whose events come. */
   readonly onFlow: (flow: ResolvedFlow) => void;
 }
 

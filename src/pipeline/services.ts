@@ -31,6 +31,8 @@ export interface FlowServices {
   readonly random: Random;
   readonly report: (progress: FlowProgress) => void;
   readonly note: (note: FlowNote) => void;
+  /** A flow knows what it lands, in the names and types of its table. */
+  readonly defined?: (flow: ResolvedFlow) => void;
   /** A flow's table was compared with its source. */
   readonly verified?: (flow: ResolvedFlow, verdict: TableVerdict) => void;
 }

@@ -1,11 +1,12 @@
 import type {Offset} from '../core/offset.ts';
-import {END_COLUMN, RESCUED_COLUMN, START_COLUMN, type DataType, type StructType} from '../core/types.ts';
+import {END_COLUMN, RESCUED_COLUMN, type DataType, type StructType} from '../core/types.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import type {Engine} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral} from '../engine/sql-types.ts';
 import {isComparable} from '../sdk/canonical.ts';
 import type {CallContext, Connector, RangeSum, VerifyColumn, VerifyPoint, VerifyScope} from '../sdk/contract.ts';
-import {landedName, sourceName} from './column-names.ts';
+import {sourceName} from './column-names.ts';
+import {TECHNICAL_COLUMNS} from './evolve-plan.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import {
   compareKeys,
@@ -297,11 +298,12 @@ export function comparableColumns(
   schema: StructType,
   flow: ResolvedFlow,
 ): {readonly columns: readonly VerifyColumn[]; readonly excluded: TableVerdict['excluded']} {
-  const fromSource = new Set(flow.landingSchema.fields.map((field) => landedName(flow, field.name)));
+  // What is read for a predicate only does not land, though the table may have a column of that name from before.
+  const fromSource = new Set(flow.tableSchema.fields.map(({name}) => name));
   const columns: VerifyColumn[] = [];
   const excluded: {name: string; reason: string}[] = [];
   for (const {name, type} of schema.fields) {
-    if (isTechnical(name)) continue;
+    if (TECHNICAL_COLUMNS.includes(name)) continue;
     if (!fromSource.has(name)) excluded.push({name, reason: 'the source has no such column now'});
     else if (flow.ignoreNullColumns.includes(name))
       excluded.push({name, reason: 'a NULL of the source leaves the older value (ignore_null_updates)'});
@@ -310,18 +312,6 @@ export function comparableColumns(
   }
   return {columns, excluded};
 }
-
-function isTechnical(name: string): boolean {
-  return TECHNICAL.has(name);
-}
-
-const TECHNICAL: ReadonlySet<string> = new Set([
-  RESCUED_COLUMN,
-  '_sluice_sequence',
-  '_change_type',
-  START_COLUMN,
-  END_COLUMN,
-]);
 
 function typeName(type: DataType): string {
   return typeof type === 'string' ? type : type.type;

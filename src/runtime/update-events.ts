@@ -27,6 +27,8 @@ export interface UpdateEvents extends AsyncDisposable {
   readonly flowResolved: (flow: ResolvedFlow) => void;
   progress(progress: FlowProgress): void;
   note(note: FlowNote): void;
+  /** What the flow lands, in the names and types of its table. */
+  defined(flow: ResolvedFlow): void;
   verified(flow: ResolvedFlow, verdict: TableVerdict): void;
   /** Writes the end and commits what is in the spool. A log that cannot be written is a warning: the data is committed. */
   finish(state: UpdateState, flows: readonly FlowProgress[]): Promise<void>;
@@ -103,10 +105,13 @@ class RunEvents implements UpdateEvents {
 
   readonly flowResolved = (flow: ResolvedFlow): void => {
     this.#flows.set(flow.name, flow);
+  };
+
+  defined(flow: ResolvedFlow): void {
     this.#emit(
       flowDefinitionEvent(this.#source, originOf(flow), {schema: flow.tableSchema, flowType: flow.ingestionType}),
     );
-  };
+  }
 
   progress(progress: FlowProgress): void {
     const {spec, updateId, onUpdate} = this.#scope;

@@ -107,6 +107,7 @@ function servicesOf(spec: PipelineSpec, bench: Workbench, parts: ServiceParts): 
     random: Math.random,
     report: (progress: FlowProgress) => events.progress(progress),
     note: (note) => events.note(note),
+    defined: (flow) => events.defined(flow),
     verified: (flow, verdict) => events.verified(flow, verdict),
   };
 }
