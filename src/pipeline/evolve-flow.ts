@@ -64,15 +64,7 @@ export class FlowSchema {
     this.#rows = rows;
     this.#settled = this.#laidOver(table.snapshot, rows);
     if (this.#settled.refused.length === 0) return;
-    const {autoFullRefresh, schemaEvolution} = this.#asked.configuration;
-    const reloadedAtMs = reloadedAt(batch);
-    const mayReload = autoFullRefresh !== null && schemaEvolution === 'evolve' && this.#asked.target !== 'scd2';
-    if (!mayReload) throw refusedChange(this.#settled, null);
-    const nowMs = this.#services.context.clock.nowMs();
-    const sinceMs = reloadedAtMs === null ? Number.POSITIVE_INFINITY : nowMs - reloadedAtMs;
-    // A time that has not come yet was written by a clock that has been put right since.
-    const isDue = sinceMs >= autoFullRefresh.minIntervalHours * HOUR_MS || sinceMs < 0;
-    if (!isDue) throw refusedChange(this.#settled, reloadedAtMs);
+    checkReload(this.#settled, batch, this.#services.context.clock.nowMs());
     this.#note('WARN', 'AUTO_FULL_REFRESH', `${refusedChange(this.#settled, null).message} The table is reloaded.`);
     this.#isReloading = true;
     this.#rows = 'refreshed';
@@ -177,6 +169,22 @@ export class FlowSchema {
 }
 
 const HOUR_MS = 3_600_000;
+
+/**
+ * Checks that the policy of a flow reloads the table, whose rows cannot stay.
+ * @throws INCOMPATIBLE_SCHEMA_CHANGE when it does not, or did so too short ago.
+ */
+export function checkReload(settled: SettledFlow, batch: BatchFile | null, nowMs: number): void {
+  const {configuration, target} = settled.flow;
+  const {autoFullRefresh, schemaEvolution} = configuration;
+  // The history of a table cannot be read again under another type.
+  if (autoFullRefresh === null || schemaEvolution !== 'evolve' || target === 'scd2') throw refusedChange(settled, null);
+  const reloadedAtMs = reloadedAt(batch);
+  const sinceMs = reloadedAtMs === null ? Number.POSITIVE_INFINITY : nowMs - reloadedAtMs;
+  // A time that has not come yet was written by a clock that has been put right since.
+  const isDue = sinceMs >= autoFullRefresh.minIntervalHours * HOUR_MS || sinceMs < 0;
+  if (!isDue) throw refusedChange(settled, reloadedAtMs);
+}
 
 function isWithin(path: string, column: string): boolean {
   return path === column || (path.startsWith(column) && '.[{'.includes(path.charAt(column.length)));

@@ -7,7 +7,7 @@ import type {EngineRow} from '../engine/engine.ts';
 import type {FlowProgress, RunUpdate, UpdateState} from '../pipeline/events.ts';
 import type {RestoreReport} from '../pipeline/restore.ts';
 import type {BackfillRequest} from '../pipeline/run-update.ts';
-import type {PipelineSpec} from '../pipeline/spec.ts';
+import type {PipelineSpec, TableConfiguration} from '../pipeline/spec.ts';
 import type {TableVerdict} from '../pipeline/verify-verdict.ts';
 import type {StoreOptions} from '../storage/store-options.ts';
 
@@ -67,6 +67,11 @@ export interface PlannedTable {
     readonly type: string;
     readonly change: 'new' | 'kept' | 'dropped' | 'same';
   }[];
+  /** SCD type 2: columns whose change begins a version. */
+  readonly trackedColumns: readonly string[];
+  readonly partitionColumns: readonly string[];
+  readonly clusteringColumns: readonly string[];
+  readonly schemaEvolution: TableConfiguration['schemaEvolution'];
   readonly deletionVectors: boolean;
   /** Engines that can read the table as planned, and those that cannot. */
   readonly readers: {readonly can: readonly string[]; readonly cannot: readonly string[]};

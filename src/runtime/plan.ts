@@ -1,14 +1,19 @@
 import {typeToDdl} from '../core/schema-ddl.ts';
 import type {StructType} from '../core/types.ts';
+import {clusteringColumnsOf} from '../delta/layout.ts';
 import {openDestination, type Destination} from '../pipeline/destination.ts';
 import type {SelectedTable} from '../pipeline/discover.ts';
-import {changeText, refusedChange} from '../pipeline/evolve-notes.ts';
-import {settleFlow, type SettledFlow} from '../pipeline/evolve-plan.ts';
+import {checkReload} from '../pipeline/evolve-flow.ts';
+import {changeText} from '../pipeline/evolve-notes.ts';
+import {settleFlow, type RowsThen, type SettledFlow} from '../pipeline/evolve-plan.ts';
 import {choosesVectors} from '../pipeline/flow-run.ts';
+import {checkToldApart} from '../pipeline/read-notes.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
+import {refuseToForget} from '../pipeline/resolve-history.ts';
 import type {ResolvedFlow} from '../pipeline/resolved-flow.ts';
 import {describe} from '../pipeline/run-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
+import {layoutOf} from '../pipeline/table-layout.ts';
 import type {LakeOptions, PlannedTable} from './api.ts';
 import {openSession, type Session} from './session.ts';
 
@@ -36,6 +41,7 @@ async function planTable(session: Session, table: SelectedTable): Promise<Planne
       destination === null
         ? await session.open.connector.estimate?.(flow.sourceTable, flow.options, session.ctx)
         : undefined;
+    if (destination !== null) checkGoesOn(flow, destination, session.bench.context.clock.nowMs());
     return planned(flow, destination, estimate ?? {});
   } catch (error) {
     const {code, message, fix} = describe(error, session.ctx.signal);
@@ -55,6 +61,10 @@ const NOTHING: Omit<PlannedTable, 'flow' | 'sourceTable' | 'action'> = {
   keys: [],
   sequence: [],
   columns: [],
+  trackedColumns: [],
+  partitionColumns: [],
+  clusteringColumns: [],
+  schemaEvolution: 'evolve',
   deletionVectors: false,
   readers: {can: [], cannot: []},
   estimatedRows: null,
@@ -68,8 +78,7 @@ function planned(
 ): PlannedTable {
   const settled = settle(asked, destination);
   const {flow} = settled;
-  const mayReload = flow.configuration.autoFullRefresh !== null && flow.target !== 'scd2';
-  if (settled.refused.length > 0 && !mayReload) throw refusedChange(settled, null);
+  const layout = layoutOf(flow);
   const vectors = destination === null ? choosesVectors(flow, estimate.bytes ?? 0) : hasVectors(destination);
   return {
     flow: flow.name,
@@ -80,6 +89,13 @@ function planned(
     keys: flow.keys,
     sequence: flow.sequence,
     columns: columnsOf(flow, destination?.table.snapshot.schema ?? null),
+    trackedColumns: flow.trackedColumns,
+    partitionColumns: destination?.table.snapshot.metadata.partitionColumns ?? layout.partitionColumns ?? [],
+    clusteringColumns:
+      destination === null || flow.configuration.clusteringColumns.length > 0
+        ? (layout.clusteringColumns ?? [])
+        : clusteringColumnsOf(destination.table.snapshot),
+    schemaEvolution: flow.configuration.schemaEvolution,
     deletionVectors: vectors,
     readers: vectors ? WITH_VECTORS : WITHOUT_VECTORS,
     estimatedRows: estimate.rows ?? null,
@@ -87,11 +103,28 @@ function planned(
   };
 }
 
+/** @throws what would stop the flow before it reads. */
+function checkGoesOn(asked: ResolvedFlow, destination: Destination, nowMs: number): void {
+  const {batch, table} = destination;
+  refuseToForget(asked, table);
+  const settled = settle(asked, destination);
+  if (settled.refused.length > 0) checkReload(settled, batch, nowMs);
+  else if (batch !== null && !batch.inSnapshot && asked.ingestionType !== 'snapshot')
+    checkToldApart(settled.flow, batch.notes);
+}
+
 function settle(flow: ResolvedFlow, destination: Destination | null): SettledFlow {
   if (destination === null) return settleFlow(flow, null, 'replaced');
-  const {schema, metadata, files} = destination.table.snapshot;
-  const isReplaced = files.size === 0 || (flow.ingestionType === 'snapshot' && flow.target !== 'scd2');
-  return settleFlow(flow, {schema, configuration: metadata.configuration}, isReplaced ? 'replaced' : 'stay');
+  const {schema, metadata} = destination.table.snapshot;
+  return settleFlow(flow, {schema, configuration: metadata.configuration}, rowsThen(flow, destination));
+}
+
+/** As the run decides it, without a full refresh. */
+function rowsThen({ingestionType, target}: ResolvedFlow, {batch, table}: Destination): RowsThen {
+  if (table.snapshot.files.size === 0) return 'replaced';
+  if (target === 'scd2') return 'stay';
+  if (ingestionType === 'snapshot') return 'replaced';
+  return batch === null || batch.inSnapshot ? 'refreshed' : 'stay';
 }
 
 function actionOf({refused, changes}: SettledFlow, destination: Destination | null): PlannedTable['action'] {

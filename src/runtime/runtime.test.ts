@@ -83,6 +83,8 @@ describe('a run', () => {
     expect(rows.map((row) => row['event_type'])).toEqual(
       expect.arrayContaining(['create_update', 'update_progress', 'flow_definition', 'flow_progress']),
     );
+    const defined = rows.find((row) => row['event_type'] === 'flow_definition');
+    expect(String(defined?.['details'])).toContain('"name"');
     const done = rows.filter((row) => row['event_type'] === 'flow_progress').map((row) => String(row['details']));
     expect(done.some((details) => details.includes('"COMPLETED"') && details.includes('num_output_rows'))).toBe(true);
   });
@@ -171,6 +173,28 @@ describe('looking before', () => {
     await run();
     await writeFile(join(folder, 'inputs', 'people', 'b.csv'), 'id,name,born,city\n3,Radia,1951-12-18,Portland\n');
     expect(await planPipeline(spec, {...options, tables: []})).toMatchObject([{action: 'evolve'}]);
+  });
+
+  test('plan says how a table keeps its rows, and what stops a run as the run does', async () => {
+    const keyed = {primary_keys: ['id'], sequence_by: 'born', track_history_column_list: ['name']};
+    const plan = async (more: object): ReturnType<typeof planPipeline> =>
+      planPipeline(await load('people', {...keyed, ...more}), {...options, tables: []});
+    const history = {scd_type: 'SCD_TYPE_2', cluster_by: ['id'], schema_evolution: 'freeze'};
+    expect(await plan(history)).toMatchObject([
+      {scdType: 'SCD_TYPE_2', trackedColumns: ['name'], clusteringColumns: ['id'], schemaEvolution: 'freeze'},
+    ]);
+    expect(await run(await load('people', {...keyed, ...history}))).toMatchObject({state: 'COMPLETED'});
+    const refused = {action: 'blocked', error: {code: 'INCOMPATIBLE_SCHEMA_CHANGE'}};
+    const reload = {auto_full_refresh_policy: {enabled: true, min_interval_hours: 24}};
+    const other = await load('people', {...keyed, ...history, ...reload, schema_hints: 'extra STRING, name BIGINT'});
+    expect((await run(other)).flows).toMatchObject([{errorCode: refused.error.code}]);
+    expect(await planPipeline(other, {...options, tables: []})).toMatchObject([refused]);
+    const {track_history_column_list: _, ...plain} = keyed;
+    const forgets = await load('people', {...plain, scd_type: 'SCD_TYPE_1'});
+    expect((await run(forgets)).flows).toMatchObject([{errorCode: 'INVALID_SPEC'}]);
+    expect(await planPipeline(forgets, {...options, tables: []})).toMatchObject([
+      {action: 'blocked', error: {code: 'INVALID_SPEC'}},
+    ]);
   });
 
   test('plan says why a table cannot be run', async () => {

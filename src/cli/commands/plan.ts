@@ -56,6 +56,7 @@ function tableText(table: PlannedTable, paint: Paint, verbose: boolean): readonl
   lines.push(
     `    deletion vectors ${table.deletionVectors ? 'on' : 'off'}; readers: ${table.readers.can.join(', ')}${table.readers.cannot.length === 0 ? '' : `; not: ${table.readers.cannot.join(', ')}`}`,
   );
+  lines.push(...policyLines(table));
   const shown =
     verbose || table.action === 'create' ? table.columns : table.columns.filter((column) => column.change !== 'same');
   for (const column of shown)
@@ -63,6 +64,17 @@ function tableText(table: PlannedTable, paint: Paint, verbose: boolean): readonl
       `      ${changeMark(column.change, paint)} ${visible(column.name)} ${visible(column.type)}${column.change === 'dropped' ? ' (kept, NULL from now on)' : ''}`,
     );
   return [...lines, ...table.notes.map((note) => `    ${paint.yellow('note:')} ${visible(note)}`)];
+}
+
+function policyLines(table: PlannedTable): readonly string[] {
+  const {scdType, trackedColumns, partitionColumns, clusteringColumns, schemaEvolution} = table;
+  const parts: string[] = [];
+  if (scdType === 'SCD_TYPE_2')
+    parts.push(`keeps every version; a new one begins when one of these changes: ${trackedColumns.join(', ')}`);
+  if (partitionColumns.length > 0) parts.push(`partitioned by ${partitionColumns.join(', ')}`);
+  if (clusteringColumns.length > 0) parts.push(`clustered by ${clusteringColumns.join(', ')}`);
+  if (schemaEvolution !== 'evolve') parts.push(`schema_evolution: ${schemaEvolution}`);
+  return parts.map((part) => `    ${visible(part)}`);
 }
 
 function actionText(table: PlannedTable, paint: Paint): string {
