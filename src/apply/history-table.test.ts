@@ -189,3 +189,23 @@ describe.each(['name', 'none'])('a sequence of two columns, column mapping: %s',
     expect(all.filter((text) => text.startsWith('1'))).toContain('1 y x [4.0,null)');
   });
 });
+
+describe.each([true, false])('mapped tables, deletion vectors: %s', (vectors) => {
+  const mapped = {configuration: {'delta.columnMapping.mode': 'name'}, vectors};
+
+  test('hold keys that changed', async () => {
+    for (const target of ['scd1', 'scd2'] as const) {
+      const schema = target === 'scd1' ? ROWS : SCHEMA;
+      const flow = await TestFlow.create(lake, schema, mapped);
+      const held = {target, schema, trackedColumns: target === 'scd1' ? [] : ['the name']};
+      await apply(flow, [upsert(1, 'a', 'x'), upsert(1, 'b', 'x', 2)], {...held, mode: 'hold', start: NOWHERE});
+      await apply(flow, [{...upsert(2, 'moved', 'x', 3), __old_key: {id: 1}}], {...held, mode: 'hold'});
+      await apply(flow, [upsert(3, 'c', 'x', 4)], {...held, mode: 'replace'});
+      expect((await flow.rows()).map((row) => `${String(row['id'])} ${String(row['the name'])}`)).toEqual([
+        '2 b',
+        '3 moved',
+        '4 c',
+      ]);
+    }
+  });
+});
