@@ -149,6 +149,33 @@ describe('a column that is selected anew', () => {
     expect((await stored()).map((row) => row['extra'])).toEqual(['e1', 'later', 'later', 'e4', 'e5', 'e6']);
   });
 
+  test('of a log of changes in their order stays NULL, for older changes must not come after newer ones', async () => {
+    const log: JsonObject[] = [
+      {id: 1, v: 'old', extra: 'e', at: 1},
+      {id: 1, v: 'new', extra: 'e', at: 2},
+    ];
+    let fails = false;
+    const table = (schema: ScriptedTable['schema']): ScriptedTable => ({
+      schema,
+      ingestionType: 'cdc',
+      primaryKeys: ['id'],
+      metadata: {changes: {ordered: true}},
+      read: (start) => {
+        const next = Number(start?.['n'] ?? 0);
+        const row = log[next];
+        if (fails && next === 1) return {pages: [], end: start, fails: new IngestError('AUTH_FAILED', 'no')};
+        if (row === undefined) return {pages: [], end: start ?? {n: 0}};
+        return {pages: [{kind: 'changes', changes: [{op: 'upsert', row}]}], end: {n: next + 1}};
+      },
+    });
+    await run(table(narrow));
+    await run(table(wide));
+    fails = true;
+    const asked = await run(table(wide), {backfill: [{table: 't', columns: ['extra']}]});
+    expect(await stored()).toMatchObject([{id: 1n, v: 'new', extra: null}]);
+    expect(asked.flows).toMatchObject([{errorCode: 'INVALID_OPTION'}]);
+  });
+
   test('that is read for a filter and excluded stays as it is in the table', async () => {
     const source = new Rows();
     source.put(...five);

@@ -90,14 +90,24 @@ export function passingLedger(): Ledger {
   };
 }
 
+/** Why the rows of a flow cannot be merged once more; null: they can. */
+export function unfillable({target, changes, sequence, keepTombstones}: ResolvedFlow): string | null {
+  if (target === 'append') return 'it is append-only, its rows stay as they came';
+  const isRepeatable = changes?.isOrdered !== true || (sequence.length > 0 && keepTombstones);
+  return isRepeatable
+    ? null
+    : 'its changes come in their order, and read again the older ones would undo the newer ones';
+}
+
 /**
  * The columns that a user names, as the table knows them.
- * @throws UNKNOWN_COLUMN; INVALID_OPTION for a table whose rows nothing tells apart.
+ * @throws UNKNOWN_COLUMN; INVALID_OPTION for a table whose rows cannot be merged once more.
  */
 export function backfillRequested(flow: ResolvedFlow, names: readonly string[]): readonly string[] {
   if (names.length === 0) return [];
-  if (flow.target === 'append') {
-    throw new IngestError('INVALID_OPTION', `${flow.name} is append-only: its rows stay as they came.`, {
+  const reason = unfillable(flow);
+  if (reason !== null) {
+    throw new IngestError('INVALID_OPTION', `${flow.name} cannot be back-filled: ${reason}.`, {
       fix: `Read the table anew: sluice run --full-refresh-tables ${flow.name}`,
       context: {table: flow.name},
     });
@@ -114,15 +124,15 @@ export function backfillRequested(flow: ResolvedFlow, names: readonly string[]):
   });
 }
 
-/** Says that new columns of an append-only table are not filled, though the configuration asks for it. */
+/** Says that new columns are not filled, though the configuration asks for it. */
 export function notFilled(
   flow: ResolvedFlow,
-  columns: readonly string[],
+  {columns, reason}: {readonly columns: readonly string[]; readonly reason: string},
 ): Pick<FlowNote, 'level' | 'code' | 'message'> {
   return {
     level: 'WARN',
     code: 'NOT_BACKFILLED',
-    message: `${flow.name} is append-only, its rows stay as they came: ${columns.join(', ')} are NULL in those that are there, backfill_new_columns or not.`,
+    message: `${columns.join(', ')} of ${flow.name} are NULL in the rows that are there, backfill_new_columns or not: ${reason}.`,
   };
 }
 

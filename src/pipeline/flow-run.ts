@@ -8,7 +8,7 @@ import type {FlowOffset} from '../delta/batch-file.ts';
 import {readBatchFile} from '../delta/batch-files.ts';
 import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import {createLoopGuard} from '../sdk/loop-guard.ts';
-import {backfill, backfillRequested, notFilled, passingLedger} from './backfill.ts';
+import {backfill, backfillRequested, notFilled, passingLedger, unfillable} from './backfill.ts';
 import {BatchReader, emptyBatch, MAX_BATCH_BYTES, MAX_BATCH_ROWS, type ReadBatch} from './batch-reader.ts';
 import {createDestination, foreignCommits, openDestination, type Destination} from './destination.ts';
 import {FlowSchema} from './evolve-flow.ts';
@@ -187,8 +187,9 @@ export class FlowRun {
     const asked = backfillRequested(this.#flow, this.#request.backfill ?? []);
     if (isReplaced || table.snapshot.files.size === 0) return [];
     const fresh = this.#flow.configuration.backfillNewColumns ? this.#schema.newColumns : [];
-    if (fresh.length === 0 || this.#flow.target !== 'append') return [...new Set([...fresh, ...asked])];
-    const {level, code, message} = notFilled(this.#flow, fresh);
+    const reason = unfillable(this.#flow);
+    if (fresh.length === 0 || reason === null) return [...new Set([...fresh, ...asked])];
+    const {level, code, message} = notFilled(this.#flow, {columns: fresh, reason});
     this.#services.note({level, flow: this.#flow.name, code, message});
     return [];
   }
