@@ -101,9 +101,12 @@ export interface Observations {
   readonly exact: boolean;
 }
 
+/** What of a flow tells which differences follow from what it was asked to do. */
+export type JudgedFlow = Pick<ResolvedFlow, 'target' | 'ingestionType' | 'changes' | 'configuration'>;
+
 /** What the counts mean for a flow: some differences follow from what the flow was asked to do. */
 export function judge(
-  flow: ResolvedFlow,
+  flow: JudgedFlow,
   seen: Observations,
   automatic: boolean,
 ): Pick<TableVerdict, 'verdict' | 'reason' | 'extraReason'> {
@@ -141,9 +144,12 @@ function isLost({source, destination}: RescuedColumn, keepsVersions: boolean): b
   return keepsVersions ? destination < source : destination !== source;
 }
 
-function extraReasonOf(flow: ResolvedFlow, isNow: boolean): ExtraReason | null {
+function extraReasonOf(flow: JudgedFlow, isNow: boolean): ExtraReason | null {
   if (flow.target === 'append' && flow.ingestionType !== 'snapshot') return 'kept_by_append';
-  const seesDeletes = flow.ingestionType !== 'cdc' || flow.configuration.hardDeletionSyncMinIntervalSeconds !== null;
+  const seesDeletes =
+    flow.ingestionType !== 'cdc' ||
+    flow.changes !== null ||
+    flow.configuration.hardDeletionSyncMinIntervalSeconds !== null;
   if (!seesDeletes) return 'deletes_not_seen';
   return isNow ? 'maybe_deleted_since' : null;
 }

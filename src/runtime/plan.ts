@@ -170,7 +170,8 @@ function notesOf(flow: ResolvedFlow, destination: Destination | null): readonly 
     );
   if (
     flow.ingestionType === 'cdc' &&
-    flow.target === 'scd1' &&
+    flow.target !== 'append' &&
+    flow.changes === null &&
     flow.configuration.hardDeletionSyncMinIntervalSeconds === null &&
     flow.deletionCondition === null
   ) {

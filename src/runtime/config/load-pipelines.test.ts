@@ -164,6 +164,25 @@ describe('bundles', () => {
     });
   });
 
+  it('takes the nearer of two names of one setting', async () => {
+    await write({
+      'f.yml': [
+        'connections: {c: {connection_type: EXAMPLE}}',
+        'ingestion_definition:',
+        '  connection_name: c',
+        '  table_configuration: {query_based_connector_config: {deletion_condition: "far", cursor_columns: [at]}}',
+        '  objects:',
+        '    - table: {source_schema: s, source_table: a, table_configuration: {apply_as_deletes: "near"}}',
+        '    - table: {source_schema: s, source_table: b}',
+      ].join('\n'),
+    });
+    const {pipelines} = await load({file: 'f.yml'});
+    expect(pipelines[0]?.objects.map(({configuration}) => configuration)).toMatchObject([
+      {deletionCondition: 'near', cursorColumns: ['at']},
+      {deletionCondition: 'far', cursorColumns: ['at']},
+    ]);
+  });
+
   it('lays a target over it: mappings by key, lists one after the other, variables whole', async () => {
     await write({'sluice.yml': BUNDLE});
     const {pipelines, lake} = await load({env, target: 'prod', pipeline: 'daily'});

@@ -163,7 +163,7 @@ function resolveConfiguration(levels: readonly TableConfigurationText[]): TableC
     tableProperties: Object.fromEntries(levels.flatMap((level) => [...(level.table_properties ?? [])])),
     deletionVectors: last('deletion_vectors') ?? 'auto',
     cursorColumns: query('cursor_columns') ?? [],
-    deletionCondition: query('deletion_condition') ?? last('apply_as_deletes') ?? null,
+    deletionCondition: levels.map(deletionConditionOf).findLast((condition) => condition !== undefined) ?? null,
     hardDeletionSyncMinIntervalSeconds: query('hard_deletion_sync_min_interval_in_seconds') ?? null,
     maxDeletedPercent: last('max_deleted_percent') ?? 20,
     maxRescuedValues: last('max_rescued_values') ?? null,
@@ -213,6 +213,11 @@ function ignoreNullOf(level: TableConfigurationText | undefined): TableConfigura
   if (level?.ignore_null_updates_except_column_list !== undefined)
     return {kind: 'except', columns: level.ignore_null_updates_except_column_list};
   return {kind: level?.ignore_null_updates === true ? 'all' : 'none'};
+}
+
+/** One setting under two names. */
+function deletionConditionOf(level: TableConfigurationText): string | undefined {
+  return level.query_based_connector_config?.deletion_condition ?? level.apply_as_deletes;
 }
 
 const HOUR_MS = 3_600_000;
