@@ -209,3 +209,50 @@ describe.each([true, false])('mapped tables, deletion vectors: %s', (vectors) =>
     }
   });
 });
+
+describe.each<[string, DataType, (at: number) => TestRow[string]]>([
+  ['long', 'long', (at) => at],
+  ['double', 'double', (at) => at / 10],
+  ['decimal', {type: 'decimal', precision: 20, scale: 2}, (at) => at],
+  ['date', 'date', (at) => `2026-03-${String(at).padStart(2, '0')}`],
+  ['timestamp', 'timestamp', (at) => `2026-03-29 ${String(at).padStart(2, '0')}:30:00.000001+00`],
+  ['timestamp_ntz', 'timestamp_ntz', (at) => `2026-03-29 ${String(at).padStart(2, '0')}:30:00.000001`],
+  ['string', 'string', (at) => String.fromCodePoint(96 + at)],
+  ['struct', columns({major: 'long', minor: 'string'}), (at) => ({major: Math.floor(at / 2), minor: `m${at % 2}`})],
+])('a sequence of type %s', (_, type, value) => {
+  const rows = columns({id: 'long', 'the name': 'string', part: 'string', seq: type});
+  const schema = versioned(rows, type);
+  const row = (at: number, name: string, id = 1): TestRow => ({...upsert(0, name, 'x', id), seq: value(at)});
+
+  test('takes late events, refreshes and scans of keys', async () => {
+    const flow = await TestFlow.create(lake, schema);
+    const run = async (list: readonly TestRow[], parts: Partial<ApplyJob> = {}): Promise<void> => {
+      await flow.apply({...BY_NAME, schema, ...parts, inputs: [relation(rows, list)]});
+    };
+    await run([row(3, 'a'), row(5, 'a'), row(9, 'a'), row(4, 'k', 2), row(4, 'm', 3)]);
+    await run([row(6, 'b'), {id: 2, seq: value(8), __op: 'delete'}]);
+    const names = async (): Promise<readonly string[]> =>
+      (await flow.rows()).map(
+        (each) => `${String(each['id'])} ${String(each['the name'])} ${each['__END_AT'] === null ? 'open' : 'ended'}`,
+      );
+    expect(await names()).toEqual(['1 a ended', '1 a open', '1 b ended', '2 k ended', '3 m open']);
+    await run([row(9, 'a'), row(7, 'k', 2)], {mode: 'replace', start: NOWHERE});
+    expect(await names()).toEqual(['1 a ended', '1 a open', '1 b ended', '2 k ended', '2 k open', '3 m ended']);
+    await run([row(8, 'late'), row(2, 'first')]);
+    await flow.apply({
+      ...BY_NAME,
+      schema,
+      deletesWinTies: true,
+      deletes: [relation(rows, [row(9, 'a')], ['id', 'seq'])],
+    });
+    expect((await names()).filter((text) => text.startsWith('1'))).toEqual([
+      '1 a ended',
+      '1 a ended',
+      '1 b ended',
+      '1 first ended',
+      '1 late ended',
+    ]);
+    await run([row(12, 'back'), row(12, 'back', 3)]);
+    expect((await names()).filter((text) => text.endsWith('open'))).toEqual(['1 back open', '2 k open', '3 back open']);
+  });
+});
