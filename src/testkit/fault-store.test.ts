@@ -97,6 +97,18 @@ describe('a faulty store', () => {
     expect(await run(2)).not.toEqual(first);
   });
 
+  it('tears by chance what is being sealed only: objects are put whole or not at all', async () => {
+    const chance = {random: seededRandom(1), probability: 1, faults: [{kind: 'torn', keptBytes: 1}]} as const;
+    const store = createFaultStore(inner, {chance});
+    expect(await store.putIfAbsent('a', bytes('whole'))).toBe(true);
+    await store.put('b', bytes('whole'));
+    expect([text(await store.get('a')), text(await store.get('b'))]).toEqual(['whole', 'whole']);
+    const staged = await store.stage('c');
+    await writeFile(staged.localPath, 'whole');
+    await expect(staged.seal(new AbortController().signal)).rejects.toMatchObject({code: 'STORAGE_FAILED'});
+    expect(text(await inner.get('c'))).toBe('w');
+  });
+
   it('cuts the file that is being sealed', async () => {
     const store = createFaultStore(inner, {rules: [{method: 'seal', fault: {kind: 'torn', keptBytes: 3}}]});
     const staged = await store.stage('torn');

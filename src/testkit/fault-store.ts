@@ -52,7 +52,10 @@ export interface InjectedFault {
 export interface FaultOptions {
   /** Asked in order; the first that applies to a call decides. */
   readonly rules?: readonly FaultRule[];
-  /** After the rules: each call gets one of the faults with this probability. Seed the random numbers and print the seed. */
+  /**
+   * After the rules: each call gets one of the faults with this probability, `torn` those of `seal` only. Seed the random
+   * numbers and print the seed.
+   */
   readonly chance?: {readonly random: Random; readonly probability: number; readonly faults: readonly Fault[]};
   /** For slow calls; default the machine's clock. */
   readonly clock?: Clock;
@@ -203,7 +206,7 @@ class FaultyStore implements FaultStore {
   }
 
   #next(method: StoreMethod, name: string): Fault | null {
-    const fault = this.#byRule(method, name) ?? this.#byChance();
+    const fault = this.#byRule(method, name) ?? this.#byChance(method);
     if (fault !== null) this.injected.push({method, name, fault});
     return fault;
   }
@@ -219,10 +222,12 @@ class FaultyStore implements FaultStore {
     return null;
   }
 
-  #byChance(): Fault | null {
+  #byChance(method: StoreMethod): Fault | null {
     const chance = this.#chance;
     if (chance === undefined || chance.random() >= chance.probability) return null;
-    return chance.faults[Math.floor(chance.random() * chance.faults.length)] ?? null;
+    const fault = chance.faults[Math.floor(chance.random() * chance.faults.length)] ?? null;
+    // Every store shows an object that is put whole or not at all; a file that the engine writes is there before it is sealed.
+    return fault?.kind === 'torn' && method !== 'seal' ? null : fault;
   }
 
   async #before(fault: Fault | null, method: StoreMethod, name: string): Promise<void> {
