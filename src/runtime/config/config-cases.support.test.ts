@@ -295,6 +295,15 @@ const SHAPE_ERRORS: readonly ConfigCase[] = [
     },
   },
   {
+    name: 'deletes said in two ways',
+    text: table('apply_as_deletes: "a", query_based_connector_config: {deletion_condition: "b"}'),
+    error: {
+      code: 'INVALID_SPEC',
+      message: `${IN_TABLE}: apply_as_deletes and query_based_connector_config.deletion_condition exclude each other`,
+      at: '3:73',
+    },
+  },
+  {
     name: 'nulls said in two ways',
     text: table('ignore_null_updates: true, ignore_null_updates_column_list: [b]'),
     error: {

@@ -251,12 +251,24 @@ export const oneOfEach: Rule<TableConfigurationText> = {
       if (given.length > 1)
         return {code: 'INVALID_SPEC', message: `${given.join(' and ')} exclude each other`, fix: 'Keep one.'};
     }
+    if (value.apply_as_deletes !== undefined && value.query_based_connector_config?.deletion_condition !== undefined)
+      return {
+        code: 'INVALID_SPEC',
+        message: 'apply_as_deletes and query_based_connector_config.deletion_condition exclude each other',
+        fix: 'Keep one.',
+      };
     return null;
   },
   schema: {
-    allOf: EXCLUSIVE.map((names) => ({
-      not: {anyOf: pairs(names).map((pair) => ({required: pair}))},
-    })),
+    allOf: [
+      ...EXCLUSIVE.map((names) => ({not: {anyOf: pairs(names).map((pair) => ({required: pair}))}})),
+      {
+        not: {
+          required: ['apply_as_deletes', 'query_based_connector_config'],
+          properties: {query_based_connector_config: {required: ['deletion_condition']}},
+        },
+      },
+    ],
   },
 };
 
