@@ -68,7 +68,9 @@ async function checkPartitions(bench: InteropBench): Promise<void> {
     recorder.record(table, [...rows, ...rows]);
     await optimizeTable(lake.context, table, {}, lake.signal);
     recorder.record(table, [...rows, ...rows]);
-    await bench.checkReads(recorder.finish(lake, table, `partitioned by ${name}, packed`));
+    // `to_pyarrow_table` writes a negative decimal that partitions as -12.-250, and then cannot read it.
+    const refused = name === 'exact' ? {refuses: {'delta-rs-arrow': 'not a valid decimal128 number'}} : {};
+    await bench.checkReads(recorder.finish(lake, table, `partitioned by ${name}, packed`, refused));
   }
 }
 
