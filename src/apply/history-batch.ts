@@ -23,7 +23,7 @@ export async function historyBatch(context: BatchContext): Promise<TableChange> 
     new RefreshSql(history.columns).open(await liveRows(context, {files: await filesOfKeys(context, keys)})),
   );
   if (isFirstLoad(context, sources)) return firstLoad(history, sources);
-  const events = history.sql.events(sources);
+  const events = await standing(context, history.sql.events(sources));
   const [found] = await work.query(context.sql.repeats(events, history.sql.identity));
   const isOnce = Number(found?.['repeated'] ?? 0) === 0;
   const known = await takenOver(history);
@@ -32,6 +32,12 @@ export async function historyBatch(context: BatchContext): Promise<TableChange> 
   );
   const change = await history.change(fresh, await history.meet(fresh), Number(found?.['n'] ?? 0));
   return {...change, counts: {...change.counts, quarantined}};
+}
+
+/** Events without those that a truncate barred while the table kept no versions. */
+async function standing({before, sql, side}: BatchContext, events: string): Promise<string> {
+  if (before.truncates.length === 0) return events;
+  return sql.notTruncated(events, sql.inline(sql.storedTruncate(await side.read(before.truncates))));
 }
 
 /** Deletes that SCD type 1 remembered, taken over by the first batch; its rows outrank them at equal sequences. */
@@ -46,7 +52,7 @@ function isFirstLoad({table, before, job}: BatchContext, sources: readonly Event
   const hasDeletes = sources.some((source) => source.isDelete || source.columns.has(WORK.op));
   return (
     table.snapshot.files.size === 0 &&
-    before.hidden.length + before.tombstones.length === 0 &&
+    before.hidden.length + before.tombstones.length + before.truncates.length === 0 &&
     !hasDeletes &&
     job.keysUnique
   );

@@ -256,3 +256,34 @@ describe.each<[string, DataType, (at: number) => TestRow[string]]>([
     expect((await names()).filter((text) => text.endsWith('open'))).toEqual(['1 back open', '2 k open', '3 back open']);
   });
 });
+
+test('a table that was truncated before it kept versions stays without what is older', async () => {
+  const flow = await TestFlow.create(lake, SCHEMA);
+  const plain: Partial<ApplyJob> = {mode: 'scd1', target: 'scd1', trackedColumns: []};
+  await apply(flow, [upsert(1, 'a', 'x')], plain);
+  await apply(flow, [{seq: 10, __op: 'truncate'}], plain);
+  await apply(flow, [upsert(5, 'late', 'x', 2)], {keysUnique: true});
+  expect(await versions(flow)).toEqual([]);
+  await apply(flow, [upsert(6, 'late', 'x', 2), upsert(10, 'at it', 'x', 3), upsert(12, 'new', 'x')]);
+  expect(await versions(flow)).toEqual(['1 new x [12,null)', '3 at it x [10,null)']);
+});
+
+test('what a change leaves out is looked up under the key before, in a mapped table', async () => {
+  const flow = await TestFlow.create(lake, SCHEMA, {
+    partitionColumns: ['part'],
+    configuration: {'delta.columnMapping.mode': 'name', 'delta.enableChangeDataFeed': 'true'},
+  });
+  await apply(flow, [upsert(1, 'a', 'x'), upsert(1, 'b', 'y', 2)]);
+  const partial = {
+    id: 7,
+    'the name': null,
+    part: 'z',
+    seq: 2,
+    __op: 'upsert',
+    __unchanged: ['the name'],
+    __old_key: {id: 1},
+  };
+  await apply(flow, [partial]);
+  await apply(flow, [{...partial, id: 7, part: null, seq: 3, __unchanged: ['part'], 'the name': 'c', __old_key: null}]);
+  expect(await versions(flow)).toEqual(['1 a x [1,2)', '2 b y [1,null)', '7 a z [2,3)', '7 c z [3,null)']);
+});
