@@ -70,6 +70,16 @@ describe('partitioned destinations', () => {
     );
   });
 
+  test('by a column that lands under another name are known again', async () => {
+    const twins = struct({id: long(), Place: string(), place: string(), at: long()});
+    const all = [[{id: 1, Place: 'A', place: 'a', at: 1}]];
+    const table = {...changes(all), schema: twins};
+    expect((await run(table, byPlace)).flows).toMatchObject(COMPLETED);
+    expect((await open()).snapshot.metadata.partitionColumns).toEqual(['place_2']);
+    all.push([{id: 2, Place: 'B', place: 'b', at: 2}]);
+    expect((await run(table, byPlace)).flows).toMatchObject(COMPLETED);
+  });
+
   test('take appends', async () => {
     const table: ScriptedTable = {
       schema,

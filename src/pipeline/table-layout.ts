@@ -2,7 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import {clusterTable} from '../delta/cluster-table.ts';
 import type {CreateOptions, DeltaTable} from '../delta/delta-table.ts';
 import {clusteringColumnsOf} from '../delta/layout.ts';
-import {landedName} from './column-names.ts';
+import {landedName, rememberedName} from './column-names.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
 /** How files of a new destination lie. */
@@ -20,6 +20,11 @@ export function checkPartitions(flow: ResolvedFlow, {snapshot}: DeltaTable): voi
   const {partitionColumns} = flow.configuration;
   const stored = snapshot.metadata.partitionColumns;
   if (partitionColumns.length === 0 || isSame(partitionColumns, stored)) return;
+  const inSource = stored.map((name) => {
+    const field = snapshot.schema.fields.find((one) => one.name === name);
+    return field === undefined ? name : rememberedName(field);
+  });
+  if (isSame(partitionColumns, inSource)) return;
   // A column that is about to be renamed still has its former name.
   const former = partitionColumns.map((name) => flow.configuration.renamedColumns[name] ?? name);
   if (isSame(former, stored)) return;
