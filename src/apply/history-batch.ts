@@ -31,7 +31,11 @@ export async function historyBatch(context: BatchContext): Promise<TableChange> 
     known === null ? history.sql.fresh(events, isOnce) : history.sql.fresh(`${events} UNION ALL ${known}`, false),
   );
   const change = await history.change(fresh, await history.meet(fresh), Number(found?.['n'] ?? 0));
-  return {...change, counts: {...change.counts, quarantined}};
+  return {
+    ...change,
+    side: async () => ({...(await change.side()), tombstones: []}),
+    counts: {...change.counts, quarantined},
+  };
 }
 
 /** Events without those that a truncate barred while the table kept no versions. */

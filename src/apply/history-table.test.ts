@@ -287,3 +287,14 @@ test('what a change leaves out is looked up under the key before, in a mapped ta
   await apply(flow, [{...partial, id: 7, part: null, seq: 3, __unchanged: ['part'], 'the name': 'c', __old_key: null}]);
   expect(await versions(flow)).toEqual(['1 a x [1,2)', '2 b y [1,null)', '7 a z [2,3)', '7 c z [3,null)']);
 });
+
+test('deletes that were remembered before the table kept versions outlive a scan of keys', async () => {
+  const flow = await TestFlow.create(lake, SCHEMA);
+  const plain: Partial<ApplyJob> = {mode: 'scd1', target: 'scd1', trackedColumns: []};
+  await apply(flow, [upsert(1, 'a', 'x'), {id: 2, seq: 10, __op: 'delete'}], plain);
+  const gone = relation(ROWS, [{id: 1, seq: 1}], ['id', 'seq']);
+  await flow.apply({...BY_NAME, deletesWinTies: true, deletes: [gone]});
+  await apply(flow, [upsert(5, 'late', 'x', 2)]);
+  expect(await versions(flow)).toEqual(['1 a x [null,2)', '2 late x [5,10)']);
+  expect((await flow.batch())?.side.tombstones).toEqual([]);
+});

@@ -1,4 +1,3 @@
-import type {SideFiles} from '../delta/batch-file.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {liveRows, NO_CHANGE} from './batch-context.ts';
@@ -82,7 +81,7 @@ export class History {
       operation: 'MERGE',
       writeMode: null,
       blindAppend: false,
-      side: async () => this.#side(await this.#hidden(summary, met, sql.entries(parts, timeline, this.nowMs))),
+      side: async () => ({hidden: await this.#hidden(summary, met, sql.entries(parts, timeline, this.nowMs))}),
       counts: countsOf(summary, events),
     };
   }
@@ -92,11 +91,6 @@ export class History {
     const {before} = this.context;
     const isSame = numberIn(summary, 'hides') === 0 && numberIn(summary, 'hidden') === (met.hidden?.count ?? 0);
     return isSame || !this.remembers ? before.hidden : addHidden(this, before.hidden, entries);
-  }
-
-  /** Tombstones of SCD type 1 are taken over as hidden events. */
-  #side(hidden: readonly string[]): Partial<SideFiles> {
-    return this.context.before.tombstones.length === 0 ? {hidden} : {hidden, tombstones: []};
   }
 }
 
