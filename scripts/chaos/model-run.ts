@@ -109,8 +109,8 @@ async function maintain(lake: TestLake): Promise<void> {
     const table = await openTable(context, `main/test/${name}`);
     if (table === null) continue;
     await optimizeTable(context, table, {}, signal);
-    const writingSinceMs = await leaseHeldSince(context.store, '_sluice/pipelines/test/lease');
-    const how = {retentionMs: 3_600_000, dryRun: false, ...(writingSinceMs === null ? {} : {writingSinceMs})};
+    const writingSince = (): Promise<number | null> => leaseHeldSince(context.store, '_sluice/pipelines/test/lease');
+    const how = {retentionMs: 3_600_000, dryRun: false, writingSince};
     await vacuumTable(context, table, how, signal);
     await cleanUpLog(context, table, how, signal);
   }

@@ -141,10 +141,23 @@ describe('vacuum', () => {
     await put(table, ...leftovers, ...others);
     expect(await vacuum(table)).toEqual([]);
     aheadMs = 169 * HOUR_MS;
-    expect(await vacuum(table, {writingSinceMs: Date.now() - HOUR_MS})).toEqual([]);
+    expect(await vacuum(table, {writingSince: () => Promise.resolve(Date.now() - HOUR_MS)})).toEqual([]);
     expect(await vacuum(table)).toEqual(leftovers.sort());
     for (const name of others) expect(await exists(table, name)).toBe(true);
     expect(await lake.open(table.root)).not.toBe(null);
+  });
+
+  it('asks for writers when it has listed the files: what one that began since then has written stays', async () => {
+    const table = await newTable();
+    aheadMs = 1000 * HOUR_MS;
+    const [before, since] = ['0', '1'].map((digit) => `part-00000-${UUID.slice(0, -1)}${digit}-c000.zstd.parquet`);
+    await put(table, before ?? '');
+    const writingSince = async (): Promise<null> => {
+      await put(table, since ?? '');
+      return null;
+    };
+    expect(await vacuum(table, {writingSince})).toEqual([before]);
+    expect(await exists(table, since ?? '')).toBe(true);
   });
 
   it('keeps deletion vectors that are in use, and removes those that are not', async () => {

@@ -14,8 +14,12 @@ export interface VacuumOptions {
    * `delta.deletedFileRetentionDuration`, else 7 days.
    */
   readonly retentionMs?: number;
-  /** Nothing written at or after this time (milliseconds since 1970) is removed: a writer at work since then may still need it. */
-  readonly writingSinceMs?: number;
+  /**
+   * Since when a writer has been at work, milliseconds since 1970; null when none is: nothing written at or after that time is
+   * removed. Asked after the files have been listed, so that every writer of a listed file is either still at work then
+   * or has committed.
+   */
+  readonly writingSince?: () => Promise<number | null>;
   /** Only says what would be removed. */
   readonly dryRun?: boolean;
   /** Allows a retention under one hour. */
@@ -49,9 +53,10 @@ export async function vacuumTable(
   options: VacuumOptions,
   signal: AbortSignal,
 ): Promise<readonly VacuumedFile[]> {
-  const cutoffMs = cutoffOf(context, table, options);
+  const retainedMs = cutoffOf(context, table, options);
   // Listed before the log is read: what is committed meanwhile is known then.
   const listing = await listFiles(context, table.root, signal);
+  const cutoffMs = Math.min(retainedMs, (await options.writingSince?.()) ?? Number.POSITIVE_INFINITY);
   await table.refresh();
   const named = await namedFiles(context, table, {
     sinceMs: cutoffMs,
@@ -81,7 +86,7 @@ function cutoffOf(context: DeltaContext, table: DeltaTable, options: VacuumOptio
       },
     );
   }
-  return Math.min(context.clock.nowMs() - retentionMs, options.writingSinceMs ?? Number.POSITIVE_INFINITY);
+  return context.clock.nowMs() - retentionMs;
 }
 
 interface FoundFile extends ObjectInfo {

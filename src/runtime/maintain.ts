@@ -68,12 +68,11 @@ export async function vacuumTables(
   await using bench = await openWorkbench(options);
   const {owned, broken} = await ownedTables(bench, spec, options.tables);
   await using _ = options.dryRun ? null : await maintenanceLease(bench, spec);
-  const writingSinceMs = await leaseHeldSince(bench.context.store, `${pipelinePrefix(spec.key)}/lease`);
   const how = {
     dryRun: options.dryRun,
     force: options.force,
     ...(options.retainHours === null ? {} : {retentionMs: options.retainHours * HOUR_MS}),
-    ...(writingSinceMs === null ? {} : {writingSinceMs}),
+    writingSince: () => leaseHeldSince(bench.context.store, `${pipelinePrefix(spec.key)}/lease`),
   };
   const done: VacuumedTable[] = broken.map(({flow, error}) => ({flow, files: [], log: NO_LOG_CLEAN_UP, error}));
   for (const {flow, table} of owned) {

@@ -33,6 +33,11 @@ async function takenElsewhere(): Promise<void> {
 }
 
 describe('a lease', () => {
+  it('is held since the store saw it, where the clock of its holder was ahead', async () => {
+    await using _ = await acquireLease(store, NAME, later(72 * 60 * MINUTE_MS));
+    expect(await leaseHeldSince(store, NAME)).toBeLessThan(Date.now() + MINUTE_MS);
+  });
+
   it('is had by one process at a time, and again after it was released', async () => {
     const lease = await acquireLease(store, NAME, systemClock);
     await expect(acquireLease(store, NAME, systemClock)).rejects.toMatchObject({code: 'CONCURRENT_RUN'});

@@ -61,10 +61,14 @@ export async function acquireLease(store: Store, name: string, clock: Clock): Pr
   });
 }
 
-/** Since when a living process holds a lease, in milliseconds since 1970; null when none does. Claims nothing. */
+/**
+ * Since when a living process holds a lease, in milliseconds since 1970, by its clock or that of the store, whichever says
+ * earlier; null when none does. Claims nothing.
+ */
 export async function leaseHeldSince(store: Store, name: string, clock: Clock = systemClock): Promise<number | null> {
   const last = await lastEntry(store, name);
-  return last !== null && (await isHeld(last, clock)) ? Date.parse(last.entry.acquiredAt) : null;
+  if (last === null || !(await isHeld(last, clock))) return null;
+  return Math.min(Date.parse(last.entry.acquiredAt), last.claimedAtMs);
 }
 
 function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Lease {
@@ -91,22 +95,25 @@ function leaseOf(store: Store, name: string, number: number, me: LeaseEntry): Le
 interface LastEntry {
   readonly number: number;
   readonly entry: LeaseEntry;
+  /** When the entry was written, by the clock of the store. */
+  readonly claimedAtMs: number;
   /** By the clock of the store; 0 when there was none. */
   readonly signOfLifeAtMs: number;
 }
 
 async function lastEntry(store: Store, name: string): Promise<LastEntry | null> {
   let lastName: string | null = null;
+  let claimedAtMs = 0;
   let signOfLifeAtMs = 0;
   for await (const info of store.list(`${name}/`)) {
-    if (info.name.endsWith('.json')) lastName = info.name;
+    if (info.name.endsWith('.json')) [lastName, claimedAtMs] = [info.name, info.modifiedAtMs];
     else if (info.name === signName(name)) signOfLifeAtMs = info.modifiedAtMs;
   }
   if (lastName === null) return null;
   const bytes = await store.get(lastName);
   const number = Number(lastName.slice(name.length + 1, -'.json'.length));
-  if (bytes === null) return {number, entry: RELEASED, signOfLifeAtMs};
-  return {number, entry: JSON.parse(new TextDecoder().decode(bytes)) as LeaseEntry, signOfLifeAtMs};
+  const entry = bytes === null ? RELEASED : (JSON.parse(new TextDecoder().decode(bytes)) as LeaseEntry);
+  return {number, entry, claimedAtMs, signOfLifeAtMs};
 }
 
 const RELEASED: LeaseEntry = {host: '', pid: 0, processStart: null, acquiredAt: '', released: true};

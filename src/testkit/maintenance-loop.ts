@@ -69,7 +69,12 @@ async function tryTransaction({engine}: Lake, table: DeltaTable, txn: number): P
 
 async function maintain(lake: Lake, table: DeltaTable, writingSinceMs: number): Promise<void> {
   await optimizeTable(lake, table, {purgeAboveFraction: 0}, SIGNAL);
-  await vacuumTable(lake, table, {retentionMs: 0, force: true, writingSinceMs}, SIGNAL);
+  await vacuumTable(
+    lake,
+    table,
+    {retentionMs: 0, force: true, writingSince: () => Promise.resolve(writingSinceMs)},
+    SIGNAL,
+  );
   await cleanUpLog(lake, table, {dryRun: false}, SIGNAL);
 }
 

@@ -26,6 +26,13 @@ interface Step {
 }
 
 const REFUSES_VECTORS: TableCase['refuses'] = {'delta-rs-arrow': 'deletionVectors'};
+/** The feature by its name: of reader version 2 `to_pyarrow_table` thinks that it knows it, and shows NULLs. */
+const NAMED_MAPPING = {
+  'delta.minReaderVersion': '3',
+  'delta.minWriterVersion': '7',
+  'delta.feature.columnMapping': 'supported',
+  'delta.enableDeletionVectors': 'false',
+};
 const REFUSES_MAPPING: TableCase['refuses'] = {'delta-rs-arrow': 'columnMapping'};
 
 const deleteSome: Step = {
@@ -88,20 +95,20 @@ const MAKINGS: readonly Making[] = [
   },
   {
     name: 'mapped by name, renamed and dropped',
-    properties: {'delta.columnMapping.mode': 'name', 'delta.enableDeletionVectors': 'false'},
+    properties: {...NAMED_MAPPING, 'delta.columnMapping.mode': 'name'},
     steps: renameAndDrop,
     refuses: REFUSES_MAPPING,
   },
   {
     name: 'mapped by id, partitioned',
     partitioned: true,
-    properties: {'delta.columnMapping.mode': 'id', 'delta.enableDeletionVectors': 'false'},
+    properties: {...NAMED_MAPPING, 'delta.columnMapping.mode': 'id'},
     steps: [deleteSome],
     refuses: REFUSES_MAPPING,
   },
   {
     name: 'upgraded to column mapping',
-    properties: {'delta.enableDeletionVectors': 'false'},
+    properties: NAMED_MAPPING,
     steps: [{sql: `alter table TABLE set tblproperties ('delta.columnMapping.mode' = 'name')`}, ...renameAndDrop],
     refuses: REFUSES_MAPPING,
   },
