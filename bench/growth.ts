@@ -1,16 +1,9 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-
 import {createDuckDbApply} from '../src/apply/duckdb-apply.ts';
-import {systemClock} from '../src/core/clock.ts';
 import type {StructType} from '../src/core/types.ts';
 import type {AddFile} from '../src/delta/actions.ts';
 import type {DeltaContext} from '../src/delta/delta-table.ts';
 import {createTable} from '../src/delta/table.ts';
-import {openEngine} from '../src/engine/duckdb-engine.ts';
-import {createLocalStore} from '../src/storage/local-store.ts';
-import {watchTree} from './process-tree.ts';
+import {inBenchLake} from './lake-bench.ts';
 import type {BenchResult} from './result.ts';
 import {FLOW, SIGNAL, upsertJob} from './upsert-target.ts';
 
@@ -19,7 +12,6 @@ const ROWS_PER_FILE = 1_000_000;
 const CHANGES = 10_000;
 const REPETITIONS = 9;
 const LIMIT = 1.5;
-const MEMORY_LIMIT = 1024 ** 3;
 
 const SCHEMA: StructType = {
   type: 'struct',
@@ -27,29 +19,12 @@ const SCHEMA: StructType = {
 };
 
 /** The same 10k changes of neighbouring keys into targets of 1M, 10M and 100M rows: the time must not grow with the target. */
-export async function run(): Promise<readonly BenchResult[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
-  const engine = await openEngine({memoryLimitMb: 512, threads: 2, tempFolder: join(folder, 'temp')});
-  const context: DeltaContext = {store: createLocalStore(join(folder, 'lake')), engine, clock: systemClock};
-  const memory = watchTree(process.pid);
-  try {
+export function run(): Promise<readonly BenchResult[]> {
+  return inBenchLake(async (context) => {
     const times: number[] = [];
     for (const rows of SIZES) times.push(await measure(context, rows));
-    const peak = memory.stop();
-    return [
-      ...times.slice(1).map((time, at) => growth(at, time, times[at] ?? Number.NaN)),
-      {
-        name: 'the same: memory of the process',
-        measured: `${(peak / 1024 ** 2).toFixed(0)} MB`,
-        limit: '<= 1024 MB',
-        ok: peak <= MEMORY_LIMIT,
-      },
-    ];
-  } finally {
-    memory.stop();
-    await engine[Symbol.asyncDispose]();
-    await rm(folder, {recursive: true, force: true});
-  }
+    return times.slice(1).map((time, at) => growth(at, time, times[at] ?? Number.NaN));
+  });
 }
 
 function growth(at: number, time: number, before: number): BenchResult {

@@ -8,7 +8,15 @@ interface Bench {
 }
 
 /** Files of this folder that measure nothing themselves. */
-const parts = new Set(['main', 'result', 'process-tree', 'raw-copy', 'postgres-ingest-child', 'upsert-target']);
+const parts = new Set([
+  'main',
+  'result',
+  'process-tree',
+  'raw-copy',
+  'postgres-ingest-child',
+  'upsert-target',
+  'lake-bench',
+]);
 
 function benchNames(): string[] {
   const files = readdirSync(new URL('.', import.meta.url)).filter(

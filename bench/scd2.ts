@@ -1,17 +1,10 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-
 import type {ApplyJob} from '../src/apply/apply-engine.ts';
 import {createDuckDbApply} from '../src/apply/duckdb-apply.ts';
-import {systemClock} from '../src/core/clock.ts';
 import {END_COLUMN, START_COLUMN, type StructType} from '../src/core/types.ts';
 import type {AddFile} from '../src/delta/actions.ts';
 import type {DeltaContext, DeltaTable} from '../src/delta/delta-table.ts';
 import {createTable} from '../src/delta/table.ts';
-import {openEngine} from '../src/engine/duckdb-engine.ts';
-import {createLocalStore} from '../src/storage/local-store.ts';
-import {watchTree} from './process-tree.ts';
+import {inBenchLake} from './lake-bench.ts';
 import type {BenchResult} from './result.ts';
 import {
   CHANGES,
@@ -28,7 +21,6 @@ import {
 } from './upsert-target.ts';
 
 const LIMITS = {recent: 6, random: 12} as const;
-const MEMORY_LIMIT = 1024 ** 3;
 const REPETITIONS = 3;
 const TOTAL = FILES * ROWS_PER_FILE;
 
@@ -47,12 +39,8 @@ const HISTORY: StructType = {
  * SCD type 2: 100k changes against 10M open rows in 20 files, four of five of them end a version and begin one, beside the
  * upsert of the same changes into a table of SCD type 1.
  */
-export async function run(): Promise<readonly BenchResult[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
-  const engine = await openEngine({memoryLimitMb: 512, threads: 2, tempFolder: join(folder, 'temp')});
-  const context: DeltaContext = {store: createLocalStore(join(folder, 'lake')), engine, clock: systemClock};
-  const memory = watchTree(process.pid);
-  try {
+export function run(): Promise<readonly BenchResult[]> {
+  return inBenchLake(async (context) => {
     const results: BenchResult[] = [];
     for (const keys of ['recent', 'random'] as const) {
       const upsert = await measure(context, keys, 'scd1');
@@ -65,21 +53,8 @@ export async function run(): Promise<readonly BenchResult[]> {
         ok: ratio <= LIMITS[keys],
       });
     }
-    const peak = memory.stop();
-    return [
-      ...results,
-      {
-        name: 'the same: memory of the process',
-        measured: `${(peak / 1024 ** 2).toFixed(0)} MB`,
-        limit: '<= 1024 MB',
-        ok: peak <= MEMORY_LIMIT,
-      },
-    ];
-  } finally {
-    memory.stop();
-    await engine[Symbol.asyncDispose]();
-    await rm(folder, {recursive: true, force: true});
-  }
+    return results;
+  });
 }
 
 /** Median of the milliseconds that a batch takes into freshly written files. */

@@ -1,22 +1,15 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
 
 import type {ApplyJob} from '../src/apply/apply-engine.ts';
 import {createDuckDbApply} from '../src/apply/duckdb-apply.ts';
-import {systemClock} from '../src/core/clock.ts';
 import {END_COLUMN, START_COLUMN, type StructType} from '../src/core/types.ts';
 import type {AddFile} from '../src/delta/actions.ts';
 import type {DeltaContext, DeltaTable} from '../src/delta/delta-table.ts';
 import {createTable} from '../src/delta/table.ts';
-import {openEngine} from '../src/engine/duckdb-engine.ts';
-import {createLocalStore} from '../src/storage/local-store.ts';
-import {watchTree} from './process-tree.ts';
+import {inBenchLake} from './lake-bench.ts';
 import type {BenchResult} from './result.ts';
 import {FILES, FLOW, ROWS_PER_FILE, rowSql, SCHEMA, SIGNAL, upsertJob} from './upsert-target.ts';
 
 const LIMIT = 3;
-const MEMORY_LIMIT = 1024 ** 3;
 const TOTAL = FILES * ROWS_PER_FILE;
 /** One row in this many is another one in the second snapshot, one is gone, one is new. */
 const ONE_IN = 1000;
@@ -33,12 +26,8 @@ const HISTORY: StructType = {
  * A snapshot of 10M rows against a table of the 10M rows of the snapshot before, of SCD type 1 and 2, beside one scan of both:
  * all columns of all rows are read and hashed once.
  */
-export async function run(): Promise<readonly BenchResult[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
-  const engine = await openEngine({memoryLimitMb: 512, threads: 2, tempFolder: join(folder, 'temp')});
-  const context: DeltaContext = {store: createLocalStore(join(folder, 'lake')), engine, clock: systemClock};
-  const memory = watchTree(process.pid);
-  try {
+export function run(): Promise<readonly BenchResult[]> {
+  return inBenchLake(async (context) => {
     const results: BenchResult[] = [];
     for (const target of ['scd1', 'scd2'] as const) {
       const {difference, scan} = await measure(context, target);
@@ -50,21 +39,8 @@ export async function run(): Promise<readonly BenchResult[]> {
         ok: ratio <= LIMIT,
       });
     }
-    const peak = memory.stop();
-    return [
-      ...results,
-      {
-        name: 'the same: memory of the process',
-        measured: `${(peak / 1024 ** 2).toFixed(0)} MB`,
-        limit: '<= 1024 MB',
-        ok: peak <= MEMORY_LIMIT,
-      },
-    ];
-  } finally {
-    memory.stop();
-    await engine[Symbol.asyncDispose]();
-    await rm(folder, {recursive: true, force: true});
-  }
+    return results;
+  });
 }
 
 async function measure(

@@ -1,14 +1,7 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-
 import {createDuckDbApply} from '../src/apply/duckdb-apply.ts';
-import {systemClock} from '../src/core/clock.ts';
 import type {DeltaContext} from '../src/delta/delta-table.ts';
 import {createTable} from '../src/delta/table.ts';
-import {openEngine} from '../src/engine/duckdb-engine.ts';
-import {createLocalStore} from '../src/storage/local-store.ts';
-import {watchTree} from './process-tree.ts';
+import {inBenchLake} from './lake-bench.ts';
 import type {BenchResult} from './result.ts';
 import {
   CHANGES,
@@ -25,7 +18,6 @@ import {
 } from './upsert-target.ts';
 
 const LIMIT = 2;
-const MEMORY_LIMIT = 1024 ** 3;
 const REPETITIONS = 5;
 const TOTAL = FILES * ROWS_PER_FILE;
 
@@ -36,31 +28,16 @@ type Keys = 'random' | 'recent' | 'clumps';
  * The upsert of 100k changes into 10M rows in 20 files: keys spread over all, recent ones (four of five among the last
  * 5% of the rows, the others new), and clumps at the beginning and at the end with nothing between.
  */
-export async function run(): Promise<readonly BenchResult[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
-  const engine = await openEngine({memoryLimitMb: 512, threads: 2, tempFolder: join(folder, 'temp')});
-  const context: DeltaContext = {store: createLocalStore(join(folder, 'lake')), engine, clock: systemClock};
-  const memory = watchTree(process.pid);
-  try {
+export function run(): Promise<readonly BenchResult[]> {
+  return inBenchLake(async (context) => {
     const random = await measure(context, 'random');
     const recent = await measure(context, 'recent');
     const clumps = await measure(context, 'clumps');
-    const peak = memory.stop();
     return [
       comparison('recent keys', random, recent),
       {...comparison('keys in two clumps', random, clumps), limit: '', ok: true},
-      {
-        name: 'the same: memory of the process',
-        measured: `${(peak / 1024 ** 2).toFixed(0)} MB`,
-        limit: '<= 1024 MB',
-        ok: peak <= MEMORY_LIMIT,
-      },
     ];
-  } finally {
-    memory.stop();
-    await engine[Symbol.asyncDispose]();
-    await rm(folder, {recursive: true, force: true});
-  }
+  });
 }
 
 function comparison(what: string, random: number, clustered: number): BenchResult {
