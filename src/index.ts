@@ -10,5 +10,17 @@ export type {Environment} from './runtime/config/environment.ts';
 export type {LakeOptions, RunOptions, RunResult, StoreOptions} from './runtime/api.ts';
 export type {AzureOptions, CacheOptions, GcsOptions, S3Options} from './storage/store-options.ts';
 export type {FlowProgress, FlowState, RunUpdate, UpdateState} from './pipeline/events.ts';
-export type {ConnectionSpec, ObjectSpec, PipelineSpec, ScdType, TableConfiguration} from './pipeline/spec.ts';
+export type {BackfillRequest} from './pipeline/run-update.ts';
+export type {
+  AutoFullRefresh,
+  ConnectionSpec,
+  IgnoreNull,
+  ObjectSpec,
+  PipelineSpec,
+  ScdType,
+  SchemaEvolution,
+  TableConfiguration,
+  VerifyPolicy,
+} from './pipeline/spec.ts';
+export type {Verdict} from './pipeline/verify-verdict.ts';
 export type {OptionValue} from './sdk/contract.ts';

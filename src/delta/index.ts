@@ -47,13 +47,22 @@ export {schemaFromJson, schemaToJson} from '../core/schema-json.ts';
 export type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
 export type {EngineOptions} from '../engine/duckdb-engine.ts';
 export {openEngine} from '../engine/duckdb-engine.ts';
-export type {Appender, Engine, EngineRow, LeafStatistics, ParquetJob, WrittenParquet} from '../engine/engine.ts';
+export type {
+  Appender,
+  Engine,
+  EngineRow,
+  LeafStatistics,
+  ParquetFilesJob,
+  ParquetJob,
+  WrittenParquet,
+} from '../engine/engine.ts';
 export {createLocalStore} from '../storage/local-store.ts';
 export {openStore, type OpenedStore} from '../storage/open-store.ts';
 export type {AzureOptions, CacheOptions, GcsOptions, S3Options, StoreOptions} from '../storage/store-options.ts';
 export type {ObjectInfo, StagedObject, Store} from '../storage/store.ts';
 export type {
   Action,
+  AddCdcFile,
   AddFile,
   CommitInfo,
   DeletionVectorDescriptor,
@@ -65,6 +74,7 @@ export type {
 } from './actions.ts';
 export type {TableAlteration} from './alter-table.ts';
 export {alterTable} from './alter-table.ts';
+export type {Background} from './background.ts';
 export type {
   CommitRequest,
   CommitSummary,
