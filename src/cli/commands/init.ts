@@ -64,7 +64,7 @@ resources:
               source_table: orders
               destination_table: customer_orders
               table_configuration:
-                # SCD_TYPE_1 keeps the newest row of a key, APPEND_ONLY every row.
+                # SCD_TYPE_1 keeps the newest row of a key, SCD_TYPE_2 every version of it, APPEND_ONLY every row.
                 scd_type: SCD_TYPE_1
                 # exclude_columns: [items]
                 # row_filter: status = 'open'
