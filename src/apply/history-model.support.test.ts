@@ -21,7 +21,7 @@ export interface ModelVersion {
 }
 
 /** Which place comes first. */
-export function comparePlaces(left: Place, right: Place): number {
+function comparePlaces(left: Place, right: Place): number {
   for (const [at, l] of left.entries()) {
     const r = right[at] ?? null;
     if (l === r) continue;

@@ -3,7 +3,7 @@ import {type ColumnSql, WORK} from './column-sql.ts';
 import {leafPaths, ofLeaves} from './leaves.ts';
 
 /** The leaf that an entry of authors speaks of, as a path. */
-export const LEAF_COLUMN = '__sluice_leaf';
+const LEAF_COLUMN = '__sluice_leaf';
 
 /** Work columns; users' columns may have any other name. */
 const LEAF = '__sluice_l';

@@ -35,7 +35,7 @@ export function outcomeLine(flow: FlowProgress, paint: Paint): string {
 }
 
 /** What changed in a table, in words. */
-export function changesText(flow: FlowProgress): string {
+function changesText(flow: FlowProgress): string {
   const parts: string[] = [];
   if (flow.rowsInserted > 0) parts.push(`${countText(flow.rowsInserted)} inserted`);
   if (flow.rowsUpdated > 0) parts.push(`${countText(flow.rowsUpdated)} updated`);

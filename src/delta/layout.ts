@@ -8,7 +8,7 @@ import {DEFAULT_INDEXED_COLUMNS} from './statistics.ts';
 /** Size that data files are cut at, and packed to, where the table does not say. */
 const DEFAULT_TARGET_FILE_BYTES = 128 * 1024 * 1024;
 /** Table property of that size: bytes, or a number with `kb`, `mb` or `gb`. */
-export const TARGET_FILE_SIZE = 'delta.targetFileSize';
+const TARGET_FILE_SIZE = 'delta.targetFileSize';
 
 /** Who clusters: other implementations leave our files alone, and we theirs. */
 export const CLUSTERING_PROVIDER = 'sluice';

@@ -13,7 +13,7 @@ import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
 
 /** Note of a batch: when the table was last reloaded by its policy, milliseconds since 1970. Every later batch repeats it. */
-export const RELOADED_AT = 'auto_refreshed_at_ms';
+const RELOADED_AT = 'auto_refreshed_at_ms';
 
 /** The schema of one trigger: what the source and the table make of it, and what the table is told of it. For one use. */
 export class FlowSchema {

@@ -437,7 +437,7 @@ export function maxCursorSql(flow: ResolvedFlow, select: string): string | null 
 }
 
 /** Source paths of the sequence; none where changes bring it. */
-export function sequenceSources(flow: ResolvedFlow): readonly string[] {
+function sequenceSources(flow: ResolvedFlow): readonly string[] {
   if (flow.hiddenSequence.length > 0) return flow.hiddenSequence;
   return flow.sequence.filter((name) => name !== SEQUENCE_COLUMN).map((name) => sourceName(flow, name));
 }

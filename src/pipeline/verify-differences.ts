@@ -29,7 +29,7 @@ export interface Differences {
 /** Keys that are named, of each kind. */
 export const MAX_SAMPLES = 100;
 /** Changed keys whose columns are looked at. */
-export const MAX_CHANGED = 1000;
+const MAX_CHANGED = 1000;
 
 /** What is compared with what. */
 export interface ComparedSides {

@@ -93,8 +93,3 @@ function defaultCacheFolder(): string {
       return join(homedir(), '.cache', 'sluice');
   }
 }
-
-/** True for a URL of an object store, whose files are read by way of a cache. */
-export function isRemote(url: string): boolean {
-  return parseStoreUrl(url).kind !== 'local';
-}

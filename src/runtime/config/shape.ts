@@ -47,17 +47,6 @@ export function literal<T>(shape: Shape<T>): Shape<T> {
   };
 }
 
-/** The same with a warning, for what is checked and kept but does nothing yet. */
-export function warned<T>(shape: Shape<T>, reason: string): Shape<T> {
-  return {
-    read(node, path, context) {
-      context.warnings.push({code: 'INVALID_SPEC', path, place: node.place, message: `has no effect: ${reason}`});
-      return shape.read(node, path, context);
-    },
-    describe: (definitions) => shape.describe(definitions),
-  };
-}
-
 /** Reports a problem at a value. */
 export function report(
   node: ConfigNode,
