@@ -16,6 +16,9 @@ const parts = new Set([
   'postgres-ingest-child',
   'upsert-target',
   'lake-bench',
+  'api-source',
+  'api-load-child',
+  'api-limits-source',
 ]);
 
 function benchNames(): string[] {

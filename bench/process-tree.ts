@@ -4,25 +4,35 @@ import {readdirSync, readFileSync} from 'node:fs';
 export interface TreeWatch {
   /** Stops and returns the largest sum seen, in bytes: proportional set size, so that shared pages count once. */
   stop(): number;
+  /** The median of each quarter of the time until now: what grows shows there, what comes and goes does not. */
+  quarters(): readonly [number, number, number, number];
 }
 
 /** Samples every `everyMs` (default 50) milliseconds. */
 export function watchTree(pid: number, everyMs = 50): TreeWatch {
-  let peak = 0;
-  const sample = (): void => {
-    peak = Math.max(peak, treeBytes(pid));
-  };
+  const samples: number[] = [];
+  const sample = (): void => void samples.push(treeBytes(pid));
   const timer = setInterval(sample, everyMs);
   sample();
   return {
     stop(): number {
       clearInterval(timer);
-      return peak;
+      return samples.reduce((peak, bytes) => Math.max(peak, bytes), 0);
+    },
+    quarters(): readonly [number, number, number, number] {
+      const of = (at: number): number =>
+        median(samples.slice(Math.floor((samples.length * at) / 4), Math.floor((samples.length * (at + 1)) / 4)));
+      return [of(0), of(1), of(2), of(3)];
     },
   };
 }
 
-function treeBytes(root: number): number {
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
+}
+
+/** Bytes of a process and its descendants now, as {@link watchTree} counts them. */
+export function treeBytes(root: number): number {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;

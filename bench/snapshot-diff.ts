@@ -1,4 +1,3 @@
-
 import type {ApplyJob} from '../src/apply/apply-engine.ts';
 import {createDuckDbApply} from '../src/apply/duckdb-apply.ts';
 import {END_COLUMN, START_COLUMN, type StructType} from '../src/core/types.ts';

@@ -13,10 +13,13 @@ export type {FlowProgress, FlowState, RunUpdate, UpdateState} from './pipeline/e
 export type {BackfillRequest} from './pipeline/run-update.ts';
 export type {
   AutoFullRefresh,
+  ChangeLogSpec,
   ConnectionSpec,
+  ConnectorPlace,
   IgnoreNull,
   ObjectSpec,
   PipelineSpec,
+  RefreshWindow,
   ScdType,
   SchemaEvolution,
   TableConfiguration,

@@ -6,6 +6,7 @@ import {describe, expect, it} from 'vitest';
 import {MODEL_FAILPOINTS} from '../scripts/chaos/model.ts';
 import {RUN_FAILPOINTS} from '../scripts/chaos/run.ts';
 import {FAILPOINTS} from '../src/core/failpoint.ts';
+import {GATEWAY_FAILPOINTS} from '../src/testkit/gateway-steps.ts';
 
 const sources = readdirSync('src', {recursive: true, withFileTypes: true})
   .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
@@ -20,6 +21,6 @@ describe('steps at which crash tests kill', () => {
   });
 
   it('are each killed at by a scenario; a sample of it fails when one is never reached', () => {
-    expect(new Set([...RUN_FAILPOINTS, ...MODEL_FAILPOINTS])).toEqual(new Set(FAILPOINTS));
+    expect(new Set([...RUN_FAILPOINTS, ...MODEL_FAILPOINTS, ...GATEWAY_FAILPOINTS])).toEqual(new Set(FAILPOINTS));
   });
 });

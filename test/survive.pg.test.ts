@@ -1,5 +1,4 @@
-import {execFileSync} from 'node:child_process';
-import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
@@ -10,6 +9,7 @@ import {openTable} from '../src/delta/table.ts';
 import {openTestLake} from '../src/testkit/run-connector.ts';
 import {startPostgres, type PostgresServer} from './postgres.ts';
 import {runCli, startCli, type CliEnd} from './run-cli.ts';
+import {mountDisk} from './small-disk.ts';
 
 let server: PostgresServer;
 let folder: string;
@@ -37,20 +37,6 @@ async function sql(text: string): Promise<void> {
   await client.connect();
   await client.query(text);
   await client.end();
-}
-
-/** A small disk of its own. Only root may mount one: others skip the test, and say so. */
-async function mountDisk(size: string, skip: (note: string) => void): Promise<string> {
-  const disk = join(folder, 'disk');
-  await mkdir(disk);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', disk], {stdio: 'pipe'});
-  } catch (error) {
-    skip(
-      `needs the right to mount a file system: ${error instanceof Error ? (error.message.split('\n')[1] ?? error.message) : ''}`,
-    );
-  }
-  return disk;
 }
 
 interface BundleOptions {
@@ -199,36 +185,28 @@ describe('a run goes on', () => {
   });
 
   test('after the disk was full', async ({skip}) => {
-    const disk = await mountDisk('1m', skip);
-    try {
-      lake = join(disk, 'lake');
-      await sql(`INSERT INTO items SELECT g, md5(g::text) || md5((g + 1)::text) FROM generate_series(1001, 60000) g`);
-      const file = await bundle();
-      const full = await run(file);
-      expect(full.code).toBe(1);
-      expect(full.stdout + full.stderr).toContain('STORAGE_FULL');
-      execFileSync('mount', ['-o', 'remount,size=64m', disk]);
-      expect((await run(file)).code).toBe(0);
-      expect(await landed()).toHaveLength(60000);
-    } finally {
-      execFileSync('umount', [disk]);
-    }
+    await using disk = await mountDisk(join(folder, 'disk'), '1m', skip);
+    lake = join(folder, 'disk', 'lake');
+    await sql(`INSERT INTO items SELECT g, md5(g::text) || md5((g + 1)::text) FROM generate_series(1001, 60000) g`);
+    const file = await bundle();
+    const full = await run(file);
+    expect(full.code).toBe(1);
+    expect(full.stdout + full.stderr).toContain('STORAGE_FULL');
+    disk.remount('size=64m');
+    expect((await run(file)).code).toBe(0);
+    expect(await landed()).toHaveLength(60000);
   });
 
   test('after the lake was read-only', async ({skip}) => {
-    const disk = await mountDisk('64m', skip);
-    try {
-      lake = join(disk, 'lake');
-      const file = await bundle();
-      execFileSync('mount', ['-o', 'remount,ro', disk]);
-      const refused = await run(file);
-      expect(refused.code).not.toBe(0);
-      expect(refused.stdout + refused.stderr).toContain('STORAGE_READ_ONLY');
-      execFileSync('mount', ['-o', 'remount,rw', disk]);
-      expect((await run(file)).code).toBe(0);
-      expect(await landed()).toHaveLength(1000);
-    } finally {
-      execFileSync('umount', [disk]);
-    }
+    await using disk = await mountDisk(join(folder, 'disk'), '64m', skip);
+    lake = join(folder, 'disk', 'lake');
+    const file = await bundle();
+    disk.remount('ro');
+    const refused = await run(file);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stdout + refused.stderr).toContain('STORAGE_READ_ONLY');
+    disk.remount('rw');
+    expect((await run(file)).code).toBe(0);
+    expect(await landed()).toHaveLength(1000);
   });
 });

@@ -11,6 +11,7 @@ import {openTable} from '../../src/delta/table.ts';
 import {openTestLake} from '../../src/testkit/run-connector.ts';
 import type {Command, Comparison, Maintenance, Scenario} from '../../src/testkit/scenario.ts';
 import {startPostgres, type PostgresServer} from '../../test/postgres.ts';
+import {groupedRows} from './grouped-rows.ts';
 
 const bin = fileURLToPath(new URL('../../bin/sluice', import.meta.url));
 
@@ -123,7 +124,7 @@ class RunScenario implements Scenario {
       const read = async (root: string, select: string): Promise<ReadonlyMap<string, readonly string[]>> => {
         const table = await openTable(lake.context, root);
         if (table === null) throw new Error(`There is no table ${root}.`);
-        return grouped(await lake.context.engine.query(`SELECT ${select} FROM (${await table.readSql()})`));
+        return groupedRows(await lake.context.engine.query(`SELECT ${select} FROM (${await table.readSql()})`));
       };
       await this.#sql(async (client) => {
         for (const table of TABLES) {
@@ -132,7 +133,7 @@ class RunScenario implements Scenario {
           );
           const columns =
             "id::VARCHAR AS k, concat(value, '|', amount::VARCHAR, '|', epoch_us(updated_at)::VARCHAR) AS v";
-          found.push({table, source: grouped(rows), destination: await read(`main/chaos/${table}`, columns)});
+          found.push({table, source: groupedRows(rows), destination: await read(`main/chaos/${table}`, columns)});
         }
       });
       found.push({
@@ -173,15 +174,6 @@ class RunScenario implements Scenario {
       await client.end();
     }
   }
-}
-
-function grouped(rows: readonly Readonly<Record<string, unknown>>[]): ReadonlyMap<string, readonly string[]> {
-  const map = new Map<string, string[]>();
-  for (const row of rows) {
-    const key = String(row['k']);
-    map.set(key, [...(map.get(key) ?? []), String(row['v'])]);
-  }
-  return map;
 }
 
 function bundle(port: number, inputs: string): object {

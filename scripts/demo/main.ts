@@ -46,7 +46,9 @@ async function main(): Promise<void> {
     say('4. Second run: only the changes move');
     const second = await sluice(demo, ['run']);
 
-    say('5. Is it all there? Compared with the sources, row by row, without the code that loaded it');
+    say(
+      '5. Is it all there? Compared with the sources, row by row, without the code that loaded it (Parquet: by its engine)',
+    );
     const verified =
       (await sluice(demo, ['verify', bundle, 'travel'])) === 0 &&
       (await sluice(demo, ['verify', bundle, 'files'])) === 0;

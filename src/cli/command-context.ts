@@ -172,6 +172,17 @@ export async function interruptible<T>(
   }
 }
 
+/** Does work whose exchanges with the source become a HAR file, when one is named. */
+export async function traced<T>(
+  context: CommandContext,
+  file: string | undefined,
+  work: (trace: {readonly traceFile?: string}) => Promise<T>,
+): Promise<T> {
+  if (file === undefined) return work({});
+  const {withTrace} = await import('../runtime/trace-file.ts');
+  return withTrace(resolve(context.io.cwd, file), (traceFile) => work(traceFile === undefined ? {} : {traceFile}));
+}
+
 /** Prints one JSON document. */
 export function printJson(context: CommandContext, value: unknown): void {
   context.io.stdout.write(`${jsonText(value, 2)}\n`);

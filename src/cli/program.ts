@@ -3,6 +3,9 @@ import {readFileSync} from 'node:fs';
 import {Command, CommanderError, InvalidArgumentError, Option} from 'commander';
 
 import type {CommandContext, CliServices, CommonFlags, ConfigFlags} from './command-context.ts';
+import {addConnectionsCommands} from './connections-program.ts';
+import {addConnectorCommands} from './connector-program.ts';
+import {addGatewayCommands} from './gateway-program.ts';
 import {EXIT, type CliIo} from './io.ts';
 
 /** Runs a command line and resolves to the exit status. Everything that a command needs is loaded when it runs. */
@@ -58,6 +61,9 @@ export function createProgram(services: CliServices, io: CliIo, onExit: (status:
   addMaintenanceCommands(program, act);
   addRestoreCommand(program, act);
   addStateCommands(program, act);
+  addConnectionsCommands(program, {act, output: (command) => common(command, 'output'), variable});
+  addGatewayCommands(program, {act, named});
+  addConnectorCommands(program, {act, output: (command) => common(command, 'output'), positive, repeated});
   return program;
 }
 
@@ -97,6 +103,7 @@ function actionRunner(services: CliServices, io: CliIo, onExit: (status: number)
 
 const FILE = 'configuration file (default: sluice.yml, then databricks.yml)';
 const PIPELINE = 'key or name of a pipeline (default: all)';
+const TRACE = 'write the exchanges with the source to a HAR file, secrets removed';
 const TABLE = 'only tables whose source or destination name matches; repeatable';
 
 function addRunCommands(program: Command, act: Act): void {
@@ -118,6 +125,7 @@ function addRunCommands(program: Command, act: Act): void {
     .option('--drop-history', 'with a full refresh: SCD_TYPE_2 tables begin their history anew')
     .option('--backfill <TABLE:COLUMN,...>', 'fill these columns for the rows that are there; repeatable', backfill)
     .option('--parallel <N>', 'tables at a time (default: 4)', positive)
+    .option('--trace <FILE>', TRACE)
     .action((file, pipeline, flags) =>
       act(flags, async (context) =>
         (await import('./commands/run.ts')).runCommand(context, await placed(context, flags, [file, pipeline])),
@@ -170,6 +178,7 @@ function addLookCommands(program: Command, act: Act): void {
       .argument('<TABLE>', 'source or destination name'),
   )
     .option('--limit <N>', 'rows (default: 10)', positive)
+    .option('--trace <FILE>', TRACE)
     .action((table: string, flags) =>
       act(flags, async (context) => (await inspect()).previewCommand(context, table, flags)),
     );

@@ -343,3 +343,24 @@ describe('schemas', () => {
     expect(isIngestError(thrown, 'INVALID_SCHEMA')).toBe(true);
   });
 });
+
+it('counts unknown names of every record, whether its neighbours have the same ones or not', () => {
+  const names = ['id', 'a', 'b', 'c', 'd'];
+  fc.assert(
+    fc.property(fc.array(fc.subarray(names)), fc.integer({min: 1, max: 5}), (records, every) => {
+      const coercer = createCoercer(struct({id: long()}), {rescue: false});
+      const found = new Map<string, number>();
+      const wanted = new Map<string, number>();
+      const take = (): void => {
+        for (const [name, count] of coercer.take().unknownFields) found.set(name, (found.get(name) ?? 0) + count);
+      };
+      for (const [at, record] of records.entries()) {
+        coercer.add(Object.fromEntries(record.map((name) => [name, 1])));
+        for (const name of record) if (name !== 'id') wanted.set(name, (wanted.get(name) ?? 0) + 1);
+        if (at % every === 0) take();
+      }
+      take();
+      expect(found).toEqual(wanted);
+    }),
+  );
+});

@@ -49,6 +49,8 @@ export interface CoercerOptions {
   readonly rescue: boolean;
   /** Fields of records that nobody wants: left out and not counted as unknown. */
   readonly ignoredFields?: readonly string[];
+  /** Columns whose values come beside the record, see {@link Coercer.add}: records need not be copied to get them. */
+  readonly beside?: readonly string[];
   /** Values of fields that are neither in the schema nor ignored, at any depth, are misfits; without it they are left out. */
   readonly rescueUnknown?: boolean;
   /** Rows that have room from the start; default 1024. Room doubles when it is used up. */
@@ -68,8 +70,8 @@ export interface CoercedBatch {
 
 /** Turns raw JSON records into columns. */
 export interface Coercer {
-  /** Takes one record; true when its row lands, false when it is quarantined. */
-  add(record: JsonObject): boolean;
+  /** Takes one record and the values of the columns that come beside it; true when its row lands, false when it is quarantined. */
+  add(record: JsonObject, beside?: JsonObject): boolean;
   /** Rows that land, since the last `take`. */
   readonly rowCount: number;
   /** About how many bytes the columns of these rows take. */
@@ -79,6 +81,7 @@ export interface Coercer {
 }
 
 const FIRST_CAPACITY = 1024;
+const NOTHING: JsonObject = {};
 
 /**
  * Compiles a schema into a {@link Coercer}. Conversions lose nothing but what a type cannot hold by its nature (digits
@@ -103,6 +106,8 @@ class RecordCoercer implements Coercer {
   #rescuedValues = 0;
   #quarantined: QuarantinedRow[] = [];
   #unknown = new Map<string, number>();
+  /** Unknown names of the last record that was looked at, with the records like it that came since. */
+  #lastUnknown: {readonly name: string; count: number}[] = [];
 
   constructor(schema: StructType, options: CoercerOptions) {
     this.#schema = landedSchema(schema);
@@ -111,14 +116,16 @@ class RecordCoercer implements Coercer {
     this.#fields = compileFields(data, options.keys ?? [], {
       misfits: this.#misfits,
       rescueUnknown: this.#rescuesUnknown,
+      ...(options.beside === undefined ? {} : {beside: new Set(options.beside)}),
     });
     this.#rescued = options.rescue ? new StringWriter(false) : null;
-    const names = new Set(data.fields.map((field) => field.name));
+    const beside = new Set(options.beside);
+    const names = new Set(data.fields.map((field) => field.name).filter((name) => !beside.has(name)));
     const ignored = new Set((options.ignoredFields ?? []).filter((name) => !names.has(name)));
     this.#known = new Set([...names, ...ignored]);
     this.#loop = compileFieldLoop(this.#fields, this.#misfits, {
       ignored,
-      found: (record) => this.#countUnknown(record),
+      found: (record, count) => this.#countUnknown(record, count),
     });
     this.#capacity = Math.max(1, options.capacity ?? FIRST_CAPACITY);
     this.#reserve();
@@ -133,14 +140,14 @@ class RecordCoercer implements Coercer {
     return this.#fields.reduce((sum, {writer}) => sum + writer.sizeBytes(this.#rowCount), rescued);
   }
 
-  add(record: JsonObject): boolean {
+  add(record: JsonObject, beside: JsonObject = NOTHING): boolean {
     if (!isObject(record as JsonValue | undefined)) return this.#quarantine('NOT_AN_OBJECT', '', record);
     const row = this.#rowCount;
     if (row === this.#capacity) {
       this.#capacity *= 2;
       this.#reserve();
     }
-    const failed = this.#fields[this.#loop.write(row, record)];
+    const failed = this.#fields[this.#loop.write(row, record, beside)];
     if (failed !== undefined) return this.#refuse(failed, record);
     if (this.#misfits.length === 0) this.#rescued?.write(row, null);
     else if (!this.#rescueInto(row)) return this.#quarantine('NOT_RESCUED', this.#misfits.firstPath, record);
@@ -150,6 +157,7 @@ class RecordCoercer implements Coercer {
 
   take(): CoercedBatch {
     const rowCount = this.#rowCount;
+    this.#takeLastUnknown();
     const columns = this.#fields.map(({writer}) => writer.vector(rowCount));
     if (this.#rescued !== null) columns.push(this.#rescued.vector(rowCount));
     const taken: CoercedBatch = {
@@ -198,13 +206,30 @@ class RecordCoercer implements Coercer {
     return false;
   }
 
-  #countUnknown(record: JsonObject): void {
+  #countUnknown(record: JsonObject, count: number): void {
+    // Records of one source have the same unknown names in most cases: those are found without looking at all names.
+    if (!this.#rescuesUnknown && this.#lastUnknown.length === count) {
+      if (this.#lastUnknown.every(({name}) => record[name] !== undefined && Object.hasOwn(record, name))) {
+        for (const seen of this.#lastUnknown) seen.count++;
+        return;
+      }
+    }
+    this.#takeLastUnknown();
+    const names: string[] = [];
     for (const name of Object.keys(record)) {
       const value = record[name];
       if (value === undefined || this.#known.has(name)) continue;
       this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + 1);
+      names.push(name);
       if (this.#rescuesUnknown && value !== null) this.#misfits.add(pathPart(name), value);
     }
+    this.#lastUnknown = names.map((name) => ({name, count: 0}));
+  }
+
+  #takeLastUnknown(): void {
+    for (const {name, count} of this.#lastUnknown)
+      if (count > 0) this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + count);
+    this.#lastUnknown = [];
   }
 }
 

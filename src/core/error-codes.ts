@@ -10,6 +10,8 @@ export type ErrorCode =
   | 'INVALID_SCHEMA'
   /** No connector of that name is installed. */
   | 'UNKNOWN_CONNECTOR'
+  /** The code or the document of a connector cannot be loaded or built; the message names the file. */
+  | 'INVALID_CONNECTOR'
   /** The source has no such table (or the user may not see it). */
   | 'UNKNOWN_TABLE'
   /** A configured column does not exist in the source table. */
@@ -40,6 +42,14 @@ export type ErrorCode =
   | 'CONTRACT_VIOLATION'
   /** Offsets went round in circles within one trigger. */
   | 'OFFSET_LOOP'
+  /** The source no longer keeps what came after the offset; the table is read anew, once, in the same run. */
+  | 'OFFSET_EXPIRED'
+  /** The source no longer keeps the log that a gateway needs to go on: slot lost or dropped, log purged, another server. */
+  | 'LOG_LOST'
+  /** The gateway has no complete snapshot of the table yet, and no rows of it landed before. */
+  | 'NOT_STAGED'
+  /** Files of a staging area are missing or do not hold what their manifest says. */
+  | 'STAGING_DAMAGED'
   /** An offset is larger than 64 KB. */
   | 'OFFSET_TOO_LARGE'
   /** A snapshot holds one key more than once. */

@@ -31,6 +31,19 @@ export const FAILPOINTS = [
   'lease.taken',
   'lease.released',
   'verify.remembered',
+  'staging.segment-written',
+  'staging.entry-written',
+  'staging.checkpoint-written',
+  'staging.plan-written',
+  'gateway.prepared',
+  'gateway.sealed',
+  'gateway.acknowledged',
+  'gateway.advanced',
+  'gateway.snapshot-finished',
+  'staging.chunk-written',
+  'staging.chunk-described',
+  'staging.snapshot-described',
+  'staging.file-retired',
 ] as const;
 
 /** The name of a step. */

@@ -6,6 +6,11 @@ import type {DataType, DecimalType, MapType, PrimitiveType, StructField, StructT
 export const EPOCH_UNIT = 'sluice.epochUnit';
 /** Field metadata: how a binary column is written in JSON, `base64` (the default), `hex` or `utf8`. */
 export const BINARY_ENCODING = 'sluice.binaryEncoding';
+/**
+ * Field metadata, true: numbers of a date column count days, integers (bigint) of a timestamp column microseconds since 1970, and years
+ * are not limited to 1 to 9999: for databases, whose calendars are longer.
+ */
+export const WIDE_TIMES = 'sluice.wideTimes';
 
 /** A type on its way to become a field: nullable until told otherwise. Every method returns a new value. */
 export interface Column {

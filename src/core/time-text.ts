@@ -132,6 +132,7 @@ function afterSeconds(text: string, from: number, seconds: number): TimestampTex
   }
   if (at === text.length) return timestampText(seconds, micros, 'none');
   if (at === text.length - 1 && text.charCodeAt(at) === LETTER_Z) return timestampText(seconds, micros, 'utc');
+  if (at === text.length - 3 && text.endsWith('+00')) return timestampText(seconds, micros, 'utc');
   const zone = ZONE.exec(text.slice(at));
   if (zone === null) return null;
   const [, utc, sign, hours = '0', minutes = '0'] = zone;

@@ -1,10 +1,10 @@
-import {DuckDBDataChunk} from '@duckdb/node-api';
-import type {DuckDBAppender, DuckDBConnection} from '@duckdb/node-api';
+import type {DuckDBAppender, DuckDBConnection, DuckDBDataChunk} from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 
 import type {ColumnBatch} from '../core/columns.ts';
 import type {StructType} from '../core/types.ts';
 import {checkBatch} from './batch-check.ts';
+import {duckDb} from './duckdb-api.ts';
 import {engineError} from './engine-errors.ts';
 import type {Appender} from './engine.ts';
 import {RawChunkWriter} from './raw-chunk-writer.ts';
@@ -57,7 +57,7 @@ class ColumnAppender implements Appender {
     this.#options = options;
     this.#appender = appender;
     this.#writer = writer;
-    this.#chunk = DuckDBDataChunk.create(duckDbTypes(options.schema));
+    this.#chunk = duckDb.DuckDBDataChunk.create(duckDbTypes(options.schema));
   }
 
   append(batch: ColumnBatch): void {

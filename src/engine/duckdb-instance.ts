@@ -1,11 +1,11 @@
 import {mkdir, mkdtemp, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 
-import {DuckDBInstance} from '@duckdb/node-api';
-import type {DuckDBConnection} from '@duckdb/node-api';
+import type {DuckDBConnection, DuckDBInstance} from '@duckdb/node-api';
 
 import type {StructType} from '../core/types.ts';
 import {openColumnAppender} from './column-appender.ts';
+import {duckDb} from './duckdb-api.ts';
 import type {EngineOptions} from './duckdb-engine.ts';
 import {engineClosed, engineError} from './engine-errors.ts';
 import type {Appender, Engine, EngineRow, ParquetFilesJob, ParquetJob, WrittenParquet} from './engine.ts';
@@ -40,7 +40,7 @@ export class DuckDbInstance implements Engine {
     // DuckDB names its spill files alike in every process: two engines must not share the folder.
     const spillFolder = await mkdtemp(join(options.tempFolder, 'engine-'));
     try {
-      const instance = await DuckDBInstance.create(':memory:', settings(options, spillFolder));
+      const instance = await duckDb.DuckDBInstance.create(':memory:', settings(options, spillFolder));
       const engine = new DuckDbInstance(instance, spillFolder);
       await engine.run(lockDown(options, spillFolder));
       return engine;

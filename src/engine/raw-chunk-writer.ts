@@ -1,6 +1,5 @@
 import {isUtf8} from 'node:buffer';
 
-import {BLOB, DuckDBDataChunk} from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 
 import type {
@@ -16,7 +15,10 @@ import {IngestError} from '../core/errors.ts';
 import type {DataType, StructType} from '../core/types.ts';
 import {childType, isPresent} from './batch-check.ts';
 import type {ChunkWriter} from './column-appender.ts';
+import {duckDb} from './duckdb-api.ts';
 import {fixedWidth} from './vector-types.ts';
+
+const {BLOB, DuckDBDataChunk} = duckDb;
 
 /** Rows of a column that go into one vector, from its first element on. */
 interface Slice {
@@ -96,11 +98,11 @@ export class RawChunkWriter implements ChunkWriter {
     const element = childType(type);
     if (element === null) return;
     const entries = this.#entriesOf(slice.count);
+    entries.fill(0, 0, slice.count * LIST_ENTRY_WORDS);
     let first = -1;
     let end = 0;
     for (let row = 0; row < slice.count; row += 1) {
       const at = row * LIST_ENTRY_WORDS;
-      entries.fill(0, at, at + LIST_ENTRY_WORDS);
       if (!isPresent(column.validity, slice.from + row)) continue;
       const start = column.starts[slice.from + row] ?? 0;
       if (first < 0) first = start;

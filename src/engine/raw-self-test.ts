@@ -1,11 +1,13 @@
-import {DuckDBDataChunk, VARCHAR} from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 
 import type {ColumnBatch} from '../core/columns.ts';
 import type {ChunkWriter} from './column-appender.ts';
+import {duckDb} from './duckdb-api.ts';
 import {RawChunkWriter} from './raw-chunk-writer.ts';
 import {ValueChunkWriter} from './value-chunk-writer.ts';
 import {duckDbTypes} from './vector-types.ts';
+
+const {DuckDBDataChunk, VARCHAR} = duckDb;
 
 let answer: boolean | undefined;
 

@@ -1,7 +1,9 @@
-import {DuckDBTypeId} from '@duckdb/node-api';
 import type {DuckDBDataChunk, DuckDBType} from '@duckdb/node-api';
 
+import {duckDb} from './duckdb-api.ts';
 import type {EngineRow} from './engine.ts';
+
+const {DuckDBTypeId} = duckDb;
 
 /** Turns one value of DuckDB's into ours; never called with null. */
 type Conversion = (value: unknown) => unknown;

@@ -1,4 +1,14 @@
-import {
+import type {DuckDBStructValue as StructValue, DuckDBValue} from '@duckdb/node-api';
+import type duckdb from '@duckdb/node-bindings';
+
+import type {BytesVector, ColumnBatch, ColumnVector, FixedVector, ListVector} from '../core/columns.ts';
+import type {DataType, DecimalType, StructType} from '../core/types.ts';
+import {childType, isPresent} from './batch-check.ts';
+import type {ChunkWriter} from './column-appender.ts';
+import {duckDb} from './duckdb-api.ts';
+import {fixedWidth} from './vector-types.ts';
+
+const {
   DuckDBBlobValue,
   DuckDBDataChunk,
   DuckDBDateValue,
@@ -8,15 +18,7 @@ import {
   DuckDBStructValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
-} from '@duckdb/node-api';
-import type {DuckDBValue} from '@duckdb/node-api';
-import type duckdb from '@duckdb/node-bindings';
-
-import type {BytesVector, ColumnBatch, ColumnVector, FixedVector, ListVector} from '../core/columns.ts';
-import type {DataType, DecimalType, StructType} from '../core/types.ts';
-import {childType, isPresent} from './batch-check.ts';
-import type {ChunkWriter} from './column-appender.ts';
-import {fixedWidth} from './vector-types.ts';
+} = duckDb;
 
 /** Fills chunks by DuckDB's documented calls, value by value: several times slower than raw vectors, and always right. */
 export class ValueChunkWriter implements ChunkWriter {
@@ -77,7 +79,7 @@ function listReader(column: ListVector, type: DataType): Reader {
     const start = column.starts[row] ?? 0;
     const items = Array.from({length: column.lengths[row] ?? 0}, (_, index) => read(start + index));
     if (!isMap) return new DuckDBListValue(items);
-    const entries = items.map((item) => (item as DuckDBStructValue).entries);
+    const entries = items.map((item) => (item as StructValue).entries);
     return new DuckDBMapValue(entries.map((entry) => ({key: entry['key'] ?? null, value: entry['value'] ?? null})));
   };
 }

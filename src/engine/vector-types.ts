@@ -1,4 +1,9 @@
-import {
+import type {DuckDBType} from '@duckdb/node-api';
+
+import type {DataType, DecimalType, PrimitiveType, StructType} from '../core/types.ts';
+import {duckDb} from './duckdb-api.ts';
+
+const {
   BIGINT,
   BLOB,
   BOOLEAN,
@@ -15,10 +20,7 @@ import {
   TIMESTAMPTZ,
   TINYINT,
   VARCHAR,
-} from '@duckdb/node-api';
-import type {DuckDBType} from '@duckdb/node-api';
-
-import type {DataType, DecimalType, PrimitiveType, StructType} from '../core/types.ts';
+} = duckDb;
 
 /** DuckDB's types of a schema's columns, in order: the same that `sqlType` names. */
 export function duckDbTypes(schema: StructType): readonly DuckDBType[] {

@@ -24,7 +24,7 @@ import {
 import {driveStream, type BatchBudget, type StreamEnd} from './read-stream.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 import type {FlowServices} from './services.ts';
-import {stageRows} from './stage-rows.ts';
+import {stageRows, writeRows} from './stage-rows.ts';
 
 /** What one micro-batch brought. */
 export interface ReadBatch {
@@ -46,6 +46,8 @@ export const MAX_BATCH_ROWS = 500_000;
 /** Bytes of a micro-batch. */
 export const MAX_BATCH_BYTES: number = 128 * 1024 * 1024;
 const MAX_BATCH_MS = 60_000;
+/** Rows of a snapshot that wait in the engine's table before they become data files. */
+const HAND_OVER_BYTES = 24 * 1024 * 1024;
 
 /** What a reader needs of the trigger that it reads for. */
 export interface ReaderOptions {
@@ -117,6 +119,7 @@ export class BatchReader {
         flow: this.#flow,
         schema: this.#flow.tableSchema,
         partitions: plan.partitions,
+        parallelHere: plan.parallelHere ?? null,
         estimatedRows: plan.estimatedRows ?? estimate?.rows ?? null,
         triggerStartedAt: this.#options.triggerStartedAt,
       };
@@ -163,15 +166,42 @@ export class BatchReader {
         ctx,
         onPage: (): void => this.#options.counter.reading(landing.counts.rows + (deletes?.counts.rows ?? 0)),
       };
-      const rowsEnd = await driveStream(connector.readTable(sourceTable, start.rows, options, ctx), landing, drive);
+      const written: AddFile[] = [];
+      const rowsEnd = await driveStream(connector.readTable(sourceTable, start.rows, options, ctx), landing, {
+        ...drive,
+        ...(this.#mayHandOver() ? {afterPage: async () => this.#handOver(landing, written, HAND_OVER_BYTES)} : {}),
+      });
+      // In files or not, but not both: rows that are chosen among must be in one place.
+      if (written.length > 0) await this.#handOver(landing, written, 0);
       const deletesEnd = deletes === null ? null : await this.#driveDeletes(start, deletes, drive);
       failpoint('read.finished');
-      const batch = await this.#landed(landing, deletes, {rowsEnd, deletesEnd});
+      const batch = await this.#landed(landing, deletes, {rowsEnd, deletesEnd, written});
       return {batch, landings};
     } catch (error) {
       await landings[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Rows of a snapshot are all of one moment and one kind: they may become data files before the last of them is read. */
+  #mayHandOver(): boolean {
+    const {ingestionType, changes, configuration} = this.#flow;
+    return (
+      ingestionType === 'snapshot' &&
+      changes === null &&
+      !makesDeletes(this.#flow) &&
+      this.#flow.truncateCondition === null &&
+      configuration.onDuplicateKey === 'fail'
+    );
+  }
+
+  async #handOver(landing: Landing, written: AddFile[], fromBytes: number): Promise<void> {
+    if (landing.waitingBytes < fromBytes) return;
+    const {table} = await this.#options.ensureTable(landing.counts.bytes);
+    const job = {table, flow: this.#flow, schema: this.#flow.tableSchema, signal: this.#options.signal};
+    await landing.handOver(async (select) => {
+      written.push(...(await writeRows(job, select)));
+    });
   }
 
   async #driveDeletes(
@@ -193,7 +223,7 @@ export class BatchReader {
   async #landed(
     landing: Landing,
     deletes: Landing | null,
-    ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null},
+    ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null; readonly written: readonly AddFile[]},
   ): Promise<ReadBatch> {
     const rows = await this.#rowInputs(landing);
     const gone = await this.#deleteInputs(deletes);
@@ -206,7 +236,11 @@ export class BatchReader {
       );
     }
     return {
-      inputs: [...rows.inputs, ...gone.asRows],
+      inputs: [
+        ...(ends.written.length === 0 ? [] : [{kind: 'staged' as const, files: ends.written}]),
+        ...rows.inputs,
+        ...gone.asRows,
+      ],
       deletes: gone.deletes,
       end: {rows: rowsEnd.offset, deletes: deletesEnd?.offset ?? null},
       rows: landing.counts.rows + rows.fileRows + (deletes?.counts.rows ?? 0),

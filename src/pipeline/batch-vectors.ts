@@ -1,5 +1,6 @@
 import {createCoercer} from '../core/coerce.ts';
-import type {BytesVector, ColumnBatch, ColumnVector} from '../core/columns.ts';
+import type {BytesVector, ColumnBatch, ColumnVector, FixedVector} from '../core/columns.ts';
+import type {JsonObject} from '../core/json-value.ts';
 import type {StructField} from '../core/types.ts';
 import type {RescuedCell} from '../sdk/contract.ts';
 import type {RescuedMembers} from './convert-vector.ts';
@@ -25,11 +26,34 @@ function vectorBytes(vector: ColumnVector, rowCount: number): number {
   }
 }
 
-/** Columns of NULLs. */
-export function nullColumns(fields: readonly StructField[], rowCount: number): readonly ColumnVector[] {
+/** Columns that have one value in all rows: those of `values`, by name, and NULL in the others. */
+export function constantColumns(
+  fields: readonly StructField[],
+  rowCount: number,
+  values: JsonObject = {},
+): readonly ColumnVector[] {
+  const one = coerced(fields, 1, values);
+  const columns = one.map((vector) => repeated(vector, rowCount));
+  return columns.every((column) => column !== null) ? columns : coerced(fields, rowCount, values);
+}
+
+function coerced(fields: readonly StructField[], rowCount: number, values: JsonObject): readonly ColumnVector[] {
   const coercer = createCoercer({type: 'struct', fields}, {rescue: false, capacity: Math.max(1, rowCount)});
-  for (let row = 0; row < rowCount; row++) coercer.add({});
+  for (let row = 0; row < rowCount; row++) coercer.add(values);
   return coercer.take().batch.columns;
+}
+
+/** The value of one row in as many rows, where it is there and of one width; else null. */
+function repeated(vector: ColumnVector, rowCount: number): FixedVector | null {
+  if (vector.kind !== 'fixed' || vector.validity !== null) return null;
+  const {data} = vector;
+  const value = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = new Uint8Array(value.length * rowCount);
+  bytes.set(value.subarray(0, bytes.length));
+  // Each round doubles what is there.
+  for (let filled = value.length; filled < bytes.length; filled *= 2) bytes.copyWithin(filled, 0, filled);
+  const View = data.constructor as new (buffer: ArrayBuffer) => FixedVector['data'];
+  return {kind: 'fixed', data: new View(bytes.buffer), validity: null};
 }
 
 /**

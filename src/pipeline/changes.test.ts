@@ -74,6 +74,23 @@ function errorOf(end: TestRunEnd): string | null {
 }
 
 describe('pages of changes', () => {
+  test('take columns that the source declares NOT NULL from whole rows only: deletes, truncates and what is left out lack them', async () => {
+    const required: StructType = {
+      type: 'struct',
+      fields: SCHEMA.fields.map((field) => ({...field, nullable: false})),
+    };
+    const log = new Log('required', {}, required);
+    const row = {a: 'x', b: 'y', secret: 'z'};
+    await log.run([1, 2, 3].map((id) => ({op: 'upsert', row: {id, ...row}, sequence: 1})));
+    const changed = await log.run([
+      {op: 'delete', row: {id: 1}, sequence: 2},
+      {op: 'upsert', row: {id: 2, a: 'new'}, unchanged: ['b', 'secret'], sequence: 2},
+    ]);
+    expect(changed.flows[0]).toMatchObject({rowsDeleted: 1, rowsUpdated: 1, quarantinedRows: 0});
+    const emptied = await log.run([{op: 'truncate', sequence: 3}]);
+    expect(emptied.flows[0]).toMatchObject({rowsDeleted: 2, quarantinedRows: 0});
+  });
+
   test('land with their sequence: upserts, deletes with a key only, and changes of the key', async () => {
     const log = new Log('log_basic');
     await log.run([

@@ -5,7 +5,7 @@ import type {Connector, ReadContext} from '../sdk/contract.ts';
 import {extractPartitions} from './extract-partitions.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from './extract-runner.ts';
 
-/** Reads partitions one after the other in this thread. */
+/** Reads partitions in this thread: one after the other, or as many at once as the job says. */
 export function createInlineExtract(scope: {
   readonly context: DeltaContext;
   readonly connector: Connector;
@@ -25,7 +25,15 @@ async function* runInline(
   let at = 0;
   const next = (): Promise<(typeof job.partitions)[number] | null> => Promise.resolve(job.partitions[at++] ?? null);
   yield* extractPartitions(
-    {context, connector, flow: job.flow, table, schema: job.schema, read: scope.read(job, signal)},
+    {
+      context,
+      connector,
+      flow: job.flow,
+      table,
+      schema: job.schema,
+      read: scope.read(job, signal),
+      parallel: job.parallelHere ?? 1,
+    },
     next,
   );
 }

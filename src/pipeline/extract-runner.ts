@@ -12,6 +12,8 @@ export interface ExtractJob {
   /** The destination exists; files are written under its root. */
   readonly schema: StructType;
   readonly partitions: readonly Partition[];
+  /** Read in this process, so many at once; null: wherever, one after the other in each process. */
+  readonly parallelHere: number | null;
   /** Rows in all partitions; null when nobody knows. Small jobs are read where they are. */
   readonly estimatedRows: number | null;
   /** Microseconds since 1970. */

@@ -402,6 +402,7 @@ export class FlowRun {
         : await readBatchFile(this.#services.context.store, this.#flow.root, destination.flowId, batchId);
     this.#destination = {...destination, batch};
     this.#isAnew = false;
+    this.#ledger.committed();
   }
 
   async #ensureTable(estimatedBytes: number): Promise<Destination> {

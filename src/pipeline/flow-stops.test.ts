@@ -6,13 +6,14 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {ColumnBatch} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
 import type {JsonObject} from '../core/json-value.ts';
+import type {Offset} from '../core/offset.ts';
 import {double, long, string, struct} from '../core/schema.ts';
 import {openTable} from '../delta/table.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import type {Connector, Page} from '../sdk/contract.ts';
 import {openHints} from '../state/hints.ts';
 import {openTestLake, runConnector, type TestLake, type TestRunEnd, type TestTable} from '../testkit/run-connector.ts';
-import {batches, scriptedConnector, type ScriptedTable} from '../testkit/scripted-connector.ts';
+import {batches, scriptedConnector, type ScriptedCall, type ScriptedTable} from '../testkit/scripted-connector.ts';
 
 let lake: TestLake;
 beforeEach(async () => {
@@ -347,6 +348,56 @@ describe('odd rows', () => {
     expect(await ids()).toEqual([]);
     expect(await run(keyed([[{id: 1, name: 'a', at: 1}]]))).toMatchObject({state: 'COMPLETED'});
     expect(await ids()).toEqual([1n]);
+  });
+});
+
+describe('an offset that the source no longer knows', () => {
+  const expired = (start: Offset | null): ScriptedCall =>
+    start === null
+      ? {pages: [[{id: 2, name: 'b', at: 2}]], end: {n: 2}}
+      : {pages: [], end: start, fails: new IngestError('OFFSET_EXPIRED', 'Changes are kept for 30 days.')};
+
+  test('makes the same run read the table anew: what is gone from the source goes', async () => {
+    await run(keyed([[{id: 1, name: 'a', at: 1}]]));
+    const calls: unknown[] = [];
+    const end = await run(
+      keyed([], {
+        read: (start) => {
+          calls.push(start);
+          return start?.['n'] === 2 ? {pages: [], end: start} : expired(start);
+        },
+      }),
+    );
+    expect(end).toMatchObject({state: 'COMPLETED', notes: [{level: 'WARN', code: 'OFFSET_EXPIRED'}]});
+    expect(calls).toEqual([{n: 1}, null, {n: 2}]);
+    expect(await ids()).toEqual([2n]);
+  });
+
+  test('fails the flow when it says so of a reading from the beginning', async () => {
+    await run(keyed([[{id: 1, name: 'a', at: 1}]]));
+    const fails = new IngestError('OFFSET_EXPIRED', 'Changes are kept for 30 days.');
+    const end = await run(keyed([], {read: (start) => ({pages: [], end: start, fails})}));
+    expect(end).toMatchObject({state: 'FAILED', flows: [{errorCode: 'OFFSET_EXPIRED'}]});
+    expect(await ids()).toEqual([1n]);
+  });
+});
+
+describe('a source that asks for a pause', () => {
+  const asked = (retryAfterMs: number): ScriptedCall => ({
+    pages: [],
+    end: null,
+    fails: new IngestError('THROTTLED', 'Later.', {retryAfterMs}),
+  });
+
+  test('gets it within the run', async () => {
+    let calls = 0;
+    const end = await run(keyed([], {read: () => (calls++ === 0 ? asked(5) : {pages: [], end: null})}));
+    expect(end).toMatchObject({state: 'COMPLETED'});
+  });
+
+  test('until tomorrow is left to the next run', async () => {
+    const end = await run(keyed([], {read: () => asked(86_400_000)}));
+    expect(end).toMatchObject({state: 'FAILED', flows: [{errorCode: 'THROTTLED', attempt: 1}]});
   });
 });
 

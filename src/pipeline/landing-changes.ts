@@ -3,6 +3,7 @@ import {stringifyJson} from '../core/json-reader.ts';
 import type {JsonObject, JsonValue} from '../core/json-value.ts';
 import {predicateColumns} from '../core/predicate.ts';
 import {SEQUENCE_COLUMN, type StructField, type StructType} from '../core/types.ts';
+import {quoteIdentifier, sqlType} from '../engine/sql-types.ts';
 import type {Change} from '../sdk/contract.ts';
 import {landedName, sourceName} from './column-names.ts';
 import {columnOf, landedPredicateSql} from './column-path.ts';
@@ -57,26 +58,42 @@ export function changeShape(flow: ResolvedFlow): ChangeShape | null {
   };
 }
 
+/** How rows of partitions land, none of which is a change: beside their columns they have their sequence and nothing else. */
+export function withoutChanges(shape: ChangeShape | null): ChangeShape | null {
+  if (shape === null) return null;
+  return {...shape, fields: shape.fields.filter(({name}) => name === SEQUENCE_COLUMN), hasSequence: false};
+}
+
+/** Rows that landed as {@link withoutChanges} says, with the columns that changes have. */
+export function besideRows(flow: ResolvedFlow, select: string): string {
+  const missing = (changeShape(flow)?.fields ?? []).filter(({name}) => name !== SEQUENCE_COLUMN);
+  if (missing.length === 0) return select;
+  const columns = missing.map(({name, type}) => `CAST(NULL AS ${sqlType(type)}) AS ${quoteIdentifier(name)}`);
+  return `SELECT *, ${columns.join(', ')} FROM (${select}) AS of_partitions`;
+}
+
 /**
- * A change as the record that lands.
+ * A change as the record that lands, and the columns of changes beside it. The row is copied only where the change leaves columns out.
  * @throws CONTRACT_VIOLATION for a change that is not what the table declares; BAD_RECORD when it leaves a column that decides about it.
  */
-export function changeRecord(change: Change, shape: ChangeShape): JsonObject {
-  const {op, unchanged = []} = change;
+export function changeRecord(
+  change: Change,
+  shape: ChangeShape,
+): {readonly record: JsonObject; readonly beside: JsonObject} {
+  const {op, unchanged = NONE} = change;
   checkChange(change, shape);
-  const sequence = shape.hasSequence ? {[SEQUENCE_COLUMN]: change.sequence as JsonValue} : {};
-  if (op === 'truncate') return {...sequence, [OP_COLUMN]: op};
   const row = (op === 'delete' ? (change.row ?? change.oldKey) : change.row) ?? {};
-  if (op === 'delete') return {...row, ...sequence, [OP_COLUMN]: op};
-  const left = Object.fromEntries(unchanged.map((name) => [name, null]));
-  const oldKey = changedKey(change, row, shape);
+  const oldKey = op === 'upsert' ? changedKey(change, row, shape) : null;
+  const hasLeft = op === 'upsert' && unchanged.length > 0;
   return {
-    ...row,
-    ...left,
-    ...sequence,
-    [OP_COLUMN]: change.isInsert === true ? 'insert' : op,
-    ...(unchanged.length === 0 ? {} : {[LEFT_COLUMN]: unchanged.map((name) => landedName(shape, name))}),
-    ...(oldKey === null ? {} : {[OLD_KEY_COLUMN]: oldKey}),
+    record:
+      op === 'truncate' ? {} : hasLeft ? {...row, ...Object.fromEntries(unchanged.map((name) => [name, null]))} : row,
+    beside: {
+      [OP_COLUMN]: op === 'upsert' && change.isInsert === true ? 'insert' : op,
+      [LEFT_COLUMN]: hasLeft ? unchanged.map((name) => landedName(shape, name)) : null,
+      [OLD_KEY_COLUMN]: oldKey,
+      [SEQUENCE_COLUMN]: (change.sequence ?? null) as JsonValue,
+    },
   };
 }
 
@@ -91,7 +108,9 @@ export function keylessSql(flow: ResolvedFlow): string | null {
   return parts.length === 0 ? null : `(${parts.join(' OR ')})`;
 }
 
-function checkChange({op, row, unchanged = [], sequence}: Change, shape: ChangeShape): void {
+const NONE: readonly string[] = [];
+
+function checkChange({op, row, unchanged = NONE, sequence}: Change, shape: ChangeShape): void {
   const given = sequence !== undefined && sequence !== null;
   if (given !== shape.hasSequence) {
     throw violation(
@@ -109,7 +128,8 @@ function checkChange({op, row, unchanged = [], sequence}: Change, shape: ChangeS
       'Declare changes.ordered in readTableMetadata where that is so, or give whole rows.',
     );
   }
-  const missing = op === 'upsert' ? shape.decisive.find((name) => unchanged.includes(name)) : undefined;
+  if (op !== 'upsert' || unchanged.length === 0) return;
+  const missing = shape.decisive.find((name) => unchanged.includes(name));
   if (missing === undefined) return;
   throw new IngestError(
     'BAD_RECORD',

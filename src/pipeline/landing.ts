@@ -1,6 +1,7 @@
 import {createCoercer, type Coercer, type QuarantinedRow} from '../core/coerce.ts';
-import type {ColumnBatch} from '../core/columns.ts';
+import type {ColumnBatch, ColumnVector} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
+import type {JsonValue} from '../core/json-value.ts';
 import {
   CHANGE_TYPE_COLUMN,
   END_COLUMN,
@@ -14,8 +15,8 @@ import {
 import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
 import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
-import type {Change, FileRef, Page, RescuedCell} from '../sdk/contract.ts';
-import {batchBytes, nullColumns, rescuedVector} from './batch-vectors.ts';
+import type {Change, FileRef, Page} from '../sdk/contract.ts';
+import {batchBytes, constantColumns, rescuedVector} from './batch-vectors.ts';
 import {landedName, sourceName} from './column-names.ts';
 import {columnOf, landedPredicateSql, landedSql} from './column-path.ts';
 import {convertPage} from './convert-page.ts';
@@ -27,6 +28,7 @@ import {
   LEFT_COLUMN,
   OLD_KEY_COLUMN,
   OP_COLUMN,
+  withoutChanges,
 } from './landing-changes.ts';
 import {fieldName} from './resolve-changes.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
@@ -58,6 +60,8 @@ export interface LandingCounts {
   readonly unknownFields: ReadonlyMap<string, number>;
 }
 
+type ColumnsPage = Extract<Page, {readonly kind: 'columns'}>;
+
 const FLUSH_ROWS = 16_384;
 
 /**
@@ -74,10 +78,17 @@ export class Landing implements AsyncDisposable {
   #table: string | null = null;
   #appender: Appender | null = null;
   #landedRows = 0;
+  #landedBytes = 0;
   #rows = 0;
   #bytes = 0;
   #rescued = 0;
   #quarantined: QuarantinedRow[] = [];
+  /** Columns of changes beside the last page of columns. */
+  #beside: {
+    readonly rowCount: number;
+    readonly sequence: ColumnsPage['sequence'];
+    readonly columns: readonly ColumnVector[];
+  } | null = null;
   /** Rows came by other ways than the coercer, which refuses those without a key. */
   #isUnchecked = false;
   readonly #unknown = new Map<string, number>();
@@ -85,17 +96,23 @@ export class Landing implements AsyncDisposable {
   constructor(engine: Engine, shape: LandingShape) {
     this.#engine = engine;
     this.#shape = shape;
-    const landed = shape.schema.fields.map((field) => ({...field, name: landedName(shape, field.name)}));
+    // A delete or a truncate is no whole row, nor is a change that leaves columns out: only what becomes a row must be whole.
+    const fields =
+      shape.changes === null
+        ? shape.schema.fields
+        : shape.schema.fields.map((field): StructField => ({...field, nullable: true}));
+    const landed = fields.map((field) => ({...field, name: landedName(shape, field.name)}));
     const ofChanges = shape.changes?.fields ?? [];
     this.#tableSchema = {type: 'struct', fields: [...landed, ...ofChanges, RESCUED_FIELD]};
     this.#isUnchecked = shape.keyless !== null;
     this.#coercer = createCoercer(
-      {type: 'struct', fields: [...shape.schema.fields, ...ofChanges, RESCUED_FIELD]},
+      {type: 'struct', fields: [...fields, ...ofChanges, RESCUED_FIELD]},
       {
         keys: this.#isUnchecked ? [] : shape.required,
         rescue: true,
         ignoredFields: shape.ignored,
         rescueUnknown: shape.rescueUnknown,
+        ...(ofChanges.length === 0 ? {} : {beside: ofChanges.map(({name}) => name)}),
       },
     );
   }
@@ -118,12 +135,34 @@ export class Landing implements AsyncDisposable {
       case 'records':
         return this.#addRecords(page.rows);
       case 'columns':
-        return this.#addColumns(page.batch, page.rescued ?? []);
+        return this.#addColumns(page);
       case 'files':
         return this.#addFiles(page.files);
       case 'changes':
         return this.#addChanges(page.changes);
     }
+  }
+
+  /** Bytes of rows that wait in the engine's table. */
+  get waitingBytes(): number {
+    return this.#landedBytes;
+  }
+
+  /**
+   * Hands over the rows that wait in the engine's table and forgets them, so that what waits does not grow with what is read. They
+   * stay counted. The order of arrival is lost between what is handed over and what is not.
+   */
+  async handOver(take: (select: string) => Promise<void>): Promise<void> {
+    await this.#flush();
+    this.#appender?.close();
+    this.#appender = null;
+    if (this.#table === null || this.#landedRows === 0) return;
+    const rows = `SELECT * FROM ${quoteIdentifier(this.#table)}`;
+    await take(this.#isUnchecked ? await this.#refuse(rows) : rows);
+    await this.#engine.dropTable(this.#table);
+    this.#table = null;
+    this.#landedRows = 0;
+    this.#landedBytes = 0;
   }
 
   /**
@@ -175,7 +214,12 @@ export class Landing implements AsyncDisposable {
         fix: 'Declare changes in readTableMetadata; partitions and readTableDeletes cannot have any.',
       });
     }
-    return this.#addRecords(changes.map((change) => changeRecord(change, shape)));
+    for (const change of changes) {
+      const {record, beside} = changeRecord(change, shape);
+      this.#coercer.add(record, beside);
+      if (this.#coercer.rowCount >= FLUSH_ROWS) await this.#flush();
+    }
+    this.#rows += changes.length;
   }
 
   async #flush(): Promise<void> {
@@ -186,17 +230,30 @@ export class Landing implements AsyncDisposable {
     if (taken.batch.rowCount > 0) await this.#append({...taken.batch, schema: this.#tableSchema});
   }
 
-  async #addColumns(batch: ColumnBatch, rescued: readonly RescuedCell[]): Promise<void> {
+  async #addColumns({batch, rescued = [], sequence}: ColumnsPage): Promise<void> {
     // Records that came before are rows before.
     if (this.#coercer.rowCount > 0) await this.#flush();
     const {schema, required} = this.#shape;
     const page = convertPage(batch, this.#shape);
-    const ofChanges = this.#shape.changes === null ? [] : nullColumns(this.#shape.changes.fields, batch.rowCount);
+    const ofChanges = this.#besideColumns(batch.rowCount, sequence);
     const columns = [...page.columns, ...ofChanges, rescuedVector(batch.rowCount, rescued, page.rescued)];
     await this.#append({schema: this.#tableSchema, rowCount: batch.rowCount, columns});
     this.#rows += batch.rowCount;
     this.#rescued += rescued.length + page.rescued.reduce((sum, {count}) => sum + count, 0);
     this.#isUnchecked ||= page.rescued.length > 0 || required.some((path) => mayLack(batch, columnOf(schema, path)));
+  }
+
+  /** The columns of changes beside rows that came as columns: nothing but their sequence. */
+  #besideColumns(rowCount: number, sequence: ColumnsPage['sequence']): readonly ColumnVector[] {
+    const {changes} = this.#shape;
+    if (changes === null) return [];
+    const known = this.#beside;
+    // They say the same in every row, so that those of a longer page serve as well.
+    if (known !== null && known.rowCount >= rowCount && known.sequence === sequence) return known.columns;
+    const given = sequence === undefined || sequence === null ? {} : {[SEQUENCE_COLUMN]: sequence as JsonValue};
+    const columns = constantColumns(changes.fields, rowCount, given);
+    this.#beside = {rowCount, sequence, columns};
+    return columns;
   }
 
   /** Quarantines the rows of a SELECT that lack a required column; resolves to a SELECT of the others. */
@@ -257,7 +314,9 @@ export class Landing implements AsyncDisposable {
     this.#appender ??= await this.#engine.appender(this.#table ?? '', this.#tableSchema);
     this.#appender.append(batch);
     this.#landedRows += batch.rowCount;
-    this.#bytes += batchBytes(batch);
+    const bytes = batchBytes(batch);
+    this.#landedBytes += bytes;
+    this.#bytes += bytes;
   }
 
   async #addFiles(refs: readonly FileRef[]): Promise<void> {
@@ -298,6 +357,12 @@ export function rowsShape(flow: ResolvedFlow): LandingShape {
   const sql = keylessSql(flow);
   const keyless = sql === null ? null : {sql, keys: sourceKeys(flow)};
   return {schema, columnNames, required, ignored, rescueUnknown, changes: changeShape(flow), keyless};
+}
+
+/** What the rows of partitions land as: none of them is a change, so that all must have their keys. */
+export function partitionShape(flow: ResolvedFlow): LandingShape {
+  const shape = rowsShape(flow);
+  return {...shape, changes: withoutChanges(shape.changes), keyless: null};
 }
 
 /** What the deletes of a flow land as: keys and sequence; where all changes are kept, all that they say. */

@@ -7,6 +7,8 @@ import type {Ledger} from '../sdk/contract.ts';
 export interface OpenLedger extends Ledger {
   /** Entries put since the last take, in order; they go with the batch. */
   take(): readonly {readonly key: string; readonly value: string}[];
+  /** What was taken is in `files` now: memory holds only what no batch has committed. */
+  committed(): void;
 }
 
 const KEYS_PER_QUERY = 1000;
@@ -22,7 +24,8 @@ export function openLedger(source: {
   readonly files: () => readonly string[];
 }): OpenLedger {
   let pending: {key: string; value: string}[] = [];
-  const recent = new Map<string, PlainJson>();
+  let fresh = new Map<string, PlainJson>();
+  let taken = new Map<string, PlainJson>();
   return {
     async get(keys: readonly string[]): Promise<ReadonlyMap<string, PlainJson>> {
       const found = new Map<string, PlainJson>();
@@ -30,19 +33,24 @@ export function openLedger(source: {
         for (const [key, value] of await query(source, keys.slice(at, at + KEYS_PER_QUERY))) found.set(key, value);
       }
       for (const key of keys) {
-        const value = recent.get(key);
+        const value = fresh.has(key) ? fresh.get(key) : taken.get(key);
         if (value !== undefined) found.set(key, value);
       }
       return found;
     },
     put(key: string, value: PlainJson): void {
       pending.push({key, value: JSON.stringify(value)});
-      recent.set(key, value);
+      fresh.set(key, value);
     },
     take(): readonly {readonly key: string; readonly value: string}[] {
-      const taken = pending;
+      const entries = pending;
       pending = [];
-      return taken;
+      for (const [key, value] of fresh) taken.set(key, value);
+      fresh = new Map();
+      return entries;
+    },
+    committed(): void {
+      taken = new Map();
     },
   };
 }

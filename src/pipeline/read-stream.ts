@@ -31,6 +31,8 @@ export async function driveStream(
     readonly budget: BatchBudget;
     readonly ctx: ReadContext;
     readonly onPage: (landing: Landing) => void;
+    /** What landed may be handed over here. */
+    readonly afterPage?: () => Promise<void>;
   },
 ): Promise<StreamEnd> {
   const {table, budget, ctx} = options;
@@ -46,6 +48,7 @@ export async function driveStream(
       failpoint('read.page');
       await landing.add(step.value);
       options.onPage(landing);
+      await options.afterPage?.();
       const offset = offsetOf(step.value);
       if (offset !== undefined && isFull(landing, budget, ctx)) return {offset: checkOffset(offset, table), cut: true};
     }

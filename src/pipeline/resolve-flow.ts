@@ -8,6 +8,7 @@ import {openTable} from '../delta/table.ts';
 import type {CallContext, Connector, IngestionType, OptionValue, TableMetadata, TableOptions} from '../sdk/contract.ts';
 import type {ConnectorDefinition} from '../sdk/define-connector.ts';
 import {resolveOptions} from '../sdk/options.ts';
+import {withBatchLimit} from './batch-limit.ts';
 import {columnOf} from './column-path.ts';
 import {landedSchema} from './landed-schema.ts';
 import {changeColumns, changeSource, needsTombstones, storedSequence} from './resolve-changes.ts';
@@ -15,6 +16,7 @@ import {historyColumns, withVersions} from './resolve-history.ts';
 import type {ChangeSource, ResolvedFlow} from './resolved-flow.ts';
 import {withHints} from './schema-hints.ts';
 import type {ObjectSpec, TableConfiguration} from './spec.ts';
+import {takeStart, withStart} from './start-option.ts';
 import {tableRoot} from './table-root.ts';
 
 /** A connector at work: its declaration and one instance. */
@@ -29,24 +31,26 @@ export interface OpenConnector {
  */
 export async function resolveFlow(
   open: OpenConnector,
-  object: ObjectSpec,
+  written: ObjectSpec,
   sourceTable: string,
   ctx: CallContext,
 ): Promise<ResolvedFlow> {
-  const {configuration} = object;
-  const options = tableOptions(open.definition, object, null);
+  const started = takeStart(open.definition.spec.table, withBatchLimit(written));
+  const options = tableOptions(open.definition, started.object, null);
   const metadata = await open.connector.readTableMetadata(sourceTable, options, ctx);
   const declared = await open.connector.getTableSchema(sourceTable, options, ctx);
-  const {schemaHints} = configuration;
-  const hinted = {path: object.path, sourceTable, isInferred: metadata.schemaInferred === true};
+  const {schemaHints} = written.configuration;
+  const hinted = {path: written.path, sourceTable, isInferred: metadata.schemaInferred === true};
   const sourceSchema = landed(schemaHints === null ? declared : withHints(declared, schemaHints, hinted));
+  const cursorField = cursorOf(written.configuration, metadata);
+  const object = withStart(started, {cursorField, schema: sourceSchema});
+  const {configuration} = object;
   const where: Where = {object, sourceTable, sourceSchema};
   checkScdType(where, metadata.ingestionType);
   const keys = resolveKeys(where, metadata);
   const target = resolveTarget(where, metadata, keys);
   const changes = changeSource(where, metadata);
   const sequence = target === 'append' ? null : resolveSequence(where, metadata, changes);
-  const cursorField = cursorOf(configuration, metadata);
   checkBounded(where, open.connector, metadata, cursorField);
   const rowFilter = predicateOf(where, configuration.rowFilter, 'row_filter');
   const deletionCondition = predicateOf(where, configuration.deletionCondition, 'deletion_condition');
@@ -131,7 +135,7 @@ function rootOf(object: ObjectSpec, sourceTable: string): string {
  * @throws INVALID_OPTION, INVALID_PREDICATE
  */
 export function checkObject(definition: ConnectorDefinition, object: ObjectSpec): void {
-  tableOptions(definition, object, null);
+  tableOptions(definition, takeStart(definition.spec.table, withBatchLimit(object)).object, null);
   const {rowFilter, deletionCondition, applyAsTruncates} = object.configuration;
   for (const text of [rowFilter, deletionCondition, applyAsTruncates]) if (text !== null) parsePredicate(text);
 }

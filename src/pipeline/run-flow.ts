@@ -9,6 +9,8 @@ import {verifyAfter} from './verify-after.ts';
 const MAX_ATTEMPTS = 6;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 60_000;
+/** A source that asks for a longer pause, for example until its day ends, is for the next run. */
+const LONGEST_PAUSE_MS = 900_000;
 
 /** How one flow is run. */
 export interface FlowTask {
@@ -23,17 +25,29 @@ export interface FlowTask {
  * lost commits soon. Never throws: the counter says how it ended, so that a failing flow does not stop its neighbours.
  */
 export async function runFlow(services: FlowServices, name: string, task: FlowTask): Promise<void> {
-  const {counter, request} = task;
+  const {counter} = task;
+  let {request} = task;
   counter.setState('STARTING');
   for (let attempt = 1; ; attempt++) {
     counter.startAttempt(attempt);
     try {
       request.signal.throwIfAborted();
       counter.setState('PLANNING');
-      await runOnce(services, task);
+      await runOnce(services, {...task, request});
       counter.setState('COMPLETED');
       return;
     } catch (error) {
+      if (isIngestError(error, 'OFFSET_EXPIRED') && !request.fullRefresh) {
+        // The changes that were missed cannot be had any more: only all rows together say what the table is.
+        request = {...request, fullRefresh: true};
+        services.note({
+          level: 'WARN',
+          flow: name,
+          code: error.code,
+          message: `${error.message} The table is read anew.`,
+        });
+        continue;
+      }
       const waitMs = request.signal.aborted ? null : retryWaitMs(error, attempt, services);
       if (waitMs === null) {
         counter.failed(request.signal.aborted ? 'STOPPED' : 'FAILED', describe(error, request.signal));
@@ -65,7 +79,8 @@ function retryWaitMs(error: unknown, attempt: number, services: FlowServices): n
   if (attempt >= MAX_ATTEMPTS) return null;
   if (isIngestError(error, 'COMMIT_CONFLICT')) return services.random() * FIRST_WAIT_MS;
   if (!isRetryable(error)) return null;
-  if (error instanceof IngestError && error.retryAfterMs !== undefined) return error.retryAfterMs;
+  if (error instanceof IngestError && error.retryAfterMs !== undefined)
+    return error.retryAfterMs > LONGEST_PAUSE_MS ? null : error.retryAfterMs;
   return services.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
 }
 

@@ -96,7 +96,8 @@ export async function runUpdate(
   return {flows, state: endState(flows, request.signal)};
 }
 
-function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly string[]): boolean {
+/** True when a table is among those that an update reads anew. */
+export function isRefreshed(table: SelectedTable, fullRefresh: boolean | readonly string[]): boolean {
   return typeof fullRefresh === 'boolean' ? fullRefresh : matchesTable(table, fullRefresh) && fullRefresh.length > 0;
 }
 

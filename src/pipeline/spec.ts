@@ -106,8 +106,20 @@ export interface ConnectionSpec {
   readonly name: string;
   /** The connector's name in lower case. */
   readonly connector: string;
+  /** Absent: it is one of the connectors of this package. */
+  readonly place?: ConnectorPlace;
   readonly options: Readonly<Record<string, OptionValue>>;
+  /** Folder where secrets that change by themselves are kept sealed; absent: nothing is kept. */
+  readonly home?: string;
 }
+
+/**
+ * Where a connector of somebody else lies, by absolute paths: a folder with code, a YAML document or a built file; or an
+ * entry of `sluice.connectors.yml` in the folder `project`.
+ */
+export type ConnectorPlace =
+  | {readonly kind: 'path'; readonly path: string}
+  | {readonly kind: 'added'; readonly name: string; readonly project: string};
 
 /** One pipeline, resolved from `ingestion_definition` or `pipeline_spec`: what the rest of the system works with. */
 export interface PipelineSpec {
@@ -121,6 +133,32 @@ export interface PipelineSpec {
   readonly objects: readonly ObjectSpec[];
   /** Name of the event log table; default `event_log_<key>`. */
   readonly eventLogTable: string;
+  /** How the database's log is followed; absent: its tables are read by queries. */
+  readonly changeLog?: ChangeLogSpec;
+}
+
+/** A pipeline that reads what a gateway staged. */
+export interface ChangeLogSpec {
+  /** The gateway: names its staging area, its lease and what it makes at the source. Lower case letters, digits and "_", at most 40. */
+  readonly gatewayId: string;
+  /** The pipeline runs its gateway itself, in every update; else somebody runs it all the time. */
+  readonly isIntegrated: boolean;
+  /** The pipeline goes on until it is stopped. */
+  readonly isContinuous: boolean;
+  /** A slot and a publication that are there already. */
+  readonly slotName: string | null;
+  readonly publicationName: string | null;
+  /** When snapshots may begin; null: at any time. */
+  readonly fullRefreshWindow: RefreshWindow | null;
+}
+
+/** Five hours on some days of the week. */
+export interface RefreshWindow {
+  /** 0 to 23. */
+  readonly startHour: number;
+  /** 0 is Sunday; empty: every day. */
+  readonly daysOfWeek: readonly number[];
+  readonly timeZone: string;
 }
 
 /** `table_configuration` when nobody says anything. */

@@ -1,4 +1,5 @@
 import {IngestError, messageOf} from '../core/errors.ts';
+import {LinkedAbort} from '../core/linked-abort.ts';
 import {offsetsEqual, type Offset} from '../core/offset.ts';
 import type {StructType} from '../core/types.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
@@ -104,8 +105,8 @@ async function compareNow(
   {end, signal}: {readonly end: TriggerEnd; readonly signal: AbortSignal},
 ): Promise<TableVerdict | null> {
   const {context, files, log} = services;
-  const budget = AbortSignal.timeout(LONGEST_MS);
-  const ctx: CallContext = {signal: AbortSignal.any([signal, budget]), clock: context.clock, log, files};
+  using budget = limitedTo(LONGEST_MS, signal);
+  const ctx: CallContext = {signal: budget.signal, clock: context.clock, log, files};
   let table: DeltaTable | null = null;
   try {
     table = await openTable(context, flow.root);
@@ -121,7 +122,7 @@ async function compareNow(
     return await verifyTable({...request, ...pointAt(end.point, batch.end)});
   } catch (error) {
     if (signal.aborted) return null;
-    const reason = budget.aborted
+    const reason = budget.signal.aborted
       ? `it took longer than ${LONGEST_MS / 60_000} minutes; run: sluice verify`
       : error instanceof IngestError
         ? `[${error.code}] ${error.message}`
@@ -130,6 +131,15 @@ async function compareNow(
     const destinationVersion = table?.snapshot.version ?? null;
     return {...NOT_COMPARED, destinationVersion, verdict: 'not_comparable', reason};
   }
+}
+
+/** Aborts with its parent or when the time is over; the timer ends with it. */
+function limitedTo(milliseconds: number, parent: AbortSignal): LinkedAbort {
+  const limit = new LinkedAbort(parent);
+  if (limit.signal.aborted) return limit;
+  const timer = setTimeout(() => limit.controller.abort(), milliseconds);
+  limit.signal.addEventListener('abort', () => clearTimeout(timer), {once: true});
+  return limit;
 }
 
 /** The kept view, unless the flow has read on since. */

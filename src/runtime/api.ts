@@ -26,6 +26,8 @@ export interface LakeOptions {
   readonly memoryLimitMb?: number;
   /** Engine threads; default: the machine's cores. */
   readonly threads?: number;
+  /** Every exchange with the source over HTTP is appended to this file, a line of JSON each, secrets removed. */
+  readonly traceFile?: string;
 }
 
 /** Options of one run. */

@@ -27,6 +27,9 @@ export interface ExtractSetup {
   readonly inputs: readonly string[];
   readonly workers: number;
   readonly workerMemoryMb: number;
+  readonly traceFile?: string | undefined;
+  /** As in {@link ExtractStart}. */
+  readonly gatewayId?: string | undefined;
 }
 
 /**
@@ -69,7 +72,7 @@ class ExtractPool implements ExtractRunner, AsyncDisposable {
 
   run(job: ExtractJob, signal: AbortSignal): AsyncIterable<ExtractDone> {
     const workers = Math.min(this.#setup.workers, job.partitions.length);
-    return workers < 2 || isSmall(job.estimatedRows)
+    return workers < 2 || job.parallelHere !== null || isSmall(job.estimatedRows)
       ? this.#inline.run(job, signal)
       : this.#runInTurn(job, {signal, workers});
   }
@@ -98,6 +101,8 @@ class ExtractPool implements ExtractRunner, AsyncDisposable {
         memoryLimitMb: this.#setup.workerMemoryMb,
         threads: 1,
         inputs: this.#setup.inputs,
+        traceFile: this.#setup.traceFile,
+        gatewayId: this.#setup.gatewayId,
         job,
       };
       yield* runInProcesses(start, {...options, fork: () => this.#waiting.pop() ?? forkProcess()});

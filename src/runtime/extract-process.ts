@@ -2,7 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import {openTable} from '../delta/table.ts';
 import {extractPartitions} from '../pipeline/extract-partitions.ts';
 import type {Partition} from '../sdk/contract.ts';
-import {openConnector} from './open-connector.ts';
+import {openConnector, type ConnectorServices, type OpenedConnector} from './open-connector.ts';
 import {
   fromPlainError,
   toPlainError,
@@ -12,13 +12,18 @@ import {
 } from './process-messages.ts';
 import {readContextOf, silentLog} from './read-context.ts';
 import {createSourceFiles} from './source-files.ts';
+import {openTrace} from './trace-file.ts';
 import {openWorkbench} from './workbench.ts';
 
 /** Entry of an extract process: reads the partitions that it is handed, one after the other, into data files. */
 async function extract(start: ExtractStart): Promise<void> {
   const {job} = start;
   await using bench = await openWorkbench(start, start.inputs);
-  await using open = await openConnector(job.connection, {clock: bench.context.clock});
+  using trace = start.traceFile === undefined ? null : openTrace(start.traceFile);
+  await using open = await openSource(start, {
+    clock: bench.context.clock,
+    ...(trace === null ? {} : {trace: trace.trace}),
+  });
   const table = await openTable(bench.context, job.flow.root);
   if (table === null) throw new IngestError('NOT_A_DELTA_TABLE', `Table ${job.flow.name} is gone.`);
   const read = readContextOf({
@@ -45,6 +50,14 @@ async function extract(start: ExtractStart): Promise<void> {
   )) {
     await reply({kind: 'done', done});
   }
+}
+
+/** The connector at the source, or what a gateway staged of it. */
+async function openSource(start: ExtractStart, services: ConnectorServices): Promise<OpenedConnector> {
+  const {gatewayId, job} = start;
+  if (gatewayId === undefined) return openConnector(job.connection, services);
+  const {openStagedParts} = await import('./gateway/staged-parts.ts');
+  return openStagedParts(job.connection, start, gatewayId);
 }
 
 const stop = new AbortController();

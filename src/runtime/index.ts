@@ -13,7 +13,11 @@ import {adoptTables, resetState, showState} from './state.ts';
 
 /** Everything that the command line does, as functions. Updates run in a process of their own. */
 export const runtime: RuntimeApi = {
-  runPipeline: runUpdateInChild,
+  runPipeline: async (spec, options) => {
+    if (spec.changeLog?.isContinuous !== true) return runUpdateInChild(spec, options);
+    const {runContinuously} = await import('./gateway/continuous.ts');
+    return runContinuously(spec, options, runUpdateInChild);
+  },
   planPipeline,
   listSourceTables,
   previewTable,

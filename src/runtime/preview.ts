@@ -5,11 +5,11 @@ import {settleFlow} from '../pipeline/evolve-plan.ts';
 import {Landing, rowsSelect, rowsShape} from '../pipeline/landing.ts';
 import {planningContext, resolveFlow} from '../pipeline/resolve-flow.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
-import type {Page, ReadContext} from '../sdk/contract.ts';
 import type {LakeOptions, TableResult} from './api.ts';
+import {firstPages} from './first-pages.ts';
 import {limitedResult} from './inspect.ts';
 import {readContextOf, silentLog} from './read-context.ts';
-import {openSession, type Session} from './session.ts';
+import {openSession} from './session.ts';
 
 /** The first rows of a source table as they would land. Writes nothing. @throws UNKNOWN_TABLE */
 export async function previewTable(
@@ -40,7 +40,7 @@ export async function previewTable(
   });
   const {engine} = session.bench.context;
   await using landing = new Landing(engine, rowsShape(flow));
-  for await (const page of firstPages(session, {table: flow.sourceTable, flow, ctx})) {
+  for await (const page of firstPages(session.open.connector, {table: flow.sourceTable, options: flow.options, ctx})) {
     await landing.add(page);
     if (landing.counts.rows >= options.limit || landing.counts.bytes > PREVIEW_BYTES) break;
   }
@@ -57,26 +57,3 @@ export async function previewTable(
 }
 
 const PREVIEW_BYTES = 16 * 1024 * 1024;
-
-async function* firstPages(
-  session: Session,
-  read: {readonly table: string; readonly flow: Awaited<ReturnType<typeof resolveFlow>>; readonly ctx: ReadContext},
-): AsyncGenerator<Page, void> {
-  const {connector} = session.open;
-  const {table, flow, ctx} = read;
-  if (
-    connector.readPartition !== undefined &&
-    connector.getPartitions !== undefined &&
-    connector.isPartitioned?.(table, null, flow.options) === true
-  ) {
-    const end = (await connector.latestOffset?.(table, null, flow.options, ctx)) ?? null;
-    const plan = await connector.getPartitions(table, {start: null, end}, flow.options, ctx);
-    try {
-      for (const partition of plan.partitions) yield* connector.readPartition(table, partition, flow.options, ctx);
-    } finally {
-      await plan[Symbol.asyncDispose]?.();
-    }
-    return;
-  }
-  yield* connector.readTable(table, null, flow.options, ctx);
-}

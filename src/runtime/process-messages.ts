@@ -23,6 +23,10 @@ export interface ExtractStart {
   readonly threads: number;
   /** Folders that may be read beside the lake. */
   readonly inputs: readonly string[];
+  /** As in `LakeOptions`. */
+  readonly traceFile?: string | undefined;
+  /** The gateway that staged the rows; absent: the connector reads them at the source. */
+  readonly gatewayId?: string | undefined;
   readonly job: ExtractJob;
 }
 

@@ -4,10 +4,12 @@ import {selectForUpdate} from '../pipeline/run-update.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {CallContext, SourceFiles} from '../sdk/contract.ts';
 import type {LakeOptions} from './api.ts';
+import {isStaged, openStagedTables} from './gateway/staged-pipeline.ts';
 import {inputFolders} from './input-folders.ts';
 import {openConnector, type OpenedConnector} from './open-connector.ts';
 import {silentLog} from './read-context.ts';
 import {createSourceFiles} from './source-files.ts';
+import {openTrace} from './trace-file.ts';
 import {openWorkbench, type Workbench} from './workbench.ts';
 
 /** A pipeline's source and lake, opened to look at them; writes nothing by itself. */
@@ -24,7 +26,13 @@ export interface Session extends AsyncDisposable {
 /** Opens a pipeline for commands that look. @throws INVALID_OPTION, UNKNOWN_CONNECTOR */
 export async function openSession(spec: PipelineSpec, options: LakeOptions): Promise<Session> {
   const inputs = inputFolders(spec);
-  const open = await openConnector(spec.connection, {clock: systemClock});
+  const trace = options.traceFile === undefined ? null : openTrace(options.traceFile);
+  const open = isStaged(spec)
+    ? await openStagedTables(spec, options)
+    : await openConnector(spec.connection, {
+        clock: systemClock,
+        ...(trace === null ? {} : {trace: trace.trace}),
+      });
   const bench = await openWorkbench(options, inputs);
   const files = createSourceFiles(bench.context.engine, inputs);
   const ctx: CallContext = {signal: options.signal, clock: systemClock, log: silentLog, files};
@@ -38,6 +46,7 @@ export async function openSession(spec: PipelineSpec, options: LakeOptions): Pro
     async [Symbol.asyncDispose](): Promise<void> {
       await open[Symbol.asyncDispose]();
       await bench[Symbol.asyncDispose]();
+      trace?.[Symbol.dispose]();
     },
   };
 }

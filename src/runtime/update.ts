@@ -3,6 +3,7 @@ import {availableParallelism} from 'node:os';
 
 import {systemClock} from '../core/clock.ts';
 import type {PlainJson} from '../core/offset.ts';
+import type {GatewayEvent} from '../gateway/options.ts';
 import type {FlowProgress} from '../pipeline/events.ts';
 import {runUpdate, selectForUpdate} from '../pipeline/run-update.ts';
 import type {FlowServices} from '../pipeline/services.ts';
@@ -11,11 +12,14 @@ import {encodeName} from '../pipeline/table-root.ts';
 import type {ConnectorLog} from '../sdk/contract.ts';
 import {acquireLease} from '../state/lease.ts';
 import type {RunOptions, RunResult} from './api.ts';
-import {createExtractRunner} from './extract-pool.ts';
+import {createExtractRunner, type ExtractSetup} from './extract-pool.ts';
+import {cleanAfterUpdate} from './gateway/clean-staging.ts';
+import {eventLevel, isStaged, openStaged} from './gateway/staged-pipeline.ts';
 import {inputFolders} from './input-folders.ts';
 import {openConnector} from './open-connector.ts';
 import {silentLog} from './read-context.ts';
 import {createSourceFiles} from './source-files.ts';
+import {openTrace} from './trace-file.ts';
 import {openUpdateEvents, type UpdateEvents} from './update-events.ts';
 import {DEFAULT_MEMORY_MB, openWorkbench, type Workbench} from './workbench.ts';
 
@@ -36,7 +40,14 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   const updateId = randomUUID();
   const inputs = inputFolders(spec);
   await using bench = await openWorkbench(options, inputs);
-  await using open = await openConnector(spec.connection, {clock: systemClock});
+  using trace = options.traceFile === undefined ? null : openTrace(options.traceFile);
+  const onGateway = gatewayNote(spec, updateId, options);
+  await using open = isStaged(spec)
+    ? await openStaged(spec, {...options, onEvent: onGateway})
+    : await openConnector(spec.connection, {
+        clock: systemClock,
+        ...(trace === null ? {} : {trace: trace.trace}),
+      });
   const files = createSourceFiles(bench.context.engine, inputs);
   const ctx = {signal: options.signal, clock: systemClock, log: silentLog, files};
   const selected = await selectForUpdate(spec, open, {request: options, ctx});
@@ -49,7 +60,7 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
     onUpdate: options.onUpdate,
   });
   await events.start(options);
-  await using extract = extractRunnerOf(bench, {open, files, inputs, options});
+  await using extract = extractRunnerOf(bench, {open, files, inputs, options, gatewayId: spec.changeLog?.gatewayId});
   const services = servicesOf(spec, bench, {open, files, extract, events, options});
   const request = {
     tables: options.tables,
@@ -63,16 +74,31 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
   const end = await runUpdate(selected, services, request);
   for (const message of (await bench.context.background?.settle()) ?? [])
     events.note({level: 'WARN', flow: null, code: 'CHECKPOINT_FAILED', message});
+  if (isStaged(spec)) await cleanAfterUpdate(spec, {...options, onEvent: onGateway});
   await events.finish(end.state, end.flows);
   return {updateId, pipeline: spec.key, state: end.state, flows: end.flows, elapsedMs: systemClock.nowMs() - startedAt};
+}
+
+/** What the gateway within an update does, as lines of the run. */
+function gatewayNote(spec: PipelineSpec, updateId: string, {onUpdate}: RunOptions): (event: GatewayEvent) => void {
+  return (event) =>
+    onUpdate({
+      kind: 'note',
+      updateId,
+      pipeline: spec.key,
+      level: eventLevel(event),
+      flow: null,
+      code: `GATEWAY_${event.type.toUpperCase()}`,
+      message: event.message,
+    });
 }
 
 /** Where partitions are read: memory is shared out among this process and those that read. */
 function extractRunnerOf(
   bench: Workbench,
-  parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & {readonly inputs: readonly string[]},
+  parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & Pick<ExtractSetup, 'inputs' | 'gatewayId'>,
 ): ReturnType<typeof createExtractRunner> {
-  const {open, files, inputs, options} = parts;
+  const {open, files, inputs, options, gatewayId} = parts;
   const workers = Math.min(options.threads ?? availableParallelism(), 4);
   const memoryMb = options.memoryLimitMb ?? DEFAULT_MEMORY_MB;
   return createExtractRunner({
@@ -81,6 +107,8 @@ function extractRunnerOf(
     files,
     inputs,
     workers,
+    traceFile: options.traceFile,
+    gatewayId,
     workerMemoryMb: Math.max(128, Math.floor(memoryMb / (workers + 1))),
   });
 }

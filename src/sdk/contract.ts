@@ -143,7 +143,7 @@ export interface Change {
   /** Columns of `row` whose value the log left out because it did not change. */
   readonly unchanged?: readonly string[];
   /** Of the type that {@link ChangePages.sequence} declares. */
-  readonly sequence?: PlainJson;
+  readonly sequence?: PlainJson | bigint;
   /** The log says that an upsert made the row. */
   readonly isInsert?: boolean;
 }
@@ -154,7 +154,13 @@ export type Page =
   | ((
       | {readonly kind: 'records'; readonly rows: readonly JsonObject[]}
       | {readonly kind: 'changes'; readonly changes: readonly Change[]}
-      | {readonly kind: 'columns'; readonly batch: ColumnBatch; readonly rescued?: readonly RescuedCell[]}
+      | {
+          readonly kind: 'columns';
+          readonly batch: ColumnBatch;
+          readonly rescued?: readonly RescuedCell[];
+          /** Where the table has changes: the sequence of all rows of the batch, of the type that {@link ChangePages.sequence} declares. */
+          readonly sequence?: PlainJson | bigint;
+        }
       | {readonly kind: 'files'; readonly files: readonly FileRef[]}
     ) & {readonly offset?: Offset});
 
@@ -200,6 +206,11 @@ export interface PartitionPlan extends Partial<AsyncDisposable> {
   readonly partitions: readonly Partition[];
   /** They rest on something that dies with this process: a new process plans again instead of reusing them. */
   readonly volatile: boolean;
+  /**
+   * Partitions that may be read at once on the one instance that planned them, in this process: for sources whose limits all
+   * readers of a connection share, such as an HTTP API. Default: partitions are spread over processes, one at a time in each.
+   */
+  readonly parallelHere?: number;
   /** Rows in all partitions, if known. */
   readonly estimatedRows?: number;
   /** Where the read ends, when that is only known with the plan (for example inside the snapshot it rests on); else the `end` asked for. */

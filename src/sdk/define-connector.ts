@@ -1,6 +1,8 @@
 import type {Clock, Random} from '../core/clock.ts';
 import {IngestError} from '../core/errors.ts';
+import type {ChangeLogSource, LogCodec} from './change-log.ts';
 import type {Connector, OptionValue} from './contract.ts';
+import type {HttpClient} from './http/http-client.ts';
 import {convertOption} from './option-value.ts';
 
 /** One connection or table option: the single place that types, validates, documents and masks it. */
@@ -27,6 +29,26 @@ export interface AuthMethod {
   readonly options: OptionSpecs;
 }
 
+/** OAuth endpoints, for `sluice connections login`: the browser's way to a refresh token. */
+export interface OAuthEndpoints {
+  readonly authorizationUrl: string;
+  readonly tokenUrl: string;
+  /** Separated by blanks. */
+  readonly scopes?: string;
+  /** Default true. */
+  readonly pkce?: boolean;
+  /** Further parameters of the authorization request. */
+  readonly extraParams?: Readonly<Record<string, string>>;
+  /** Further parameters of the token request. */
+  readonly tokenParams?: Readonly<Record<string, string>>;
+  /** The token request's body is JSON instead of a form. */
+  readonly jsonBody?: boolean;
+  /** How the client shows its secret: in the body (default) or by HTTP Basic. */
+  readonly clientAuth?: 'basic' | 'body';
+  /** The option of the connection that gets the refresh token, or the access token where there is none; default `refresh_token`, which takes no access token. */
+  readonly tokenOption?: string;
+}
+
 /** What a connector declares once; validation, help, docs and the JSON schema come from it. */
 export interface ConnectorSpec {
   readonly displayName: string;
@@ -37,6 +59,8 @@ export interface ConnectorSpec {
   readonly authMethods?: Readonly<Record<string, AuthMethod>>;
   /** Options of a table. */
   readonly table: OptionSpecs;
+  /** A parameter in braces is an option of the connection: `https://{subdomain}.example.com/oauth/token`. */
+  readonly oauth?: OAuthEndpoints;
 }
 
 /** What {@link ConnectorDefinition.create} gets: its own connection's options and nothing else. */
@@ -46,6 +70,45 @@ export interface CreateContext {
   readonly random: Random;
   /** The connection's name, for application names and messages. */
   readonly connectionName: string;
+  /** What outlives the process and belongs to the connection: tokens that rotate. Absent where nothing can be kept. */
+  readonly secrets?: SecretStore;
+  /** Told of every exchange with the source, secrets removed; for `--trace`. */
+  readonly trace?: (entry: TraceEntry) => void;
+}
+
+/** Secrets of one connection that change by themselves, kept sealed and replaced atomically. */
+export interface SecretStore {
+  /** The newest value; null when none was kept. */
+  get(name: string): Promise<string | null>;
+  /** Replaces a value if it still is `expected` (null: absent), durable when it resolves; false when somebody else was first. */
+  replace(name: string, expected: string | null, value: string): Promise<boolean>;
+  /**
+   * Runs work while nobody else works on the secret, in any process; waits its turn, a turn lasts two minutes at most. For a
+   * source that refuses an old token as soon as it gives a new one: between the two nobody may use what is kept.
+   */
+  exclusively?<T>(name: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** One exchange over HTTP, as a trace shows it: like an entry of a HAR file, secrets removed. */
+export interface TraceEntry {
+  readonly startedAtMs: number;
+  readonly elapsedMs: number;
+  readonly attempt: number;
+  readonly about?: string;
+  readonly request: {
+    readonly method: string;
+    readonly url: string;
+    readonly headers: readonly (readonly [string, string])[];
+    readonly body?: string;
+  };
+  /** Absent when no answer came. */
+  readonly response?: {
+    readonly status: number;
+    readonly headers: readonly (readonly [string, string])[];
+    readonly sizeBytes: number;
+    readonly body?: string;
+  };
+  readonly error?: string;
 }
 
 /** A connector as a package exports it. */
@@ -55,6 +118,27 @@ export interface ConnectorDefinition {
   readonly spec: ConnectorSpec;
   /** Makes an instance without touching the source; connections open at the first call. */
   create(context: CreateContext): Connector;
+  /** Opens the HTTP client that its instances read by, so that a proof writes with the login of the connection; the caller closes it. `restConnector` gives it. */
+  client?(context: CreateContext): HttpClient;
+  /** How the source's change log is read, where it has one. */
+  readonly changeLog?: ChangeLogAbility;
+}
+
+/** The change log of a connector's sources. */
+export interface ChangeLogAbility {
+  /** Makes a source without touching it. */
+  open(context: CreateContext, settings: ChangeLogSettings): ChangeLogSource;
+  /** Types what was staged from it. */
+  codec(): Promise<LogCodec>;
+}
+
+/** What a gateway tells a source beside the connection's options. */
+export interface ChangeLogSettings {
+  /** Of the gateway: lower case letters, digits and "_", at most 40. What is made at the source is named by it, so that it can be told apart and removed. */
+  readonly gatewayId: string;
+  /** A replication slot and a publication that somebody else made and keeps; absent: they are made and removed by the source. */
+  readonly slotName?: string;
+  readonly publicationName?: string;
 }
 
 /** Declares a connector: checks its spec and gives it back. @throws INVALID_SPEC naming the option whose declaration contradicts itself. */

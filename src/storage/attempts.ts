@@ -1,4 +1,5 @@
 import type {Clock, Random} from '../core/clock.ts';
+import {LinkedAbort} from '../core/linked-abort.ts';
 import type {ClientFailure} from './object-client.ts';
 
 /** How often and how patiently a call is tried. */
@@ -62,10 +63,10 @@ async function withTimeout<T>(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<T> {
-  const timer = new AbortController();
-  const both = signal === NEVER ? timer.signal : AbortSignal.any([signal, timer.signal]);
+  using linked = new LinkedAbort(signal);
+  const both = linked.signal;
   const expired = Object.assign(new Error(`no answer within ${timeoutMs} ms`), {code: 'ETIMEDOUT'});
-  const timeout = setTimeout(() => timer.abort(expired), timeoutMs);
+  const timeout = setTimeout(() => linked.controller.abort(expired), timeoutMs);
   let stop = (): void => undefined;
   try {
     const aborted = new Promise<never>((_, reject) => {

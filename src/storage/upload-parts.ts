@@ -1,5 +1,6 @@
 import {open, type FileHandle} from 'node:fs/promises';
 
+import {LinkedAbort} from '../core/linked-abort.ts';
 import type {Attempts, LocalFile} from './object-client.ts';
 
 /** One part of a file. */
@@ -27,20 +28,19 @@ export async function sendParts<T>(
   const count = Math.max(1, Math.ceil(file.sizeBytes / partBytes));
   const results = new Map<number, T>();
   let next = 0;
-  const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
+  using stop = new LinkedAbort(signal);
   await using handle = await open(file.path, 'r');
   const work = async (): Promise<void> => {
     while (next < count) {
       const index = next++;
       const start = index * partBytes;
       const bytes = await readExactly(handle, start, Math.min(partBytes, file.sizeBytes - start));
-      results.set(index, await attempts((each) => send({index, bytes}, each), both));
+      results.set(index, await attempts((each) => send({index, bytes}, each), stop.signal));
     }
   };
   const workers = Array.from({length: Math.min(PARTS_AT_ONCE, count)}, () =>
     work().catch((error: unknown) => {
-      stop.abort(error);
+      stop.controller.abort(error);
       throw error;
     }),
   );

@@ -6,6 +6,7 @@ import {createDuckDbApply} from '../apply/duckdb-apply.ts';
 import {systemClock, type Clock} from '../core/clock.ts';
 import {IngestError} from '../core/errors.ts';
 import type {DeltaContext} from '../delta/delta-table.ts';
+import {openTable} from '../delta/table.ts';
 import {openEngine} from '../engine/duckdb-engine.ts';
 import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import {runUpdate, selectForUpdate, type BackfillRequest, type UpdateEnd} from '../pipeline/run-update.ts';
@@ -84,6 +85,20 @@ export async function openTestLake(
       await rm(tempFolder, {recursive: true, force: true});
     },
   };
+}
+
+/**
+ * What a run landed in `main.test.<destination>`: the given columns or expressions of all rows, sorted by all of them.
+ * @throws NOT_A_DELTA_TABLE when there is no such table.
+ */
+export async function landedRows(
+  lake: TestLake,
+  destination: string,
+  columns = '*',
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const table = await openTable(lake.context, `main/test/${destination}`);
+  if (table === null) throw new IngestError('NOT_A_DELTA_TABLE', `Nothing landed in main.test.${destination}.`);
+  return lake.context.engine.query(`SELECT ${columns} FROM (${await table.readSql()}) ORDER BY ALL`);
 }
 
 /** Runs a connector's tables into `main.test.<destination>` of a lake, in this process, one flow at a time. */

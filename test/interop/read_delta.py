@@ -32,6 +32,9 @@ def spark_session(jars_folder, work_folder):
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "2",
+        # VACUUM lists folders in so many tasks, by default ten thousand.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+        "spark.default.parallelism": "2",
         "spark.databricks.delta.retentionDurationCheck.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -11,6 +11,7 @@ import {
   printLines,
   printWidth,
   silently,
+  traced,
   type CommandContext,
   type ConfigFlags,
 } from '../command-context.ts';
@@ -22,6 +23,11 @@ import {tableLines, type TextColumn} from '../text-table.ts';
 /** Flags of commands that show rows. */
 export interface LimitFlags extends ConfigFlags {
   readonly limit?: number;
+}
+
+/** Flags of `sluice preview`. */
+export interface PreviewFlags extends LimitFlags {
+  readonly trace?: string;
 }
 
 /** Flags of `sluice query`. */
@@ -67,15 +73,18 @@ export async function tablesCommand(context: CommandContext, flags: ConfigFlags)
 }
 
 /** Shows rows of a source table as they would land. */
-export async function previewCommand(context: CommandContext, table: string, flags: LimitFlags): Promise<number> {
+export async function previewCommand(context: CommandContext, table: string, flags: PreviewFlags): Promise<number> {
   const loaded = await loadContext(context, flags);
   const spec = onlyPipeline(loaded);
   const runtime = await context.services.runtime();
   const result = await interruptible(context, silently, (signal) =>
-    runtime.previewTable(spec, table, {
-      ...lakeOptions(context, loaded, signal),
-      limit: flags.limit ?? DEFAULT_PREVIEW_ROWS,
-    }),
+    traced(context, flags.trace, (trace) =>
+      runtime.previewTable(spec, table, {
+        ...lakeOptions(context, loaded, signal),
+        ...trace,
+        limit: flags.limit ?? DEFAULT_PREVIEW_ROWS,
+      }),
+    ),
   );
   if (flags.json === true) printJson(context, resultJson(result));
   else printLines(context, resultLines(result, {width: printWidth(context), paint: context.paint}));

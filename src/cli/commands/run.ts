@@ -6,6 +6,7 @@ import {
   loadContext,
   printLines,
   printWidth,
+  traced,
   type CommandContext,
   type ConfigFlags,
   type LakePlace,
@@ -27,6 +28,8 @@ export interface RunFlags extends ConfigFlags {
   readonly dropHistory?: boolean;
   readonly backfill?: readonly {readonly table: string; readonly columns: readonly string[]}[];
   readonly parallel?: number;
+  /** A HAR file for the exchanges with the source. */
+  readonly trace?: string;
 }
 
 /** Runs pipelines one after the other; one that fails does not keep the others from running. */
@@ -40,14 +43,18 @@ export async function runCommand(context: CommandContext, flags: RunFlags): Prom
   await interruptible(
     context,
     () => view.say(stopping),
-    async (signal) => {
-      for (const spec of loaded.pipelines) {
-        if (signal.aborted) break;
-        const options = runOptions(context, flags, {lake: loaded, signal, view});
-        await runs.add(spec, () => runtime.runPipeline(spec, options));
-      }
-      if (signal.aborted) runs.interrupted();
-    },
+    (signal) =>
+      traced(context, flags.trace, async (trace) => {
+        const run = (spec: PipelineSpec): Promise<void> => {
+          const options = {...runOptions(context, flags, {lake: loaded, signal, view}), ...trace};
+          return runs.add(spec, () => runtime.runPipeline(spec, options));
+        };
+        const isEndless = (spec: PipelineSpec): boolean => spec.changeLog?.isContinuous === true;
+        for (const spec of loaded.pipelines) if (!signal.aborted && !isEndless(spec)) await run(spec);
+        // These end together, when they are stopped.
+        await Promise.all(loaded.pipelines.filter(isEndless).map(run));
+        if (signal.aborted) runs.interrupted();
+      }),
   ).finally(() => view.close());
   runs.print();
   return runs.exitStatus();

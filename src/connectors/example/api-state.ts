@@ -18,6 +18,15 @@ export interface ApiData {
 export interface ApiState {
   read(): ApiData;
   write(data: ApiData): void;
+  /** What happens to the next calls of this process, first ones first. */
+  planned: PlannedFault | null;
+}
+
+/** Calls that fail: the first `after` still work, then `times` in a row answer with `status`. */
+export interface PlannedFault {
+  readonly status: number;
+  readonly after: number;
+  readonly times: number;
 }
 
 /** Data in memory, made from a seed. */
@@ -28,6 +37,7 @@ export function memoryState(seed: SeedOptions): ApiState {
     write: (next) => {
       data = next;
     },
+    planned: null,
   };
 }
 
@@ -52,6 +62,7 @@ export function fileState(path: string, seed: SeedOptions): ApiState {
       return cached.data;
     },
     write: save,
+    planned: null,
   };
 }
 

@@ -1,5 +1,5 @@
 import {seededRandom, type Clock, type PlainJson, type Random} from '../../sdk/index.ts';
-import {fileState, memoryState, type ApiRow, type ApiState} from './api-state.ts';
+import {fileState, memoryState, type ApiRow, type ApiState, type PlannedFault} from './api-state.ts';
 
 /** How an {@link ExampleApi} is opened. */
 export interface ExampleApiOptions {
@@ -241,7 +241,29 @@ export class ExampleApi {
     return new Date(this.#clock.nowMs()).toISOString();
   }
 
+  /** Lets calls fail, of this API and of all others of its connection in this process; null: no more. */
+  plan(fault: PlannedFault | null): void {
+    this.#state.planned = fault;
+  }
+
+  /** Puts rows in the place of those with their keys, stamped as they are; for what no write of the API does. */
+  load(table: string, rows: readonly ApiRow[]): void {
+    const key = TABLES[table]?.key ?? '';
+    const data = this.#state.read();
+    const keys = new Set(rows.map((row) => row[key]));
+    const kept = (data.tables[table] ?? []).filter((row) => !keys.has(row[key]));
+    this.#state.write({...data, tables: {...data.tables, [table]: [...kept, ...rows]}});
+  }
+
   #fault(): ApiResponse | null {
+    const {planned} = this.#state;
+    if (planned !== null) {
+      if (planned.after > 0) this.#state.planned = {...planned, after: planned.after - 1};
+      else {
+        this.#state.planned = planned.times > 1 ? {...planned, times: planned.times - 1} : null;
+        return failure(planned.status, 'try again');
+      }
+    }
     if (this.#faultRate === 0 || this.#random() >= this.#faultRate) return null;
     const status = FAULTS[Math.floor(this.#random() * FAULTS.length)] ?? 500;
     return failure(status, 'try again');

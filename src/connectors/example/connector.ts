@@ -4,6 +4,7 @@ import {
   formatTimestamp,
   fromDdl,
   IngestError,
+  withLookback,
   type CallContext,
   type Connector,
   type CreateContext,
@@ -16,9 +17,11 @@ import {
   type TableMetadata,
   type TableOptions,
   type VerifyScope,
+  refuseIdleOptions,
 } from '../../sdk/index.ts';
 import {exampleApi, type ApiParams} from './api.ts';
 import {ExampleClient} from './client.ts';
+import {TABLE_OPTIONS, TAKEN} from './table-options.ts';
 import {openExampleVerify} from './verify.ts';
 
 /** What the API hides of its table `metrics`. */
@@ -26,6 +29,8 @@ const METRICS = 'metrics';
 const METRICS_SCHEMA =
   'metric_id BIGINT NOT NULL, host STRING NOT NULL, value STRUCT<count: BIGINT, label: STRING, measure: DOUBLE>, updated_at TIMESTAMP NOT NULL';
 const MICROS_PER_MS = 1000n;
+/** Read once more at the beginning of a trigger, for rows that were stamped by a clock behind ours. */
+const LOOKBACK_SECONDS = 60;
 
 /** Reads the example API: one way of reading per table, each safe against ties, faults and rows that move while being paged. */
 export function createExampleConnector(context: CreateContext): Connector {
@@ -33,7 +38,11 @@ export function createExampleConnector(context: CreateContext): Connector {
   return {
     listTables: async (ctx) => [...(await client.tables(ctx)), METRICS],
     getTableSchema: (table, _options, ctx) => tableSchema(client, table, ctx),
-    readTableMetadata: (table, _options, ctx) => tableMetadata(client, table, ctx),
+    async readTableMetadata(table, options, ctx) {
+      const metadata = await tableMetadata(client, table, ctx);
+      refuseIdleOptions(table, options, {taken: TAKEN[table] ?? [], declared: TABLE_OPTIONS});
+      return metadata;
+    },
     readTable(table, start, options, ctx) {
       switch (table) {
         case 'products':
@@ -138,11 +147,9 @@ async function* readChanges(
       : {};
   let count = 0;
   let offset: Offset | undefined;
-  for await (const rows of rowsFrom(
-    client,
-    {path, filters, key, from: tracker.from === null ? null : String(tracker.from)},
-    ctx,
-  )) {
+  const from =
+    tracker.from === null ? startFrom(options) : lookedBack(String(tracker.from), lookbackOf(options, 0), ctx);
+  for await (const rows of rowsFrom(client, {path, filters, key, from}, ctx)) {
     offset = tracker.page(rows);
     count += rows.length;
     yield {kind: 'records', rows, ...(offset === undefined ? {} : {offset})};
@@ -165,7 +172,12 @@ async function* readEvents(
   const known = (row: JsonObject): boolean => row['created_at'] === stamp && ids.includes(String(row['event_id']));
   for await (const page of rowsFrom(
     client,
-    {path: '/tables/events/records', filters: {limit: numberOf(options['limit'])}, key: 'event_id', from: stamp},
+    {
+      path: '/tables/events/records',
+      filters: {limit: numberOf(options['limit'])},
+      key: 'event_id',
+      from: stamp ?? startFrom(options),
+    },
     ctx,
   )) {
     const rows = page.filter((row) => !known(row));
@@ -201,7 +213,7 @@ async function* allRows(
     return;
   }
   const filters = table === 'orders' ? {user_id: numberOf(options['user_id'])} : {};
-  yield* rowsFrom(client, {path, filters, key: `${table.slice(0, -1)}_id`, from: null}, ctx);
+  yield* rowsFrom(client, {path, filters, key: `${table.slice(0, -1)}_id`, from: startFrom(options)}, ctx);
 }
 
 /** Rows of one API path from a stamp on, itself included. */
@@ -259,22 +271,29 @@ async function* readMetrics(
   const windowMicros = BigInt(numberOf(options['window_seconds']) ?? 3600) * 1_000_000n;
   const cap = ctx.limits.maxRows;
   let from = await windowStart(client, start, {options, ctx});
-  if (from === null) return start;
+  if (from === null || from >= untilMicros) return start;
+  // What a clock behind ours stamped at the last end and before: once per trigger, and never in the offset.
+  let lower = start === null ? from : withLookback(from, lookbackOf(options, LOOKBACK_SECONDS), ctx);
   let count = 0;
   let offset = start;
   while (from < untilMicros) {
     const end: bigint = from + windowMicros < untilMicros ? from + windowMicros : untilMicros;
-    const params = {since: formatTimestamp(from), until: formatTimestamp(end)};
     offset = {until: formatTimestamp(end)};
-    for (let page: number | null = 1; page !== null;) {
-      const {rows, nextPage}: {readonly rows: readonly JsonObject[]; readonly nextPage: number | null} =
-        await client.records('/tables/metrics/records', {...params, page}, ctx);
+    const filters = {until: formatTimestamp(end)};
+    const within = {
+      path: '/tables/metrics/records',
+      filters,
+      key: 'metric_id',
+      from: formatTimestamp(lower + MICROS_PER_MS),
+    };
+    for await (const rows of rowsFrom(client, within, ctx)) {
       count += rows.length;
-      yield {kind: 'records', rows, ...(nextPage === null ? {offset} : {})};
-      page = nextPage;
+      yield {kind: 'records', rows};
     }
+    yield {kind: 'records', rows: [], offset};
     if (count >= cap) return offset;
     from = end;
+    lower = end;
   }
   return offset;
 }
@@ -300,6 +319,12 @@ function startBound(options: TableOptions): string | undefined {
   return wanted === undefined ? undefined : formatTimestamp(startOption(wanted) - MICROS_PER_MS);
 }
 
+/** The first stamp that is wanted; null: all. */
+function startFrom(options: TableOptions): string | null {
+  const wanted = textOf(options['start_timestamp']);
+  return wanted === undefined ? null : formatTimestamp(startOption(wanted));
+}
+
 function startOption(text: string): bigint {
   try {
     return cursorMicros(text);
@@ -310,6 +335,15 @@ function startOption(text: string): bigint {
       cause,
     });
   }
+}
+
+function lookbackOf(options: TableOptions, byDefault: number): number {
+  return numberOf(options['lookback_seconds']) ?? byDefault;
+}
+
+/** A stamp so many seconds earlier in the first call of a trigger; the stamp itself later. */
+function lookedBack(stamp: string, seconds: number, ctx: ReadContext): string {
+  return seconds === 0 || !ctx.isFirstCall ? stamp : formatTimestamp(withLookback(cursorMicros(stamp), seconds, ctx));
 }
 
 /** The last bound that excludes nothing at the stamp: stamps have milliseconds. */

@@ -43,6 +43,7 @@ function testClock(): {
 }
 
 interface Bench {
+  readonly connectionName: string;
   readonly connector: Connector;
   readonly api: ExampleApi;
   readonly clock: ReturnType<typeof testClock>;
@@ -77,7 +78,7 @@ function bench(options: Readonly<Record<string, string | number>> = {}): Bench {
     isFirstCall: true,
     ledger: {get: () => Promise.resolve(new Map()), put: () => undefined},
   });
-  return {connector, api, clock, context};
+  return {connector, api, clock, context, connectionName};
 }
 
 type Row = Readonly<Record<string, unknown>>;
@@ -297,7 +298,8 @@ describe('the example connector', () => {
     expect(first.rows.length).toBeLessThan(api.rows('metrics').length);
     clock.advance(24 * 3_600_000);
     const second = await readAll(read, () => context(1000), first.end);
-    expect(first.rows.length + second.rows.length).toBe(api.rows('metrics').length);
+    const ids = new Set([...first.rows, ...second.rows].map((row) => row['metric_id']));
+    expect(ids.size).toBe(api.rows('metrics').length);
   });
 
   it('starts metrics at the wanted time, itself included', async () => {
@@ -309,6 +311,36 @@ describe('the example connector', () => {
       null,
     );
     expect(rows.length).toBe(api.rows('metrics').length - 20);
+  });
+
+  it('reads again as far as lookback_seconds says, and refuses options that do nothing for a table', async () => {
+    for (const [table, key] of [
+      ['users', 'user_id'],
+      ['metrics', 'metric_id'],
+    ] as const) {
+      const {connector, api, clock, context, connectionName} = bench();
+      const read = async (start: Offset | null, options: TableOptions): ReturnType<typeof readAll> =>
+        readAll(
+          (at, ctx) => connector.readTable(table, at, options, ctx),
+          () => context(1000),
+          start,
+        );
+      clock.advance(3_600_000);
+      api.post(`/tables/${table}/records`, {...api.rows(table)[0], [key]: 900});
+      clock.advance(1_000);
+      const {end} = await read(null, {});
+      const behind = exampleApi({connectionName, clock: {nowMs: () => clock.nowMs() - 600_000}});
+      behind.post(`/tables/${table}/records`, {...api.rows(table)[0], [key]: 901});
+      clock.advance(5_000);
+      const ids = async (options: TableOptions): Promise<readonly unknown[]> =>
+        (await read(end, options)).rows.map((row) => row[key]);
+      expect(await ids({})).not.toContain(901);
+      expect(await ids({lookback_seconds: 1200})).toContain(901);
+      await expect(connector.readTableMetadata(table, {status: 'paid'}, context(1))).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        context: {table, option: 'status'},
+      });
+    }
   });
 
   it('filters on the side of the source', async () => {

@@ -1,5 +1,6 @@
 import {defineConnector, type ConnectorDefinition} from '../../sdk/index.ts';
 import {createExampleConnector} from './connector.ts';
+import {TABLE_OPTIONS} from './table-options.ts';
 
 /** An API in memory, for trying Sluice out and for its tests: every ingestion type and way of reading, with faults. */
 export const example: ConnectorDefinition = defineConnector({
@@ -35,25 +36,7 @@ export const example: ConnectorDefinition = defineConnector({
         description: 'Share of calls that fail with 429, 500 or 503.',
       },
     },
-    table: {
-      category: {type: 'string', description: 'products: only this category.'},
-      limit: {type: 'integer', min: 1, max: 50, default: 50, description: 'events: rows of one call.'},
-      user_id: {type: 'integer', description: 'orders: only those of this user.'},
-      status: {
-        type: 'string',
-        description: 'orders: only those with this status when they are read; one that leaves it stays as it was.',
-      },
-      window_seconds: {
-        type: 'integer',
-        min: 1,
-        default: 3600,
-        description: 'metrics: length of the time windows in which they are read.',
-      },
-      start_timestamp: {
-        type: 'string',
-        description: 'metrics: where the first window begins, itself included; default: at the oldest row.',
-      },
-    },
+    table: TABLE_OPTIONS,
   },
   create: createExampleConnector,
 });

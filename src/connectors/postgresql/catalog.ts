@@ -119,8 +119,8 @@ function columnsSql(oid: string): string {
     where a.attrelid = ${oid} order by a.attnum`;
 }
 
-/** Key columns in order. Partial and expression indexes, and those over columns that may be null, prove nothing about all rows. */
-function keySql(oid: string): string {
+/** SQL for key columns in order. Partial and expression indexes, and those over columns that may be null, prove nothing about all rows. */
+export function keySql(oid: string): string {
   return `select a.attname::text from (
       select i.indrelid, i.indkey, i.indnkeyatts from pg_index i
       where i.indrelid = ${oid} and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null

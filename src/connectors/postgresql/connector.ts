@@ -14,12 +14,29 @@ import type {
   VerifyPoint,
   VerifyScope,
 } from '../../sdk/index.ts';
-import {qualifiedName} from '../../sdk/index.ts';
+import {
+  compareToStart,
+  cursorOffset,
+  KeptSession,
+  lookbackOf,
+  parseCursorOffset,
+  qualifiedName,
+  readIncrement,
+} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
-import {describeTable, listSchemas, listTables, relationSql, shapeOf, splitName, tableSql} from './catalog.ts';
-import type {CursorColumn} from './cursor.ts';
-import {cursorOf, cursorOffset, parseOffset} from './cursor.ts';
-import {compareToStart, firstLoadCondition, lookbackOf, readIncrement} from './incremental.ts';
+import {
+  columnName,
+  describeTable,
+  listSchemas,
+  listTables,
+  relationSql,
+  shapeOf,
+  splitName,
+  tableSql,
+} from './catalog.ts';
+import type {SourceCursor} from './cursor.ts';
+import {cursorOf} from './cursor.ts';
+import {dialectOf, firstLoadSql, incrementReader} from './incremental.ts';
 import {estimateTable, partSql, planParts, toPart} from './partitions.ts';
 import type {ConnectionOptions} from './session.ts';
 import {Session} from './session.ts';
@@ -36,33 +53,33 @@ export class PostgresConnector implements Connector {
   readonly #known = new Map<string, readonly SourceColumn[]>();
   /** Upper bounds by table and cursor, each good for one trigger: so a trigger ends although rows keep coming. */
   readonly #bounds = new Map<string, {readonly triggerStartedAt: bigint; readonly bound: Bound}>();
-  #catalog: Session | null = null;
+  readonly #catalog: KeptSession<Session>;
   /** Sessions of reads that ended well, for the next ones: a log-in costs more than the look at a table without news. */
   readonly #idle: Session[] = [];
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#catalog = new KeptSession((signal) => Session.open(options, signal));
   }
 
   async listTables(ctx: CallContext): Promise<readonly string[]> {
-    const tables = await this.#inCatalog(ctx, (session) => listTables(session, null));
+    const tables = await this.#catalog.run(ctx, (session) => listTables(session, null));
     return tables.map(({schema, name}) => qualifiedName([schema, name]));
   }
 
   async listNamespaces(prefix: readonly string[] | null, ctx: CallContext): Promise<readonly (readonly string[])[]> {
     if (prefix !== null && prefix.length > 0) return [];
-    return (await this.#inCatalog(ctx, listSchemas)).map((schema) => [schema]);
+    return (await this.#catalog.run(ctx, listSchemas)).map((schema) => [schema]);
   }
 
   async listTablesInNamespace(namespace: readonly string[], ctx: CallContext): Promise<readonly string[]> {
     const [schema] = namespace;
     if (schema === undefined || namespace.length > 1) return [];
-    return (await this.#inCatalog(ctx, (session) => listTables(session, schema))).map(({name}) => name);
+    return (await this.#catalog.run(ctx, (session) => listTables(session, schema))).map(({name}) => name);
   }
 
   async getTableSchema(table: string, options: TableOptions, ctx: CallContext): Promise<StructType> {
-    const source = await this.#inCatalog(ctx, (session) => describeTable(session, table));
+    const source = await this.#catalog.run(ctx, (session) => describeTable(session, table));
     this.#known.set(table, source.columns);
     return {
       type: 'struct',
@@ -76,9 +93,9 @@ export class PostgresConnector implements Connector {
   }
 
   async readTableMetadata(table: string, options: TableOptions, ctx: CallContext): Promise<TableMetadata> {
-    const source = await this.#inCatalog(ctx, (session) => describeTable(session, table));
+    const source = await this.#catalog.run(ctx, (session) => describeTable(session, table));
     const cursor = cursorOf(source, options);
-    if (cursor !== null) lookbackOf(options, cursor, reading(table));
+    lookbackOf(options, cursor, reading(table));
     return {
       primaryKeys: source.keys,
       keysEnforced: source.keys.length > 0,
@@ -95,7 +112,9 @@ export class PostgresConnector implements Connector {
     ctx: CallContext,
   ): Promise<{readonly rows?: number; readonly bytes?: number}> {
     const doing = {what: `estimate the size of "${table}"`, table};
-    return this.#inCatalog(ctx, async (session) => estimateTable(session, await describeTable(session, table), doing));
+    return this.#catalog.run(ctx, async (session) =>
+      estimateTable(session, await describeTable(session, table), doing),
+    );
   }
 
   /** First loads and snapshots are read in parts, increments in one go. */
@@ -110,17 +129,12 @@ export class PostgresConnector implements Connector {
     ctx: ReadContext,
   ): Promise<Offset | null> {
     await using reader = await this.#openReader(table, options, ctx);
-    const {session, cursor, bound, doing} = reader;
+    const {cursor, bound} = reader;
     if (cursor === null) return start;
     const end = cursorOffset(cursor, {value: bound.upper, key: null});
     if (start === null) return end;
-    const place = await compareToStart(session, {
-      cursor,
-      start: parseOffset(start, cursor, table),
-      upper: bound.upper,
-      doing,
-    });
-    return place === 'after' ? end : start;
+    const place = {start: parseCursorOffset(start, cursor, table), upper: bound.upper};
+    return (await compareToStart(incrementReader(reader, cursor), place)) === 'after' ? end : start;
   }
 
   async getPartitions(
@@ -136,7 +150,7 @@ export class PostgresConnector implements Connector {
         'select pg_export_snapshot(), txid_current_snapshot()::text',
         reader.doing,
       );
-      const condition = cursor === null ? null : firstLoadCondition(cursor, bound);
+      const condition = cursor === null ? null : firstLoadSql(reader.source, cursor, bound);
       const template = {snapshot: row?.[0] ?? '', shape: shapeOf(reader.columns), condition};
       const plan = await planParts(reader.session, reader.source, {template, doing: reader.doing});
       const end = cursor === null ? {snapshot: row?.[1] ?? ''} : cursorOffset(cursor, {value: bound.upper, key: null});
@@ -183,22 +197,20 @@ export class PostgresConnector implements Connector {
       return null;
     }
     if (start === null) {
-      const condition = firstLoadCondition(cursor, bound);
+      const condition = firstLoadSql(source, cursor, bound);
       const from = `${relationSql(source)}${condition === null ? '' : ` where ${condition}`}`;
       for await (const batch of readBatches(session, {from, columns}, doing)) yield pageOf(batch);
       return cursorOffset(cursor, {value: bound.upper, key: null});
     }
-    const lookbackSeconds = lookbackOf(options, cursor, doing);
     const increment = {
-      table: source,
-      columns,
       cursor,
-      start: parseOffset(start, cursor, table),
+      key: source.keys.map(columnName),
+      dialect: dialectOf(source, cursor),
+      start: parseCursorOffset(start, cursor, table),
       upper: bound.upper,
-      lookbackSeconds,
-      doing,
+      lookbackSeconds: lookbackOf(options, cursor, doing),
     };
-    return yield* readIncrement(session, increment, ctx);
+    return yield* readIncrement(incrementReader(reader, cursor), increment, ctx);
   }
 
   async *scanKeys(
@@ -243,9 +255,8 @@ export class PostgresConnector implements Connector {
   }
 
   async close(): Promise<void> {
-    const sessions = [...this.#idle.splice(0), ...(this.#catalog === null ? [] : [this.#catalog])];
-    this.#catalog = null;
-    for (const session of sessions) await session[Symbol.asyncDispose]();
+    for (const session of this.#idle.splice(0)) await session[Symbol.asyncDispose]();
+    await this.#catalog.close();
   }
 
   /** A session with a snapshot of its own, and the table as that snapshot's catalog describes it. */
@@ -316,18 +327,6 @@ export class PostgresConnector implements Connector {
       !('key' in start)
     );
   }
-
-  /** Runs one piece of catalog work at a time, in a session that is kept. */
-  #inCatalog<T>(ctx: CallContext, work: (session: Session) => Promise<T>): Promise<T> {
-    const run = async (): Promise<T> => {
-      ctx.signal.throwIfAborted();
-      if (this.#catalog?.isOpen !== true) this.#catalog = await Session.open(this.#options, ctx.signal);
-      return work(this.#catalog.withSignal(ctx.signal));
-    };
-    const turn = this.#turn.then(run, run);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
 }
 
 /** Sessions that wait for a read; as many as a run has flows at a time. */
@@ -338,7 +337,7 @@ interface Reader extends AsyncDisposable {
   readonly session: Session;
   readonly source: SourceTable;
   readonly columns: readonly SourceColumn[];
-  readonly cursor: CursorColumn | null;
+  readonly cursor: SourceCursor | null;
   readonly bound: Bound;
   readonly doing: Doing;
 }

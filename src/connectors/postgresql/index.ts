@@ -1,6 +1,8 @@
 import type {ConnectorDefinition} from '../../sdk/index.ts';
-import {defineConnector} from '../../sdk/index.ts';
+import {defineConnector, QUERY_OPTIONS, SSH_OPTIONS} from '../../sdk/index.ts';
+import {PostgresChangeLog} from './change-log.ts';
 import {PostgresConnector} from './connector.ts';
+import {pgCodec} from './log-codec.ts';
 import {connectionOptions} from './session.ts';
 
 /** Tables, views and foreign tables of a PostgreSQL database, read by queries: whole, or by a cursor column. */
@@ -44,38 +46,16 @@ export const postgresql: ConnectorDefinition = defineConnector({
         type: 'string',
         description: 'Name shown in pg_stat_activity; default: "sluice <connection>".',
       },
-      ssh_host: {type: 'string', description: 'Host to tunnel through by SSH; needs the package ssh2.'},
-      ssh_port: {type: 'integer', default: 22, min: 1, max: 65_535, description: 'Port of the SSH host.'},
-      ssh_user: {type: 'string', description: 'User of the SSH host.'},
-      ssh_host_key: {
-        type: 'string',
-        description: 'The one host key that is accepted: SHA256:... or a line of known_hosts.',
-      },
-      ssh_private_key: {
-        type: 'string',
-        secret: true,
-        description: 'Private key for the SSH host, PEM or OpenSSH text.',
-      },
-      ssh_password: {type: 'string', secret: true, description: 'Password for the SSH host.'},
+      ...SSH_OPTIONS,
     },
-    table: {
-      cursor_column: {
-        type: 'string',
-        description: 'Column that grows with every change of a row; without one the table is read whole in every run.',
-      },
-      lookback_seconds: {
-        type: 'integer',
-        default: 0,
-        min: 0,
-        max: 31_536_000,
-        description:
-          'How far behind the last value rows are read again, for rows that are committed late. Needs a time as cursor and a key.',
-      },
-      columns: {type: 'string[]', description: 'Columns to read; default: all.'},
-      primary_keys: {type: 'string[]', description: 'Columns that identify a row, where the database declares none.'},
-    },
+    table: QUERY_OPTIONS,
   },
   create: ({options, connectionName}) => new PostgresConnector(connectionOptions(options, connectionName)),
+  changeLog: {
+    open: ({options, connectionName}, settings) =>
+      new PostgresChangeLog(connectionOptions(options, connectionName), settings),
+    codec: () => Promise.resolve(pgCodec),
+  },
 });
 
 export default postgresql;

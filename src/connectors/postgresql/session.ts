@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream';
 
 import type {OptionValue} from '../../sdk/index.ts';
-import {IngestError} from '../../sdk/index.ts';
+import {IngestError, sshOptionsOf} from '../../sdk/index.ts';
 import type {PgResult} from '../../wire/pg/connection.ts';
 import {PgConnection} from '../../wire/pg/connection.ts';
 import type {SslMode} from '../../wire/pg/network.ts';
@@ -73,9 +73,13 @@ export class Session implements AsyncDisposable {
     return this.#connection.copyOut(`copy (${select}) to stdout (format binary)`, this.#signal);
   }
 
-  /** Joins the snapshot that another session exports. */
+  /**
+   * Joins the snapshot that another session exports. That session has locked the table: whoever waits to alter it waits for that
+   * lock, and would be waited for here. So locks are waited for only shortly, and the snapshot is given up instead.
+   */
   async joinSnapshot(exported: string, doing: Doing): Promise<void> {
-    await this.query(`${BEGIN}; set transaction snapshot ${quoteLiteral(exported)}`, doing);
+    const snapshot = `set transaction snapshot ${quoteLiteral(exported)}`;
+    await this.query(`${BEGIN}; ${snapshot}; set local lock_timeout = ${JOINED_LOCK_MS}`, doing);
   }
 
   /**
@@ -98,6 +102,7 @@ export class Session implements AsyncDisposable {
   }
 }
 
+const JOINED_LOCK_MS = 500;
 const BEGIN = 'begin transaction isolation level repeatable read read only';
 
 /** The connection's options, checked. */
@@ -143,31 +148,30 @@ export function connectionOptions(
     sslkey: text('sslkey'),
     connectTimeoutMs: number('connect_timeout_seconds', 15) * 1000,
     applicationName: text('application_name') ?? `sluice ${connectionName}`.slice(0, 63),
-    ssh: sshOptions(text, number),
+    ssh: sshOptionsOf(options),
   };
 }
 
-function sshOptions(
-  text: (name: string) => string | undefined,
-  number: (name: string, otherwise: number) => number,
-): SshTunnelOptions | null {
-  const host = text('ssh_host');
-  if (host === undefined) return null;
-  const hostKey = text('ssh_host_key');
-  const username = text('ssh_user');
-  if (hostKey === undefined || username === undefined) {
-    throw new IngestError('INVALID_OPTION', 'A tunnel needs ssh_user and ssh_host_key beside ssh_host.', {
-      fix: 'Take the host key from a trusted place, e.g. `ssh-keyscan` inside the network: SHA256:... or the line of known_hosts.',
-    });
+/**
+ * A session that can stream the log of its database, with the texts of {@link Session}.
+ * @returns the server's `wal_sender_timeout` beside it
+ */
+export async function openReplication(
+  options: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<{readonly connection: PgConnection; readonly timeoutMs: number}> {
+  const base = connectOptions(options);
+  try {
+    const connection = await PgConnection.connect(
+      {...base, parameters: {...base.parameters, replication: 'database'}},
+      signal,
+    );
+    await settle(connection, signal);
+    const {rows} = await connection.query(`select setting from pg_settings where name = 'wal_sender_timeout'`, signal);
+    return {connection, timeoutMs: Number(rows[0]?.[0] ?? 0)};
+  } catch (error) {
+    throw sourceError(error, {what: `connect to PostgreSQL at ${options.host}:${options.port} for replication`});
   }
-  return {
-    host,
-    port: number('ssh_port', 22),
-    username,
-    hostKey,
-    privateKey: text('ssh_private_key'),
-    password: text('ssh_password'),
-  };
 }
 
 function connectOptions(options: ConnectionOptions): Parameters<typeof PgConnection.connect>[0] {

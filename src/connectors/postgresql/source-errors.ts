@@ -1,15 +1,12 @@
-import type {ErrorCode, IngestErrorInit} from '../../sdk/index.ts';
-import {IngestError} from '../../sdk/index.ts';
+import type {ErrorCode, IngestErrorInit, SqlDoing} from '../../sdk/index.ts';
+import {IngestError, schemaChanged, tunnelFailed} from '../../sdk/index.ts';
 import {PgError} from '../../wire/pg/pg-error.ts';
 import {TunnelError} from '../../wire/ssh/tunnel.ts';
 import {WidthError} from './column-decoders.ts';
 import {CopyMismatchError} from './copy-decoder.ts';
 
-/** What was being done, for messages: `connect to db.example:5432`, `read "public.orders"`. */
-export interface Doing {
-  readonly what: string;
-  readonly table?: string;
-}
+/** What was being done, for messages: `connect to db.example:5432`, `read table "public.orders"`. */
+export type Doing = SqlDoing;
 
 /** The error that the framework understands; errors that are no PostgreSQL errors pass unchanged. */
 export function sourceError(error: unknown, doing: Doing): unknown {
@@ -24,33 +21,6 @@ export function sourceError(error: unknown, doing: Doing): unknown {
     cause: error,
     context: {...context, sqlstate: error.sqlstate},
   });
-}
-
-/** Columns vanished or changed their type between planning and reading. */
-export function schemaChanged({what, table}: Doing, cause?: unknown): IngestError {
-  return new IngestError('SOURCE_SCHEMA_CHANGED', `Cannot ${what}: its columns changed meanwhile.`, {
-    fix: 'Run again: the next attempt reads the new columns.',
-    context: table === undefined ? {} : {table},
-    cause,
-  });
-}
-
-function tunnelFailed(error: TunnelError, {what}: Doing): IngestError {
-  const init: Record<TunnelError['failure'], Explanation> = {
-    'not-installed': {code: 'UNSUPPORTED', fix: 'Run npm install ssh2.'},
-    'host-key': {
-      code: 'CONNECTION_FAILED',
-      class: 'config',
-      fix: 'Check ssh_host and ssh_host_key; if the host was renewed, pin its new key.',
-    },
-    auth: {code: 'AUTH_FAILED', fix: 'Check ssh_user, ssh_private_key and ssh_password.'},
-    network: {
-      code: 'CONNECTION_FAILED',
-      fix: 'Check ssh_host and ssh_port, and that the SSH host reaches the database.',
-    },
-  };
-  const {code, ...rest} = init[error.failure];
-  return new IngestError(code, `Cannot ${what}: ${error.message}.`, {...rest, cause: error});
 }
 
 type Explanation = {readonly code: ErrorCode} & IngestErrorInit;
@@ -98,6 +68,11 @@ function explainState(sqlstate: string): Explanation {
     case '42704':
     case '55000':
       return {code: 'SOURCE_ERROR', fix: 'The database snapshot has ended; the next attempt takes a new one.'};
+    case '55P03':
+      return {
+        code: 'SOURCE_SCHEMA_CHANGED',
+        fix: 'Somebody waits to alter the table, which goes first; the next attempt reads the new columns.',
+      };
     case '53300':
       return {
         code: 'SOURCE_ERROR',

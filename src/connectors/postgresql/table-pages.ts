@@ -1,12 +1,12 @@
 import type {ColumnBatch, Page, TableOptions} from '../../sdk/index.ts';
-import {IngestError} from '../../sdk/index.ts';
+import {IngestError, schemaChanged} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {columnName, describeTable, relationSql, shapeOf} from './catalog.ts';
 import type {CopyBatch, CopyColumn} from './copy-decoder.ts';
 import {CopyDecoder} from './copy-decoder.ts';
 import type {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
-import {schemaChanged, sourceError} from './source-errors.ts';
+import {sourceError} from './source-errors.ts';
 import {mapType} from './source-type.ts';
 
 /** What is read of a table, and how the rows are chosen. */
@@ -88,7 +88,7 @@ const TEXT = mapType({name: 'text', builtIn: true, isEnum: false, modifier: -1})
  * A column as it is sent. Types without a known binary form are sent as the text that the server prints: concat() calls
  * the type's output function, which a cast to text does not always (inet, bpchar).
  */
-function fieldSql({name, mapping}: SourceColumn): string {
+export function fieldSql({name, mapping}: Pick<SourceColumn, 'name' | 'mapping'>): string {
   const sql = columnName(name);
   return mapping.asText ? `case when num_nonnulls(${sql}) = 1 then pg_catalog.concat(${sql}) end` : sql;
 }

@@ -2,14 +2,14 @@ import type {ReadContext} from '../../sdk/index.ts';
 import {quoteLiteral} from '../../wire/pg/quote.ts';
 import type {SourceTable} from './catalog.ts';
 import {relationSql} from './catalog.ts';
-import type {CursorColumn} from './cursor.ts';
+import type {SourceCursor} from './cursor.ts';
 import type {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
 
 /** What a bound is looked for in. */
 export interface BoundScope {
   readonly table: SourceTable;
-  readonly cursor: CursorColumn;
+  readonly cursor: SourceCursor;
   readonly doing: Doing;
 }
 
@@ -28,7 +28,7 @@ export interface Bound {
 export async function settledBound(session: Session, scope: BoundScope, ctx: ReadContext): Promise<Bound> {
   const {cursor, doing} = scope;
   const finite = finiteSql(cursor, session.facts.versionNumber);
-  if (!isTime(cursor) || session.facts.isStandby) {
+  if (!cursor.isTime || session.facts.isStandby) {
     return {upper: await boundAfterWriters(session, {...scope, where: finite}, ctx), future: null};
   }
   const horizon = await readHorizon(session, doing);
@@ -133,11 +133,6 @@ async function writersSql(session: Session, {table, doing}: BoundScope): Promise
 const LONG_TRANSACTION_SECONDS = 60;
 const MAX_WAIT_MS = 10_000;
 
-/** True when the column's values are times, so that running transactions bound them. */
-export function isTime(cursor: CursorColumn): boolean {
-  return cursor.column.source.name.startsWith('timestamp') || cursor.column.source.name === 'date';
-}
-
 async function largest(
   session: Session,
   {table, cursor, where, doing}: BoundScope & {readonly where: string},
@@ -147,7 +142,7 @@ async function largest(
   return (await session.query(sql, doing))[0]?.[0] ?? null;
 }
 
-function finiteSql({column, sql}: CursorColumn, versionNumber: number): string {
+function finiteSql({column, sql}: SourceCursor, versionNumber: number): string {
   switch (column.source.name) {
     case 'numeric':
       return versionNumber >= 140_000 ? `${sql} < 'Infinity'` : `${sql} <> 'NaN'`;

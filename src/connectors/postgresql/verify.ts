@@ -1,11 +1,18 @@
 import type {CallContext, DataType, KeyHash, Offset, RangeSum, VerifyPoint, VerifyScope} from '../../sdk/index.ts';
-import {bucketing, canonicalCell, IngestError, renderPredicate, typesEqual} from '../../sdk/index.ts';
+import {
+  bucketing,
+  canonicalCell,
+  IngestError,
+  parseCursorOffset,
+  renderPredicate,
+  typesEqual,
+} from '../../sdk/index.ts';
 import {quoteLiteral} from '../../wire/pg/quote.ts';
 import {canonicalSql, hashSql, rowTextSql} from './canonical-sql.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {columnName, relationSql} from './catalog.ts';
 import {CopyDecoder} from './copy-decoder.ts';
-import {cursorOf, parseOffset} from './cursor.ts';
+import {cursorOf} from './cursor.ts';
 import {upToSql} from './incremental.ts';
 import type {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
@@ -234,7 +241,7 @@ function filterOf({filter, deleted}: VerifyScope): readonly string[] {
 function landedSql(table: SourceTable, {scope, end}: VerifyTarget): readonly string[] {
   const cursor = cursorOf(table, scope.options);
   if (cursor === null || end === null) return [];
-  return [`(${upToSql(table, cursor, parseOffset(end, cursor, scope.table))} or ${cursor.sql} is null)`];
+  return [`(${upToSql(table, cursor, parseCursorOffset(end, cursor, scope.table))} or ${cursor.sql} is null)`];
 }
 
 /**
@@ -245,7 +252,7 @@ function touchedSql(table: SourceTable, {scope, end}: VerifyTarget): string | nu
   if (end === null) return null;
   const cursor = cursorOf(table, scope.options);
   if (cursor !== null)
-    return `(not (${upToSql(table, cursor, parseOffset(end, cursor, scope.table))}) or ${cursor.sql} is null)`;
+    return `(not (${upToSql(table, cursor, parseCursorOffset(end, cursor, scope.table))}) or ${cursor.sql} is null)`;
   const {snapshot} = end;
   if (typeof snapshot !== 'string' || table.kind === 'v' || table.kind === 'f') return null;
   // xmin has 32 bits: it is taken as the latest transaction with these.

@@ -1,5 +1,5 @@
 import {IngestError} from '../errors.ts';
-import {BINARY_ENCODING, EPOCH_UNIT} from '../schema.ts';
+import {BINARY_ENCODING, EPOCH_UNIT, WIDE_TIMES} from '../schema.ts';
 import type {DataType, MapType, PrimitiveType, StructField, StructType} from '../types.ts';
 import type {ColumnWriter} from './column-writer.ts';
 import {DecimalWriter} from './decimal-writer.ts';
@@ -17,16 +17,21 @@ export interface CompiledField extends LoopField {
 }
 
 /**
- * Makes a writer for each field. Fields of `keys` (dotted paths into structs) are required, whatever the schema says.
+ * Makes a writer for each field. Fields of `keys` (dotted paths into structs) are required, whatever the schema says; those of
+ * `beside` are read from what comes beside the record.
  * @throws INVALID_SCHEMA
  */
 export function compileFields(
   schema: StructType,
   keys: readonly string[],
-  options: {readonly misfits: Misfits; readonly rescueUnknown: boolean},
+  options: {readonly misfits: Misfits; readonly rescueUnknown: boolean; readonly beside?: ReadonlySet<string>},
 ): readonly CompiledField[] {
+  const {misfits, rescueUnknown, beside} = options;
   const keyPaths = keys.map((key) => pathOf(schema, key));
-  return compileStruct(schema, {...options, path: '', keyPaths});
+  const fields = compileStruct(schema, {misfits, rescueUnknown, path: '', keyPaths});
+  return beside === undefined
+    ? fields
+    : fields.map((field) => (beside.has(field.name) ? {...field, beside: true} : field));
 }
 
 /** Where the compiler stands. */
@@ -125,10 +130,13 @@ function primitiveWriter(type: PrimitiveType, metadata: Metadata, place: Place):
     case 'binary':
       return new BinaryWriter(hint(metadata, BINARY_ENCODING, BINARY_ENCODINGS, place) ?? 'base64');
     case 'date':
-      return new DateWriter();
+      return new DateWriter(metadata[WIDE_TIMES] === true);
     case 'timestamp':
     case 'timestamp_ntz':
-      return new TimestampWriter(hint(metadata, EPOCH_UNIT, EPOCH_UNITS, place), type === 'timestamp_ntz');
+      return new TimestampWriter(hint(metadata, EPOCH_UNIT, EPOCH_UNITS, place), {
+        isWallClock: type === 'timestamp_ntz',
+        isWide: metadata[WIDE_TIMES] === true,
+      });
   }
 }
 

@@ -18,6 +18,7 @@ export class DecimalWriter implements ColumnWriter {
   readonly #presence = new Presence();
   readonly #scale: number;
   readonly #factor: number;
+  readonly #bigFactor: bigint;
   readonly #limit: bigint;
   readonly #numberLimit: number;
   readonly #make: (length: number) => Unscaled;
@@ -30,6 +31,7 @@ export class DecimalWriter implements ColumnWriter {
   constructor({precision, scale}: DecimalType) {
     this.#scale = scale;
     this.#factor = 10 ** scale;
+    this.#bigFactor = 10n ** BigInt(scale);
     this.#limit = 10n ** BigInt(precision);
     // Below 15 digits a double has one shortest decimal, so that dividing back proves that nothing was lost.
     this.#numberLimit = scale > MAX_EXACT_POWER ? 0 : Math.min(EXACT_DIGITS, 10 ** precision);
@@ -44,7 +46,7 @@ export class DecimalWriter implements ColumnWriter {
       const unscaled = Math.round(value * this.#factor);
       if (Math.abs(unscaled) < this.#numberLimit && unscaled / this.#factor === value) return this.#set(row, unscaled);
     }
-    const unscaled = this.#unscaledOf(value);
+    const unscaled = typeof value === 'bigint' && this.#scale === 0 ? value : this.#unscaledOf(value);
     if (unscaled !== null && unscaled < this.#limit && unscaled > -this.#limit) return this.#setBig(row, unscaled);
     this.#presence.absent(row);
     return value === null || value === undefined;
@@ -55,7 +57,7 @@ export class DecimalWriter implements ColumnWriter {
       case 'string':
         return unscaledOf(value, this.#scale);
       case 'bigint':
-        return value * 10n ** BigInt(this.#scale);
+        return value * this.#bigFactor;
       case 'number':
         return Number.isInteger(value) && !Number.isSafeInteger(value) ? null : unscaledOf(String(value), this.#scale);
       default:

@@ -10,20 +10,22 @@ export interface LoopField {
   readonly required: boolean;
   /** Its values hold values, which may be misfits on their own. */
   readonly nested: boolean;
+  /** Read from what comes beside the object, not from the object. */
+  readonly beside?: boolean;
 }
 
 /** Writes the fields of JSON objects. */
 export interface FieldLoop {
-  /** Writes all fields of a row; the index of the first required field that is null or does not fit, or -1. */
-  write(row: number, object: JsonObject): number;
+  /** Writes all fields of a row; the index of the first required field that is null or does not fit, or -1. `beside` has the fields that are read from there. */
+  write(row: number, object: JsonObject, beside?: JsonObject): number;
 }
 
 /** What a loop tells about fields that nobody asked for. */
 export interface UnknownFields {
   /** Names that are no fields and yet no news. */
   readonly ignored: ReadonlySet<string>;
-  /** Called for an object that has other names. */
-  readonly found: (object: JsonObject) => void;
+  /** Called for an object that has so many other names. */
+  readonly found: (object: JsonObject, count: number) => void;
 }
 
 /**
@@ -47,11 +49,11 @@ export function compileFieldLoop(
     'writers',
     'misfits',
     'found',
-    `${destructured(fields.length)}\nreturn (row, object) => {\n${body}\n};`,
+    `${destructured(fields.length)}\nreturn (row, object, beside) => {\n${body}\n};`,
   ) as (
     writers: readonly ColumnWriter[],
     misfits: Misfits,
-    found: ((object: JsonObject) => void) | undefined,
+    found: UnknownFields['found'] | undefined,
   ) => FieldLoop['write'];
   return {
     write: build(
@@ -70,8 +72,8 @@ function fieldCode(field: LoopField, index: number): readonly string[] {
   const path = JSON.stringify(pathPart(field.name));
   const misfit = field.required ? `return ${index};` : `misfits.add(${path}, value);`;
   return [
-    `value = ${read(field.name)};`,
-    'if (value !== undefined) known++;',
+    `value = ${field.beside === true ? `beside[${JSON.stringify(field.name)}]` : read(field.name)};`,
+    ...(field.beside === true ? [] : ['if (value !== undefined) known++;']),
     ...(field.required ? [`if (value === null || value === undefined) return ${index};`] : []),
     ...(field.nested ? ['before = misfits.length;'] : []),
     `if (!w${index}.write(row, value)) { ${misfit} }`,
@@ -85,7 +87,7 @@ function unknownCode(ignored: readonly string[]): readonly string[] {
     ...ignored.map((name) => `if (${read(name)} !== undefined) known++;`),
     'let count = 0;',
     'for (const name in object) count++;',
-    'if (count !== known) found(object);',
+    'if (count !== known) found(object, count - known);',
   ];
 }
 

@@ -8,13 +8,18 @@ import {LongColumn} from './number-writers.ts';
 /** What the numbers of a timestamp column count since 1970. */
 export type EpochUnit = 's' | 'ms' | 'us';
 
-/** date: text only, see {@link parseDate}. */
+/** date: text, see {@link parseDate}; in a wide column days since 1970, too. */
 export class DateWriter implements ColumnWriter {
   readonly #presence = new Presence();
+  readonly #isWide: boolean;
   #data = new Int32Array(0);
 
+  constructor(isWide: boolean) {
+    this.#isWide = isWide;
+  }
+
   write(row: number, value: JsonValue | undefined): boolean {
-    const day = typeof value === 'string' ? parseDate(value) : null;
+    const day = typeof value === 'string' ? parseDate(value) : this.#isWide ? wholeDays(value) : null;
     if (day !== null) {
       this.#data[row] = day;
       return this.#presence.present(row);
@@ -45,16 +50,18 @@ export class DateWriter implements ColumnWriter {
 /**
  * timestamp and timestamp_ntz: ISO text, see {@link parseTimestamp}, or numbers of the declared unit. Without a unit a number
  * below 1e11 counts seconds, below 1e14 milliseconds, else microseconds; text of digits only counts with a declared unit.
- * A wall-clock column (ntz) takes no text with an offset other than UTC: it could not say which clock is meant.
+ * In a wide column a bigint counts microseconds over all of 64 bits. A wall-clock column (ntz) takes no text with an offset other than UTC: it could not say which clock is meant.
  */
 export class TimestampWriter implements ColumnWriter {
   readonly #column = new LongColumn();
   readonly #unit: EpochUnit | null;
   readonly #isWallClock: boolean;
+  readonly #isWide: boolean;
 
-  constructor(unit: EpochUnit | null, isWallClock: boolean) {
+  constructor(unit: EpochUnit | null, options: {readonly isWallClock: boolean; readonly isWide: boolean}) {
     this.#unit = unit;
-    this.#isWallClock = isWallClock;
+    this.#isWallClock = options.isWallClock;
+    this.#isWide = options.isWide;
   }
 
   write(row: number, value: JsonValue | undefined): boolean {
@@ -72,6 +79,7 @@ export class TimestampWriter implements ColumnWriter {
   }
 
   #microsOfNumber(value: JsonValue | undefined): number | bigint | null {
+    if (typeof value === 'bigint' && this.#isWide) return BigInt.asIntN(64, value) === value ? value : null;
     if (typeof value === 'bigint') return inRange(value * MICROS_PER_UNIT[this.#unit ?? 'us']);
     if (value instanceof ExactNumber)
       return inRange(microsOfDecimal(value.text, this.#unit ?? unitOf(Number(value.text))));
@@ -98,6 +106,10 @@ export class TimestampWriter implements ColumnWriter {
   sizeBytes(rowCount: number): number {
     return rowCount * 8;
   }
+}
+
+function wholeDays(value: JsonValue | undefined): number | null {
+  return typeof value === 'number' && (value | 0) === value ? value : null;
 }
 
 const MICROS_PER_UNIT: Readonly<Record<EpochUnit, bigint>> = {s: 1_000_000n, ms: 1000n, us: 1n};

@@ -1,16 +1,18 @@
 import {list, record} from './collection-shapes.ts';
 import type {ConfigNode} from './config-node.ts';
+import {gatewayFields, type GatewayDefinitionText} from './gateway-shapes.ts';
 import {lakeOptionsShape} from './lake-shapes.ts';
 import {optionMapShape, type OptionMap} from './option-shapes.ts';
 import {flag, text} from './scalar-shapes.ts';
-import {literal, type JsonSchema, type Shape} from './shape.ts';
+import {INVALID, literal, type JsonSchema, type Shape} from './shape.ts';
 import {ingestionDefinitionShape, pipelineSpecShape, type DefinitionText} from './spec-shapes.ts';
-import {ignored, optional, refused, required, struct, type Field, type Rule} from './struct-shape.ts';
+import {ignored, optional, refused, struct, type Field, type Rule} from './struct-shape.ts';
 
 /** A connection as written. */
 export interface ConnectionText {
   readonly name: string | undefined;
-  readonly connection_type: string;
+  readonly connection_type: string | undefined;
+  readonly connector: string | undefined;
   readonly options: OptionMap | undefined;
 }
 
@@ -20,6 +22,7 @@ export interface PipelineText {
   readonly catalog: string | undefined;
   readonly schema: string | undefined;
   readonly event_log: EventLogText | undefined;
+  readonly continuous?: boolean | undefined;
   readonly ingestion_definition: DefinitionText | undefined;
   readonly pipeline_spec: DefinitionText | undefined;
 }
@@ -54,11 +57,28 @@ const PLATFORM = 'it is about the Databricks platform';
 /** Anything, checked elsewhere or not ours. */
 const anything: Shape<ConfigNode> = {read: (node) => node, describe: (): JsonSchema => ({})};
 
+const oneConnector: Rule<{readonly connection_type: unknown; readonly connector: unknown}> = {
+  check: (value) =>
+    (value.connection_type === undefined) === (value.connector === undefined)
+      ? {
+          code: 'INVALID_SPEC',
+          message: 'a connection has exactly one of connection_type and connector',
+          fix: 'Write connection_type for a connector of Sluice, connector for one of your own.',
+        }
+      : null,
+  schema: {oneOf: [{required: ['connection_type']}, {required: ['connector']}]},
+};
+
 /** A connection. */
 export const connectionShape: Shape<ConnectionText> = struct(
   {
     name: optional(text('What connection_name says; default: the key.')),
-    connection_type: required(text('The connector, in any case: POSTGRESQL, FILES, EXAMPLE, ...')),
+    connection_type: optional(text('A connector of Sluice, in any case: POSTGRESQL, FILES, EXAMPLE, ...')),
+    connector: optional(
+      text(
+        'A connector of somebody else: a folder with code, a YAML document or a built file (a path, relative to this file), or the name of one that `sluice connector add` added.',
+      ),
+    ),
     options: optional(optionMapShape),
     comment: ignored('it is for people', true),
     properties: ignored(PLATFORM, true),
@@ -66,7 +86,7 @@ export const connectionShape: Shape<ConnectionText> = struct(
     environment_settings: ignored(PLATFORM, true),
     parent: ignored(PLATFORM, true),
   },
-  {name: 'connection'},
+  {name: 'connection', rules: [oneConnector]},
 );
 
 const eventLogShape: Shape<EventLogText> = struct({
@@ -119,8 +139,8 @@ const pipelineFields = {
   ingestion_definition: optional(ingestionDefinitionShape),
   pipeline_spec: optional(pipelineSpecShape),
   target: refused('write schema instead'),
-  continuous: refused('a run ends when nothing is new; start runs by a schedule', [false]),
-  gateway_definition: refused('there are no gateways yet'),
+  continuous: optional(flag('The pipeline goes on until it is stopped; for connector_type CDC.')),
+  gateway_definition: refused('a pipeline is a gateway or ingests'),
   libraries: refused('an ingestion pipeline has no libraries'),
   filters: refused('choose tables with --table'),
   ...ignoredFields,
@@ -141,8 +161,34 @@ const oneDoor: Rule<{readonly ingestion_definition: unknown; readonly pipeline_s
   schema: {oneOf: [{required: ['ingestion_definition']}, {required: ['pipeline_spec']}]},
 };
 
+const continuousLog: Rule<Pick<PipelineText, 'continuous' | 'ingestion_definition'>> = {
+  check: (value) =>
+    value.continuous === true &&
+    value.ingestion_definition?.connector_type !== 'CDC' &&
+    value.ingestion_definition?.ingestion_gateway_id === undefined
+      ? {
+          code: 'UNSUPPORTED',
+          message: 'continuous: true is for pipelines that follow a log (connector_type: CDC or ingestion_gateway_id)',
+          fix: 'Remove it and start runs by a schedule.',
+        }
+      : null,
+  schema: {},
+};
+
+/** A pipeline of `resources.pipelines` that is a gateway. */
+export const gatewayShape: Shape<GatewayText> = struct({...ignoredFields, ...gatewayFields}, {name: 'gateway'});
+
+/** A gateway as written. */
+export interface GatewayText {
+  readonly name: string | undefined;
+  readonly gateway_definition: GatewayDefinitionText;
+}
+
 /** A pipeline of `resources.pipelines`. */
-export const pipelineShape: Shape<PipelineText> = struct(pipelineFields, {name: 'pipeline', rules: [oneDoor]});
+export const pipelineShape: Shape<PipelineText> = struct(pipelineFields, {
+  name: 'pipeline',
+  rules: [oneDoor, continuousLog],
+});
 
 const OTHER_RESOURCES = [
   'alerts',
@@ -171,15 +217,17 @@ const OTHER_RESOURCES = [
   'volumes',
 ];
 
-/** A pipeline that is none of ours (gateway, notebook) is not looked into. */
+/** A pipeline that is none of ours (a notebook) is not looked into. */
 const anyPipelineShape: Shape<PipelineText> = {
   read(node, path, context) {
+    if (isGateway(node)) return gatewayShape.read(node, path, context) === INVALID ? INVALID : NO_INGESTION;
     return isIngestion(node) ? pipelineShape.read(node, path, context) : NO_INGESTION;
   },
   describe: (definitions) => ({
     anyOf: [
       pipelineShape.describe(definitions),
-      {anyOf: [{required: ['libraries']}, {required: ['gateway_definition']}], type: 'object'},
+      gatewayShape.describe(definitions),
+      {required: ['libraries'], type: 'object'},
     ],
   }),
 };
@@ -192,6 +240,11 @@ const NO_INGESTION: PipelineText = {
   ingestion_definition: undefined,
   pipeline_spec: undefined,
 };
+
+/** True for pipelines that follow a database all the time. */
+export function isGateway(node: ConfigNode): boolean {
+  return node.kind === 'map' && node.entries.has('gateway_definition') && !node.entries.has('ingestion_definition');
+}
 
 /** False for pipelines of a bundle that Sluice leaves alone: those that declare to be something else. */
 export function isIngestion(node: ConfigNode): boolean {

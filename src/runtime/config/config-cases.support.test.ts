@@ -331,9 +331,13 @@ const SHAPE_ERRORS: readonly ConfigCase[] = [
     },
   },
   {
-    name: 'a gateway',
+    name: 'a connection beside a gateway, which has it',
     text: definition('  - table: {source_table: a}', 'ingestion_gateway_id: x\n'),
-    error: {code: 'UNSUPPORTED', message: 'ingestion_gateway_id: Sluice does not support this setting', at: '4:23'},
+    error: {
+      code: 'INVALID_SPEC',
+      message: 'a pipeline has exactly one of connection_name and ingestion_gateway_id',
+      at: '1:1',
+    },
   },
   {
     name: 'auto clustering',
@@ -357,7 +361,12 @@ const SHAPE_ERRORS: readonly ConfigCase[] = [
   {
     name: 'a connection without a type',
     text: 'connection_name: shop\nobjects: [{table: {source_table: a}}]\nconnections: {shop: {options: {}}}\n',
-    error: {code: 'INVALID_SPEC', message: 'connections.shop: "connection_type" is missing', at: '3:21'},
+    error: {
+      code: 'INVALID_SPEC',
+      message: 'connections.shop: a connection has exactly one of connection_type and connector',
+      fix: 'Write connection_type for a connector of Sluice, connector for one of your own.',
+      at: '3:21',
+    },
   },
   {
     name: 'a misspelt key of a bundle',
@@ -365,9 +374,14 @@ const SHAPE_ERRORS: readonly ConfigCase[] = [
     error: {code: 'INVALID_SPEC', message: 'resource: unknown key', fix: 'Did you mean "resources"?', at: '1:1'},
   },
   {
-    name: 'a continuous pipeline',
+    name: 'a continuous pipeline that follows no log',
+    schemaAccepts: true,
     text: `continuous: true\npipeline_spec: {connection_name: shop, objects: [{table: {source_table: a}}]}\n${CONNECTIONS}`,
-    error: {code: 'UNSUPPORTED', message: 'continuous: Sluice does not support this setting', at: '1:13'},
+    error: {
+      code: 'UNSUPPORTED',
+      message: 'continuous: true is for pipelines that follow a log (connector_type: CDC or ingestion_gateway_id)',
+      at: '1:1',
+    },
   },
   {
     name: 'both doors',
@@ -426,7 +440,7 @@ const MEANING_ERRORS: readonly ConfigCase[] = [
     error: {
       code: 'INVALID_SPEC',
       message: 'connection_name: there is no connection "shop" under connections',
-      fix: 'Add it: connections.shop with connection_type and options.',
+      fix: 'Add it: connections.shop with connection_type and options, or "sluice connections create shop".',
       at: '1:18',
     },
   },

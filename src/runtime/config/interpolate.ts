@@ -145,6 +145,9 @@ class Interpolator {
     const isNameless =
       steps.length === 4 && last === 'name' && parent !== undefined && childOf(parent, 'name') === undefined;
     if (isNameless) return {kind: 'scalar', value: steps[2] ?? '', place: at.place};
+    // A gateway is referred to by id; here that is its key.
+    if (last === 'id' && steps.length === 4 && steps[1] === 'pipelines' && parent !== undefined)
+      return {kind: 'scalar', value: steps[2] ?? '', place: at.place};
     if (last === 'id')
       throw this.problem(at, {
         code: 'UNSUPPORTED',

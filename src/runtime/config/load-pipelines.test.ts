@@ -71,6 +71,25 @@ describe('files', () => {
     expect((await load({file: 'f.yml'})).pipelines.length).toBeGreaterThan(0);
   });
 
+  it('take a connector of their own by path, relative to the file, or by the name that it was added under', async () => {
+    const placeOf = async (connector: string): Promise<unknown> => {
+      await write({
+        'sub/f.yml': `connection_name: c\nobjects: [{table: {source_table: t}}]\nconnections: {c: {connector: "${connector}"}}\n`,
+      });
+      const [spec] = (await load({file: 'sub/f.yml'})).pipelines;
+      return {connector: spec?.connection.connector, place: spec?.connection.place};
+    };
+    expect(await placeOf('./My-Api.yml')).toEqual({
+      connector: 'my-api',
+      place: {kind: 'path', path: join(folder, 'sub', 'My-Api.yml')},
+    });
+    expect(await placeOf('../acme')).toEqual({connector: 'acme', place: {kind: 'path', path: join(folder, 'acme')}});
+    expect(await placeOf('acme')).toEqual({
+      connector: 'acme',
+      place: {kind: 'added', name: 'acme', project: join(folder, 'sub')},
+    });
+  });
+
   it.each(REFUSED)('refuses $name', async ({text, error}) => {
     await write({'f.yml': text});
     const refused = await refusal({file: 'f.yml'});
@@ -137,6 +156,7 @@ describe('bundles', () => {
       name: 'shop',
       connector: 'example',
       options: {user: 'u', password: 'p ${env.X} $${'},
+      home: join(folder, '.sluice'),
     });
     expect(daily?.objects[0]).toMatchObject({
       sourceTable: 'Users',
@@ -154,7 +174,7 @@ describe('bundles', () => {
       maxDeletedPercent: 20,
       onDuplicateKey: 'fail',
     });
-    expect(weekly?.connection).toEqual({name: 'other_name', connector: 'files', options: {path: '/data'}});
+    expect(weekly?.connection).toMatchObject({name: 'other_name', connector: 'files', options: {path: '/data'}});
     expect(weekly?.objects[0]).toMatchObject({
       kind: 'schema',
       sourceSchema: 's',
@@ -256,7 +276,10 @@ describe('bundles', () => {
   });
 
   it('leaves other pipelines alone, and says so when one is asked for', async () => {
-    await write({'databricks.yml': 'resources: {pipelines: {gw: {gateway_definition: {}}, etl: {libraries: []}}}'});
+    await write({
+      'databricks.yml':
+        'resources: {pipelines: {gw: {gateway_definition: {connection_name: db}}, etl: {libraries: []}}}',
+    });
     expect(await refusal({pipeline: 'gw'})).toMatchObject({code: 'UNSUPPORTED'});
     expect(await refusal()).toMatchObject({
       code: 'INVALID_SPEC',
@@ -365,8 +388,8 @@ ${connections}`,
         connections: {c: {connection_type: 'example', options: {a: 'b'}}},
       }),
     });
-    const managed = await load({file: 'managed/p.yml'});
-    const community = await load({file: 'community/p.json'});
+    const managed = await load({file: 'managed/p.yml', home: folder});
+    const community = await load({file: 'community/p.json', home: folder});
     expect(community.pipelines).toEqual(managed.pipelines);
   });
 

@@ -4,7 +4,23 @@ import {IngestError} from '../../core/errors.ts';
 import {didYouMean} from '../../core/suggest.ts';
 import type {ConnectionSpec, PipelineSpec} from '../../pipeline/spec.ts';
 import type {StoreOptions} from '../../storage/store-options.ts';
-import {bundleShape, connectionShape, IGNORED_PIPELINE_KEYS, isIngestion, pipelineShape} from './bundle-shapes.ts';
+import {
+  findStored,
+  listStored,
+  openOption,
+  openStored,
+  unknownConnection,
+  type StorePlace,
+} from '../connections/connection-store.ts';
+import {
+  bundleShape,
+  connectionShape,
+  gatewayShape,
+  IGNORED_PIPELINE_KEYS,
+  isGateway,
+  isIngestion,
+  pipelineShape,
+} from './bundle-shapes.ts';
 import {chooseTarget, variableValues, withTarget} from './bundle-target.ts';
 import {
   childOf,
@@ -16,10 +32,13 @@ import {
   type ConfigNode,
   type Problem,
 } from './config-node.ts';
+import {connectorPlace} from './connector-place.ts';
 import type {Environment} from './environment.ts';
+import {sluiceHome} from './home-folders.ts';
 import {interpolate, type Scope} from './interpolate.ts';
 import {inFolder, lakeOptionsShape} from './lake-shapes.ts';
 import {findFile, loadData, loadFile, type LoadedFile} from './load-bundle.ts';
+import {gatewayIdOf, isIntegrated, ownGateway, type GatewaySpec} from './resolve-gateway.ts';
 import {destinationOf, resolvePipeline} from './resolve-pipeline.ts';
 import {INVALID, type Shape} from './shape.ts';
 
@@ -37,6 +56,8 @@ export interface LoadRequest {
   readonly variables: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly env: Environment;
+  /** Folder of Sluice's own files; default: SLUICE_HOME, else `.sluice` beside the file. */
+  readonly home?: string | undefined;
 }
 
 /** What a configuration file says, resolved. */
@@ -64,6 +85,18 @@ export async function loadPipelines(request: LoadRequest): Promise<LoadedPipelin
   return {pipelines, ...bundle.lake(), file: loaded.file, warnings: bundle.warnings()};
 }
 
+/**
+ * The gateways of a configuration, or one of them by key, with the pipelines that read what they stage.
+ * @throws as {@link loadPipelines}
+ */
+export async function loadGateways(
+  request: LoadRequest,
+): Promise<LoadedLake & {readonly gateways: readonly GatewaySpec[]}> {
+  const {data, file, cwd} = request;
+  const bundle = new Bundle(data === undefined ? await loadFile(file, cwd) : await loadData(data, cwd), request);
+  return {gateways: bundle.gateways(request.pipeline), ...bundle.lake()};
+}
+
 /** What a configuration says of the lake. */
 export type LoadedLake = Pick<LoadedPipelines, 'lake' | 'storeOptions'>;
 
@@ -76,15 +109,52 @@ export async function loadLake(request: Omit<LoadRequest, 'pipeline' | 'data'>):
   return new Bundle(await loadFile(request.file, request.cwd), request).lake();
 }
 
+/** The connections that can be named. */
+export interface KnownConnections {
+  readonly store: StorePlace;
+  /** The configuration; null when there is none. */
+  readonly file: string | null;
+  /** Names of those that the configuration declares; the store may hold more. */
+  readonly declared: readonly string[];
+  /** What the configuration says of the connector of a connection that it declares. */
+  readonly connectorOf: (name: string) => string;
+  /** A connection with its secrets, by name: of the configuration, else of the store. @throws INVALID_OPTION when there is none, MISSING_SECRET */
+  readonly find: (name: string) => ConnectionSpec;
+}
+
+/**
+ * The connections of the configuration and of the store; secrets are read when one is asked for.
+ * @throws INVALID_SPEC when there is a configuration and it is malformed, or none where one is named.
+ */
+export async function loadConnections(request: Omit<LoadRequest, 'pipeline' | 'data'>): Promise<KnownConnections> {
+  if (request.file === undefined && (await findFile(request.cwd)) === null) {
+    const store = storePlace(request, request.cwd);
+    return {store, file: null, declared: [], connectorOf: () => '', find: (name) => storedConnection(store, name, [])};
+  }
+  return new Bundle(await loadFile(request.file, request.cwd), request).connections();
+}
+
+function storePlace(request: Pick<LoadRequest, 'env' | 'home'>, folder: string): StorePlace {
+  return {home: request.home ?? sluiceHome(request.env, folder), env: request.env};
+}
+
+function storedConnection(store: StorePlace, name: string, declared: readonly string[]): ConnectionSpec {
+  const stored = findStored(store, name);
+  if (stored !== null) return openStored(store, stored);
+  throw unknownConnection(name, [...declared, ...listStored(store).map((one) => one.name)]);
+}
+
 /** A loaded file with a target's overrides and values for its variables. */
 class Bundle {
   private readonly loaded: LoadedFile;
   private readonly root: ConfigMap;
   private readonly scope: Scope;
   private readonly found: Problem[] = [];
+  private readonly store: StorePlace;
 
   constructor(loaded: LoadedFile, request: LoadRequest) {
     this.loaded = loaded;
+    this.store = storePlace(request, loaded.folder);
     // Before a target's overrides are laid over them, the target itself must read well.
     this.check(bundleShape, loaded.root, true);
     const target = chooseTarget(loaded.root, request.target);
@@ -128,7 +198,7 @@ class Bundle {
 
   pipelines(wanted: string | undefined): readonly PipelineSpec[] {
     const all = childOf(childOf(this.root, 'resources'), 'pipelines');
-    const entries = all?.kind === 'map' ? [...all.entries].map(([key, entry]) => ({key, node: entry.node})) : [];
+    const entries = this.entries();
     if (wanted !== undefined) return [this.pipeline(this.choose(entries, wanted))];
     const ours = entries.filter((entry) => isIngestion(entry.node));
     if (ours.length === 0) {
@@ -143,6 +213,11 @@ class Bundle {
     const specs = ours.map((entry) => this.pipeline(entry));
     this.checkSharedDestinations(specs);
     return specs;
+  }
+
+  private entries(): readonly PipelineEntry[] {
+    const all = childOf(childOf(this.root, 'resources'), 'pipelines');
+    return all?.kind === 'map' ? [...all.entries].map(([key, entry]) => ({key, node: entry.node})) : [];
   }
 
   private choose(entries: readonly PipelineEntry[], wanted: string): PipelineEntry {
@@ -182,17 +257,22 @@ class Bundle {
     if (definition === undefined)
       throw new IngestError('INVALID_SPEC', `${path}: there is no definition`, {fix: 'Add an ingestion_definition.'});
     const definitionPath = `${path}.${door}`;
-    const connection = this.connection(
-      definition.connection_name,
-      definitionPath,
-      childOf(childOf(node, door), 'connection_name') ?? node,
-    );
+    const gateway = definition.ingestion_gateway_id ?? null;
+    const connection =
+      gateway === null
+        ? this.connection(
+            definition.connection_name ?? '',
+            `${definitionPath}.connection_name`,
+            childOf(childOf(node, door), 'connection_name') ?? node,
+          )
+        : this.gateway(this.gatewayEntry(gateway, `${definitionPath}.ingestion_gateway_id`, node)).connection;
     const problems: Problem[] = [];
     const spec = resolvePipeline({
       key: entry.key,
       text,
       definition,
       connection,
+      gateway,
       report: (inner, problem) => {
         const isHome = !inner.startsWith('objects');
         const full = isHome ? `${path}.${inner}` : `${definitionPath}.${inner}`;
@@ -207,9 +287,102 @@ class Bundle {
     return spec;
   }
 
-  private connection(name: string, definitionPath: string, at: ConfigNode): ConnectionSpec {
+  /** The gateways of the file, each with the pipelines that read its staging; pipelines that are their own gateway come too. */
+  gateways(wanted: string | undefined): readonly GatewaySpec[] {
+    const all = this.entries();
+    const chosen = all.filter(({key, node}) => (wanted === undefined || key === wanted) && isGateway(node));
+    const readers = all.filter(({node}) => isIngestion(node));
+    const gateways = chosen.map((entry) => {
+      const gateway = this.gateway(entry);
+      const bound = readers.filter(({node}) => this.gatewayOf(node) === entry.key);
+      return {...gateway, pipelines: bound.map((reader) => this.pipeline(reader))};
+    });
+    const own = readers.filter(({key, node}) => (wanted === undefined || key === wanted) && isIntegrated(node));
+    return [...gateways, ...own.map((entry) => ownGateway(this.pipeline(entry)))];
+  }
+
+  private gatewayOf(node: ConfigNode): unknown {
+    const written = childOf(childOf(node, 'ingestion_definition'), 'ingestion_gateway_id');
+    return written === undefined ? undefined : scalarOf(interpolate(written, 'ingestion_gateway_id', this.scope));
+  }
+
+  private gatewayEntry(key: string, path: string, at: ConfigNode): PipelineEntry {
+    const known = this.entries().filter(({node}) => isGateway(node));
+    const found = known.find((entry) => entry.key === key);
+    if (found !== undefined) return found;
+    const close = didYouMean(
+      key,
+      known.map((entry) => entry.key),
+    );
+    throw problemError({
+      code: 'INVALID_SPEC',
+      path: this.loaded.writtenPath(path),
+      place: at.place,
+      message: `there is no gateway "${key}" under ${this.loaded.writtenPath('resources.pipelines')}`,
+      fix: close === null ? 'Add a pipeline with a gateway_definition.' : `Did you mean "${close}"?`,
+    });
+  }
+
+  private gateway({key, node: written}: PipelineEntry): GatewaySpec {
+    const path = pipelinePath(key);
+    const node = interpolate(withoutIgnored(written), path, this.scope);
+    const text = this.read(gatewayShape, node, path);
+    const at = childOf(childOf(node, 'gateway_definition'), 'connection_name') ?? node;
+    const connection = this.connection(
+      text.gateway_definition.connection_name,
+      `${path}.gateway_definition.connection_name`,
+      at,
+    );
+    return {key, name: text.name ?? key, gatewayId: gatewayIdOf(key), connection, pipelines: []};
+  }
+
+  private connection(name: string, namePath: string, at: ConfigNode): ConnectionSpec {
+    const known = this.declared();
+    const found = known.get(name);
+    if (found !== undefined) return this.declaredConnection(name, found);
+    const stored = findStored(this.store, name);
+    if (stored !== null) return openStored(this.store, stored);
+    throw this.unknownConnection(name, [...known.keys()], {namePath, at});
+  }
+
+  /** The connections of the file and of the store; those of the file win. */
+  connections(): KnownConnections {
+    const declared = this.declared();
+    return {
+      store: this.store,
+      file: this.loaded.file,
+      declared: [...declared.keys()],
+      connectorOf: (name) => String(connectorText(declared.get(name)?.node)),
+      find: (name) => {
+        const found = declared.get(name);
+        return found === undefined
+          ? storedConnection(this.store, name, [...declared.keys()])
+          : this.declaredConnection(name, found);
+      },
+    };
+  }
+
+  private declaredConnection(name: string, found: DeclaredConnection): ConnectionSpec {
+    const path = connectionPath(found.key);
+    const text = this.read(connectionShape, interpolate(found.node, path, this.scope), path);
+    const written = Object.fromEntries(text.options ?? []);
+    const placed =
+      text.connector === undefined
+        ? {connector: (text.connection_type ?? '').toLowerCase()}
+        : connectorPlace(text.connector, this.loaded.folder);
+    // What a login gave lies in the store, also for a connection of the file; what the file says wins.
+    const stored = findStored(this.store, name);
+    const token = stored?.login?.option;
+    const options =
+      stored === null || token === undefined || stored.connector !== placed.connector || written[token] !== undefined
+        ? written
+        : {...written, [token]: openOption(this.store, stored, token)};
+    return {name, ...placed, options, home: this.store.home};
+  }
+
+  private declared(): ReadonlyMap<string, DeclaredConnection> {
     const all = childOf(childOf(this.root, 'resources'), 'connections');
-    const known = new Map<string, {readonly key: string; readonly node: ConfigNode}>();
+    const known = new Map<string, DeclaredConnection>();
     for (const [key, entry] of all?.kind === 'map' ? all.entries : []) {
       const written = childOf(entry.node, 'name');
       const value =
@@ -226,17 +399,13 @@ class Bundle {
       }
       known.set(String(value), {key, node: entry.node});
     }
-    const found = known.get(name);
-    if (found === undefined) throw this.unknownConnection(name, [...known.keys()], {definitionPath, at});
-    const path = connectionPath(found.key);
-    const text = this.read(connectionShape, interpolate(found.node, path, this.scope), path);
-    return {name, connector: text.connection_type.toLowerCase(), options: Object.fromEntries(text.options ?? [])};
+    return known;
   }
 
   private unknownConnection(
     name: string,
     known: readonly string[],
-    where: {readonly definitionPath: string; readonly at: ConfigNode},
+    where: {readonly namePath: string; readonly at: ConfigNode},
   ): IngestError {
     const suggestion = didYouMean(name, known);
     const section = this.loaded.writtenPath('resources.connections');
@@ -245,8 +414,8 @@ class Bundle {
         ? `Did you mean "${suggestion}"?`
         : known.length > 0
           ? `Known: ${known.join(', ')}.`
-          : `Add it: ${section}.${name} with connection_type and options.`;
-    const path = this.loaded.writtenPath(`${where.definitionPath}.connection_name`);
+          : `Add it: ${section}.${name} with connection_type and options, or "sluice connections create ${name}".`;
+    const path = this.loaded.writtenPath(where.namePath);
     return problemError({
       code: 'INVALID_SPEC',
       path,
@@ -293,6 +462,16 @@ class Bundle {
   private throw(problems: readonly Problem[]): void {
     throwProblems(problems.map((problem) => ({...problem, path: this.loaded.writtenPath(problem.path)})));
   }
+}
+
+function connectorText(node: ConfigNode | undefined): unknown {
+  const type = scalarOf(childOf(node, 'connection_type'));
+  return scalarOf(childOf(node, 'connector')) ?? (typeof type === 'string' ? type.toLowerCase() : '');
+}
+
+interface DeclaredConnection {
+  readonly key: string;
+  readonly node: ConfigNode;
 }
 
 interface PipelineEntry {

@@ -13,6 +13,7 @@ import type {OptionValue} from '../../sdk/contract.ts';
 import type {PipelineText} from './bundle-shapes.ts';
 import type {Problem} from './config-node.ts';
 import {COMMUNITY_OPTIONS, type OptionMap} from './option-shapes.ts';
+import {resolveChangeLog} from './resolve-gateway.ts';
 import type {DefinitionText, ObjectText, SchemaText, TableText} from './spec-shapes.ts';
 import type {TableConfigurationText} from './table-settings.ts';
 
@@ -22,6 +23,8 @@ export interface PipelineSource {
   readonly text: PipelineText;
   readonly definition: DefinitionText;
   readonly connection: ConnectionSpec;
+  /** Key of the gateway that has the connection; null where the pipeline has it. */
+  readonly gateway: string | null;
   /** Reports a problem at a path within the definition, for example `objects[0].table`. */
   readonly report: (path: string, problem: Omit<Problem, 'path' | 'place'>) => void;
 }
@@ -37,7 +40,16 @@ export function resolvePipeline(source: PipelineSource): PipelineSpec {
   const objects = definition.objects.map((object, index) => resolveObject(source, object, {index, home}));
   checkEventLog(source, home);
   checkDestinations(source, objects, [home.catalog, home.schema, eventLogTable].join('.'));
-  return {key, name: text.name ?? key, ...home, connection, objects, eventLogTable};
+  const changeLog = resolveChangeLog(source);
+  return {
+    key,
+    name: text.name ?? key,
+    ...home,
+    connection,
+    objects,
+    eventLogTable,
+    ...(changeLog === null ? {} : {changeLog}),
+  };
 }
 
 /** `catalog.schema.table` of an object; null for a schema, whose tables only the source knows. */

@@ -2,8 +2,14 @@ import type {OptionValue} from '../../sdk/contract.ts';
 import {list} from './collection-shapes.ts';
 import {communityConfigurationShape, type CommunityConfiguration} from './community-settings.ts';
 import type {ConfigNode} from './config-node.ts';
+import {
+  fullRefreshWindowShape,
+  sourceConfigurationsShape,
+  type SourceConfigurationText,
+  type WindowText,
+} from './gateway-shapes.ts';
 import {connectorOptionsShape, type OptionMap} from './option-shapes.ts';
-import {text} from './scalar-shapes.ts';
+import {text, word} from './scalar-shapes.ts';
 import {INVALID, type Shape} from './shape.ts';
 import {ignored, optional, refused, required, struct, type Rule} from './struct-shape.ts';
 import {tableConfigurationShape, type TableConfigurationText} from './table-settings.ts';
@@ -40,7 +46,12 @@ export interface ObjectText {
 
 /** `ingestion_definition` or `pipeline_spec` as written. */
 export interface DefinitionText {
-  readonly connection_name: string;
+  /** Absent where a gateway has the connection. */
+  readonly connection_name: string | undefined;
+  readonly connector_type?: 'CDC' | 'QUERY_BASED' | undefined;
+  readonly ingestion_gateway_id?: string | undefined;
+  readonly source_configurations?: readonly SourceConfigurationText[] | undefined;
+  readonly full_refresh_window?: WindowText | undefined;
   readonly objects: readonly ObjectText[];
   readonly table_configuration: TableConfigurationText | undefined;
 }
@@ -94,24 +105,42 @@ const managedObject: Shape<ObjectText> = struct(
   {rules: [oneKind]},
 );
 
+const CONNECTOR_TYPES = ['CDC', 'QUERY_BASED'] as const;
+
+const oneSource: Rule<Pick<DefinitionText, 'connection_name' | 'ingestion_gateway_id'>> = {
+  check: (value) =>
+    (value.connection_name === undefined) === (value.ingestion_gateway_id === undefined)
+      ? {
+          code: 'INVALID_SPEC',
+          message: 'a pipeline has exactly one of connection_name and ingestion_gateway_id',
+          fix: 'Keep connection_name, or the gateway that has the connection.',
+        }
+      : null,
+  schema: {oneOf: [{required: ['connection_name']}, {required: ['ingestion_gateway_id']}]},
+};
+
 const OBJECTS = 'a list with at least one table or schema';
 
 /** `ingestion_definition`, the managed form. */
 export const ingestionDefinitionShape: Shape<DefinitionText> = struct(
   {
-    connection_name: required(text('Name of the connection.')),
+    connection_name: optional(text('Name of the connection; a pipeline that reads what a gateway staged has none.')),
     objects: required(list(managedObject, OBJECTS, {minItems: 1})),
     table_configuration: optional(tableConfigurationShape),
-    connector_type: refused('give connection_name alone', ['QUERY_BASED']),
-    ingestion_gateway_id: refused('there are no gateways yet; give connection_name'),
+    connector_type: optional(
+      word('How a database is read: CDC follows its log, QUERY_BASED (default) asks for rows.', CONNECTOR_TYPES),
+    ),
+    ingestion_gateway_id: optional(
+      text('Key of the gateway pipeline whose staging is read, or ${resources.pipelines.KEY.id}.'),
+    ),
     ingest_from_uc_foreign_catalog: refused('give the connection of the database itself', [false]),
-    data_staging_options: refused('nothing is staged in a volume'),
-    full_refresh_window: refused('a full refresh starts when it is asked for'),
-    source_configurations: refused('give these as options of the connection'),
+    data_staging_options: ignored('the staging area lies in the lake, below _sluice/staging', true),
+    full_refresh_window: optional(fullRefreshWindowShape),
+    source_configurations: optional(sourceConfigurationsShape),
     netsuite_jar_path: refused('it is for the NetSuite connector'),
     source_type: ignored('the connection says it', true),
   },
-  {name: 'ingestion_definition'},
+  {name: 'ingestion_definition', rules: [oneSource]},
 );
 
 interface CommunityTableText extends Omit<TableText, 'table_configuration' | 'connector_options' | 'options'> {

@@ -63,13 +63,24 @@ export class ByteStream implements AsyncDisposable {
   /** Waits for at least one more byte. @throws PgError when the connection is gone, or whatever {@link fail} was given. */
   async more(): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
+    const unread = this.#end - this.#start;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
       this.#resume();
     });
     this.#wake = null;
+    // A server says why, and closes: both can come at once.
+    const hasCome = this.#end - this.#start > unread;
     const failure = this.#failure as Error | null;
-    if (failure !== null) throw failure;
+    if (failure !== null && !hasCome) throw failure;
+  }
+
+  /** Leaves the network alone for some milliseconds: what a busy peer sends in small pieces is then received in one. */
+  async rest(ms: number): Promise<void> {
+    this.#paused = true;
+    this.#socket.pause();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    this.#resume();
   }
 
   /** Marks bytes as read. */

@@ -1,3 +1,4 @@
+import {LinkedAbort} from '../../core/linked-abort.ts';
 import type {ByteRange, ByteStream} from './byte-stream.ts';
 import type {BackendMessage} from './messages.ts';
 import {
@@ -5,6 +6,7 @@ import {
   cancelRequest,
   columnNames,
   copyFailMessage,
+  countOf,
   passwordMessage,
   queryMessage,
   rowTexts,
@@ -52,6 +54,8 @@ export class PgConnection implements AsyncDisposable {
   #secret: Uint8Array = new Uint8Array(4);
   #busy = false;
   #cancelling: Promise<void> = Promise.resolve();
+  /** Lets go of the signal of {@link copyBoth}. */
+  #endCopy: (() => void) | null = null;
 
   private constructor(stream: ByteStream, options: PgConnectOptions) {
     this.#stream = stream;
@@ -61,18 +65,18 @@ export class PgConnection implements AsyncDisposable {
   /** Connects and logs in. @throws PgError, or the signal's reason. */
   static async connect(options: PgConnectOptions, signal: AbortSignal): Promise<PgConnection> {
     const late = new PgError('timeout', '08001', `no answer within ${options.connectTimeoutMs} ms`);
-    const clock = new AbortController();
-    const timer = setTimeout(() => clock.abort(late), options.connectTimeoutMs);
-    const either = AbortSignal.any([signal, clock.signal]);
+    const either = new LinkedAbort(signal);
+    const timer = setTimeout(() => either.controller.abort(late), options.connectTimeoutMs);
     try {
-      const connection = new PgConnection(await openStream(options, either), options);
-      await connection.#interruptible(either, () => connection.#logIn());
+      const connection = new PgConnection(await openStream(options, either.signal), options);
+      await connection.#interruptible(either.signal, () => connection.#logIn());
       return connection;
     } catch (error) {
-      either.throwIfAborted();
+      either.signal.throwIfAborted();
       throw error;
     } finally {
       clearTimeout(timer);
+      either.release();
     }
   }
 
@@ -105,16 +109,17 @@ export class PgConnection implements AsyncDisposable {
 
   /**
    * Runs `COPY ... TO STDOUT` and yields ranges of whole CopyData messages, each with its header of five bytes. A range is
-   * valid until the next one is asked for. Leaving early closes the connection.
+   * valid until the next one is asked for. Returns the number of rows. Leaving early closes the connection.
    * @throws PgError, or the signal's reason.
    */
-  async *copyOut(sql: string, signal: AbortSignal): AsyncGenerator<ByteRange, void> {
+  async *copyOut(sql: string, signal: AbortSignal): AsyncGenerator<ByteRange, number> {
     const stop = this.#begin(signal);
     let complete = false;
     try {
       this.#stream.write(queryMessage(sql));
-      yield* this.#copyRanges();
+      const rows = yield* this.#copyRanges();
       complete = true;
+      return rows;
     } catch (error) {
       complete = error instanceof PgError && error.kind === 'server';
       throw error;
@@ -124,8 +129,34 @@ export class PgConnection implements AsyncDisposable {
     }
   }
 
+  /**
+   * Runs a command that makes both sides send COPY data (`START_REPLICATION`) and gives its stream away: the session does nothing
+   * else from then on. The signal, or disposing of the session, ends it.
+   * @throws PgError, or the signal's reason.
+   */
+  async copyBoth(command: string, signal: AbortSignal): Promise<ByteStream> {
+    const stop = this.#begin(signal);
+    try {
+      this.#stream.write(queryMessage(command));
+      for (;;) {
+        const message = await this.#message();
+        if (message.type === BACKEND.error) await this.#failed(message);
+        if (message.type === BACKEND.copyBothResponse) {
+          this.#endCopy = stop;
+          return this.#stream;
+        }
+        if (message.type === BACKEND.ready)
+          throw new PgError('protocol', '08P01', 'the server does not stream for this command');
+      }
+    } catch (error) {
+      stop();
+      throw error;
+    }
+  }
+
   /** Closes the session. Calling twice is allowed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#endCopy?.();
     await this.#cancelling;
     try {
       this.#stream.write(terminateMessage());
@@ -135,8 +166,9 @@ export class PgConnection implements AsyncDisposable {
     await this.#stream[Symbol.asyncDispose]();
   }
 
-  async *#copyRanges(): AsyncGenerator<ByteRange, void> {
+  async *#copyRanges(): AsyncGenerator<ByteRange, number> {
     let scanned: Scan = {bytes: 0, ended: false};
+    let rows = 0;
     for (;;) {
       scanned = this.#scanCopyData(scanned.bytes);
       if (scanned.bytes >= CHUNK_BYTES || (scanned.bytes > 0 && scanned.ended)) {
@@ -147,7 +179,8 @@ export class PgConnection implements AsyncDisposable {
       } else if (scanned.ended) {
         const message = await this.#message();
         if (message.type === BACKEND.error) await this.#failed(message);
-        if (message.type === BACKEND.ready) return;
+        if (message.type === BACKEND.commandComplete) rows = countOf(message.body);
+        if (message.type === BACKEND.ready) return rows;
       } else {
         await this.#stream.more();
       }

@@ -12,6 +12,7 @@ export const BACKEND = {
   commandComplete: 0x43,
   copyData: 0x64,
   copyDone: 0x63,
+  copyBothResponse: 0x57,
   copyOutResponse: 0x48,
   copyInResponse: 0x47,
   dataRow: 0x44,
@@ -71,6 +72,26 @@ export function columnNames(body: Uint8Array): string[] {
     at = end + 19;
   }
   return names;
+}
+
+/** Number of rows in a CommandComplete such as `COPY 5`; 0 where there is none. */
+export function countOf(body: Uint8Array): number {
+  const [, digits] = /(\d+)\0?$/.exec(Buffer.from(body).toString('latin1')) ?? [];
+  return Number(digits ?? 0);
+}
+
+/**
+ * A standby status update: all up to the LSN is written, flushed and applied. `replyNow` asks the server for a keepalive.
+ * @param sentAt microseconds since 2000.
+ * @see https://www.postgresql.org/docs/18/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
+ */
+export function statusUpdate(lsn: bigint, sentAt: bigint, replyNow: boolean): Buffer {
+  const body = Buffer.alloc(34);
+  body[0] = 0x72;
+  for (const at of [1, 9, 17]) body.writeBigUInt64BE(lsn, at);
+  body.writeBigInt64BE(sentAt, 25);
+  body[33] = replyNow ? 1 : 0;
+  return tagged('d', body);
 }
 
 /** Texts of a DataRow in text format. */

@@ -154,7 +154,7 @@ function secure(raw: Duplex, {host, tls}: PgAddress, signal: AbortSignal): Promi
     raw.on('error', refuse);
     try {
       const socket: Socket = connectTls(options, () => {
-        raw.removeAllListeners('error');
+        raw.off('error', refuse);
         raw.on('error', (error) => socket.destroy(error));
         resolve(attach(socket, inbox));
       });

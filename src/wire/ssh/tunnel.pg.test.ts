@@ -1,9 +1,7 @@
-import {connect} from 'node:net';
-import type {AddressInfo} from 'node:net';
-
 import ssh2 from 'ssh2';
 import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
 
+import {startSshServer, type SshServer} from '../../../test/ssh-server.ts';
 import {PgConnection} from '../pg/connection.ts';
 import type {PgTls} from '../pg/network.ts';
 import type {SshTunnelOptions} from './tunnel.ts';
@@ -11,47 +9,15 @@ import {isPinnedKey, openTunnel} from './tunnel.ts';
 
 const forever = new AbortController().signal;
 const plain: PgTls = {mode: 'disable'};
-const hostKey = ssh2.utils.generateKeyPairSync('ed25519');
-const userKey = ssh2.utils.generateKeyPairSync('ed25519');
-const opened = {tunnels: 0, sessions: 0};
-let server: ssh2.Server;
+let server: SshServer;
 let options: SshTunnelOptions;
 
 beforeAll(async () => {
-  server = new ssh2.Server({hostKeys: [hostKey.private]}, (client) => {
-    opened.sessions++;
-    client.on('error', () => {});
-    client.on('close', () => opened.sessions--);
-    client.on('authentication', (context) => {
-      const known = ssh2.utils.parseKey(userKey.public);
-      const isUser = context.username === 'jump' && !(known instanceof Error);
-      if (isUser && context.method === 'publickey' && context.key.data.equals(known.getPublicSSH())) context.accept();
-      else if (isUser && context.method === 'password' && context.password === 'geheim') context.accept();
-      else context.reject();
-    });
-    client.on('tcpip', (accept, reject, {destIP, destPort}) => {
-      const target = connect(destPort, destIP, () => {
-        opened.tunnels++;
-        const channel = accept();
-        target.pipe(channel).pipe(target);
-        target.on('error', () => channel.destroy());
-        channel.on('error', () => target.destroy());
-      });
-      target.once('error', reject);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const {port} = server.address() as AddressInfo;
-  options = {
-    host: '127.0.0.1',
-    port,
-    username: 'jump',
-    hostKey: hostKey.public,
-    privateKey: userKey.private,
-    password: undefined,
-  };
+  server = await startSshServer();
+  const {port, hostKey, privateKey} = server;
+  options = {host: '127.0.0.1', port, username: 'jump', hostKey, privateKey, password: undefined};
 });
-afterAll(() => new Promise<void>((resolve) => void server.close(() => resolve())));
+afterAll(() => server[Symbol.asyncDispose]());
 
 describe('a tunnel to PostgreSQL', () => {
   it('carries queries and large copies, and ends with the connection', async () => {
@@ -62,7 +28,7 @@ describe('a tunnel to PostgreSQL', () => {
     for await (const range of connection.copyOut(sql, forever)) bytes += range.end - range.start;
     expect(bytes).toBeGreaterThan(20_000_000);
     await connection[Symbol.asyncDispose]();
-    await expect.poll(() => opened.sessions).toBe(0);
+    await expect.poll(() => server.opened.sessions).toBe(0);
   });
 
   it('logs in by password', async () => {
@@ -74,14 +40,14 @@ describe('a tunnel to PostgreSQL', () => {
   });
 
   it('cancels in the server, too', async () => {
-    const before = opened.tunnels;
+    const before = server.opened.tunnels;
     const stop = new AbortController();
     const connection = await PgConnection.connect(connectOptions(options), forever);
     const sleeping = connection.query('select pg_sleep(60)', stop.signal);
     setTimeout(() => stop.abort(new Error('enough')), 50);
     await expect(sleeping).rejects.toThrow('enough');
     await connection[Symbol.asyncDispose]();
-    expect(opened.tunnels).toBe(before + 2);
+    expect(server.opened.tunnels).toBe(before + 2);
   });
 
   it('refuses a host whose key is not the pinned one, before it sends anything secret', async () => {
@@ -101,13 +67,13 @@ describe('a tunnel to PostgreSQL', () => {
 });
 
 it('knows a pinned key by fingerprint and by line of known_hosts', () => {
-  const key = ssh2.utils.parseKey(hostKey.public);
+  const key = ssh2.utils.parseKey(server.hostKey);
   if (key instanceof Error) throw key;
   const offered = key.getPublicSSH();
-  const line = `host.example,10.0.0.1 ${hostKey.public} comment`;
+  const line = `host.example,10.0.0.1 ${server.hostKey} comment`;
   expect(isPinnedKey(line, offered)).toBe(true);
-  expect(isPinnedKey(hostKey.public, offered)).toBe(true);
-  expect(isPinnedKey(hostKey.public, Buffer.concat([offered, offered]))).toBe(false);
+  expect(isPinnedKey(server.hostKey, offered)).toBe(true);
+  expect(isPinnedKey(server.hostKey, Buffer.concat([offered, offered]))).toBe(false);
   expect(isPinnedKey(`SHA256:${'A'.repeat(43)}`, offered)).toBe(false);
 });
 

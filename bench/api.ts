@@ -1,0 +1,177 @@
+import {fork, type ChildProcess} from 'node:child_process';
+import {mkdtemp, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {Client} from 'undici';
+
+import {connectors} from '../src/connectors/index.ts';
+import {systemClock, type Clock} from '../src/core/clock.ts';
+import type {OptionValue} from '../src/sdk/contract.ts';
+import {openTestLake, runConnector} from '../src/testkit/run-connector.ts';
+import type {AskedRequest, SourceReply, SourceRequest} from './api-source.ts';
+import type {BenchResult} from './result.ts';
+
+/** The table of each connector that is read, and about how many rows its source has: around a hundred MB each, lest starting weighs. */
+const CASES: readonly {readonly connector: string; readonly table: string; readonly rows: number}[] = [
+  {connector: 'github', table: 'issues', rows: 30_000},
+  {connector: 'stripe', table: 'charges', rows: 50_000},
+  {connector: 'hubspot', table: 'contacts', rows: 60_000},
+  {connector: 'zendesk', table: 'tickets', rows: 60_000},
+];
+const TURNS = 3;
+/** Nothing waits for a vendor's budget. */
+const UNLIMITED: Readonly<Record<string, OptionValue>> = {
+  requests_per_second: 1_000_000,
+  requests_per_10_seconds: 1_000_000,
+  searches_per_second: 1_000_000,
+  export_requests_per_minute: 1_000_000,
+};
+/** Proofs have small pages; here they are as large as the vendor's. */
+const PAGES = /page_size$/;
+
+/**
+ * A table of an API into Delta, through HTTP client, REST layer, coercion and commit: MB/s of the bodies against `JSON.parse`
+ * alone on the same bodies. The source is in a process of its own and answers from memory.
+ */
+export async function run(): Promise<readonly BenchResult[]> {
+  const results: BenchResult[] = [];
+  for (const {connector, table, rows} of CASES) results.push(...(await measure(connector, table, rows)));
+  return results;
+}
+
+/** One case: a table of a connector, its source with so many rows. */
+export async function measure(connector: string, table: string, rows: number): Promise<readonly BenchResult[]> {
+  const child = fork(new URL('./api-source.ts', import.meta.url), {execArgv: ['--import', 'tsx']});
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
+  try {
+    const started = await ask(child, {kind: 'start', connector, table, rows});
+    if (started.kind !== 'started') throw new Error('the source did not start');
+    // The first turn fills the source's memory.
+    await load(connector, table, started);
+    const file = join(folder, 'bodies');
+    const bodies = await ask(child, {kind: 'bodies', file});
+    if (bodies.kind !== 'bodies') throw new Error('the source has no bodies');
+    const texts = await textsOf(file, bodies.lengths);
+    const bytes = bodies.lengths.reduce((sum, length) => sum + length, 0);
+    const loads: number[] = [];
+    const parses: number[] = [];
+    const fetches: number[] = [];
+    let landed = 0;
+    for (let turn = 0; turn < TURNS; turn++) {
+      parses.push(parse(texts));
+      fetches.push(await fetchAll(started.address, bodies.requests));
+      const {elapsedMs, rowsInserted} = await load(connector, table, started);
+      loads.push(elapsedMs);
+      landed = rowsInserted;
+    }
+    const again = await ask(child, {kind: 'bodies', file});
+    if (again.kind === 'bodies' && again.misses > again.hits / 20)
+      throw new Error(`${connector}: ${again.misses} of ${again.hits + again.misses} answers had to be made`);
+    const speed = bytes / 1e3 / median(loads);
+    const floor = bytes / 1e3 / median(parses);
+    const ratio = speed / floor;
+    const fetched = bytes / 1e3 / median(fetches);
+    const landing = {
+      name: `${connector}: ${landed} ${table} (${(bytes / 1e6).toFixed(0)} MB) to Delta / JSON.parse, MB per second`,
+      measured: `${ratio.toFixed(2)}x (${speed.toFixed(0)} MB/s against ${floor.toFixed(0)} MB/s)`,
+      limit: '>= 0.35x',
+      ok: ratio >= 0.35 && landed > 0,
+    };
+    const nowhere = {
+      name: `${connector}: the same bodies fetched one after another and parsed, and nothing else, / JSON.parse`,
+      measured: `${(fetched / floor).toFixed(2)}x (${fetched.toFixed(0)} MB/s)`,
+      limit: '-',
+      ok: true,
+    };
+    return [landing, nowhere];
+  } finally {
+    child.kill();
+    await rm(folder, {recursive: true, force: true});
+  }
+}
+
+async function load(
+  name: string,
+  table: string,
+  source: Extract<SourceReply, {kind: 'started'}>,
+): Promise<{readonly elapsedMs: number; readonly rowsInserted: number}> {
+  const definition = await connectors[name]?.();
+  if (definition === undefined) throw new Error(`no connector ${name}`);
+  const lake = await openTestLake(undefined, {clock: clockFrom(source.nowMs)});
+  try {
+    const limits = Object.fromEntries(
+      Object.entries(UNLIMITED).filter(([option]) => Object.hasOwn(definition.spec.connection, option)),
+    );
+    const startedAt = performance.now();
+    const given = Object.entries(source.options as Readonly<Record<string, OptionValue>>);
+    const end = await runConnector(lake, {
+      definition,
+      options: {...Object.fromEntries(given.filter(([option]) => !PAGES.test(option))), ...limits},
+      tables: [
+        {
+          source: table,
+          options: source.tables[table] as Readonly<Record<string, OptionValue>>,
+          configuration: {verify: {afterSnapshot: false, intervalHours: null}},
+        },
+      ],
+    });
+    const elapsedMs = performance.now() - startedAt;
+    const [flow] = end.flows;
+    if (end.state !== 'COMPLETED' || flow === undefined) throw new Error(JSON.stringify([end.flows, end.notes]));
+    return {elapsedMs, rowsInserted: flow.rowsInserted};
+  } finally {
+    await lake[Symbol.asyncDispose]();
+    await rm(lake.folder, {recursive: true, force: true});
+  }
+}
+
+/** The source's time, going on as the machine's does. */
+function clockFrom(nowMs: number): Clock {
+  const shift = nowMs - systemClock.nowMs();
+  return {
+    nowMs: () => systemClock.nowMs() + shift,
+    nowMicros: () => systemClock.nowMicros() + BigInt(shift) * 1000n,
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
+  };
+}
+
+async function textsOf(file: string, lengths: readonly number[]): Promise<readonly string[]> {
+  const bytes = await readFile(file);
+  let at = 0;
+  return lengths.map((length) => bytes.toString('utf8', at, (at += length)));
+}
+
+function parse(texts: readonly string[]): number {
+  const startedAt = performance.now();
+  let objects = 0;
+  for (const text of texts) objects += typeof JSON.parse(text) === 'object' ? 1 : 0;
+  if (objects !== texts.length) throw new Error('not all bodies are objects');
+  return performance.now() - startedAt;
+}
+
+/** The least that any client does: undici alone, each body made text and parsed. */
+async function fetchAll(address: string, requests: readonly AskedRequest[]): Promise<number> {
+  const client = new Client(address);
+  const startedAt = performance.now();
+  for (const {method, path, body, contentType} of requests) {
+    const headers = contentType === '' ? {} : {'content-type': contentType};
+    const answer = await client.request({method: method as 'GET', path, headers, body: body === '' ? null : body});
+    if (typeof (await answer.body.json()) !== 'object') throw new Error('not all bodies are objects');
+  }
+  const elapsedMs = performance.now() - startedAt;
+  await client.close();
+  return elapsedMs;
+}
+
+function ask(child: ChildProcess, request: SourceRequest): Promise<SourceReply> {
+  return new Promise((resolve, reject) => {
+    child.once('message', (reply: SourceReply) => resolve(reply));
+    child.once('exit', (code) => reject(new Error(`the source ended with ${code}`)));
+    child.send(request);
+  });
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
+}

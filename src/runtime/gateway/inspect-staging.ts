@@ -1,0 +1,127 @@
+import {systemClock} from '../../core/clock.ts';
+import {messageOf} from '../../core/errors.ts';
+import {readStatus, type GatewayStatus} from '../../gateway/status.ts';
+import {openManifest} from '../../staging/manifest-writer.ts';
+import {openLogView} from '../../staging/read-log.ts';
+import {retire} from '../../staging/retire.ts';
+import {loadState, readEntries, readProgress} from '../../staging/staging.ts';
+import {acquireLease} from '../../state/lease.ts';
+import type {LakeOptions} from '../api.ts';
+import {openGatewayStaging} from './open-gateway.ts';
+
+export type {GatewayStatus};
+
+/** Where a staging area is. */
+export type StagingPlace = Pick<LakeOptions, 'lake' | 'storeOptions'> & {readonly gatewayId: string};
+
+/** What a gateway wrote of itself last; null when it never ran. Stale when it is not running. */
+export async function gatewayStatus(place: StagingPlace): Promise<GatewayStatus | null> {
+  await using opened = await openGatewayStaging(place, place.gatewayId);
+  return await readStatus(opened.staging);
+}
+
+/** A segment, snapshot or event of a staging area. */
+export interface StagedEntry {
+  readonly n: number;
+  readonly kind: string;
+  readonly sealedAt: string;
+  /** Table, or position for parts of the log. */
+  readonly about: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** What a staging area holds and who reads it. */
+export interface StagingContents {
+  readonly gateway: string;
+  readonly codec: string;
+  readonly epoch: number;
+  readonly entries: readonly StagedEntry[];
+  readonly segments: number;
+  readonly bytes: number;
+  readonly tables: readonly {
+    readonly name: string;
+    readonly snapshotRows: number | null;
+    readonly state: string;
+    readonly readers: readonly {readonly pipeline: string; readonly behind: number}[];
+  }[];
+}
+
+/** Lists a staging area. @throws STAGING_DAMAGED */
+export async function listStaging(place: StagingPlace): Promise<StagingContents> {
+  await using opened = await openGatewayStaging(place, place.gatewayId);
+  const {staging} = opened;
+  const state = await loadState(staging);
+  const entries: StagedEntry[] = [];
+  let segments = 0;
+  let bytes = 0;
+  for await (const entry of readEntries(staging, state.retiredThrough, state.n)) {
+    const rows =
+      entry.kind === 'log'
+        ? [...entry.rows.values()].reduce((sum, count) => sum + count, 0)
+        : entry.kind === 'snapshot'
+          ? entry.rows
+          : 0;
+    const size = entry.kind === 'log' || entry.kind === 'snapshot' ? entry.bytes : 0;
+    if (entry.kind === 'log') segments++;
+    bytes += size;
+    entries.push({
+      n: entry.n,
+      kind: entry.kind,
+      sealedAt: new Date(Number(entry.sealedAt / 1000n)).toISOString(),
+      about:
+        'name' in entry
+          ? entry.name
+          : entry.kind === 'log' || entry.kind === 'advance'
+            ? String(entry.end.position)
+            : '',
+      rows,
+      bytes: size,
+    });
+  }
+  const readers = await readProgress(staging);
+  const tables = [...state.tables.values()].map(({name, snapshot, reset}) => ({
+    name,
+    snapshotRows: snapshot?.rows ?? null,
+    state: reset === null ? (snapshot === null ? 'waiting for its snapshot' : 'ok') : reset.message,
+    readers: readers.flatMap(({id, tables: applied}) => {
+      const at = applied.get(name);
+      return at === undefined ? [] : [{pipeline: id, behind: Math.max(0, state.n - at.entry)}];
+    }),
+  }));
+  return {gateway: staging.gateway, codec: state.codec, epoch: state.epoch, entries, segments, bytes, tables};
+}
+
+/** What is wrong with the files of a staging area, by reading them all; empty when nothing is. */
+export async function checkStaging(place: StagingPlace, signal: AbortSignal): Promise<readonly string[]> {
+  await using opened = await openGatewayStaging(place, place.gatewayId);
+  const {staging} = opened;
+  const problems: string[] = [];
+  try {
+    const state = await loadState(staging);
+    const from = state.retiredThrough + 1;
+    const view = await openLogView(staging, {state, from});
+    for (const {table, name} of state.tables.values()) {
+      const mark = {entry: from, epoch: state.epoch, position: -1n, ordinal: 0};
+      try {
+        for await (const _ of view.readTable(table.id, mark, signal));
+      } catch (error) {
+        problems.push(`${name}: ${messageOf(error)}`);
+      }
+    }
+  } catch (error) {
+    problems.push(messageOf(error));
+  }
+  signal.throwIfAborted();
+  return problems;
+}
+
+/** Deletes what all pipelines have applied, whatever its age. @throws CONCURRENT_RUN while the gateway runs */
+export async function purgeStaging(place: StagingPlace): Promise<{readonly files: number; readonly bytes: number}> {
+  await using opened = await openGatewayStaging(place, place.gatewayId);
+  const {staging} = opened;
+  await using _ = await acquireLease(staging.store, staging.layout.lease, systemClock);
+  const manifest = await openManifest(staging, systemClock);
+  const {files, bytes} = await retire(manifest, {nowMs: systemClock.nowMs(), minAgeMs: 0});
+  return {files, bytes};
+}
