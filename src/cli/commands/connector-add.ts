@@ -3,7 +3,7 @@ import {resolve} from 'node:path';
 
 import {IngestError} from '../../core/errors.ts';
 import {addConnector, fetchListed, loadAddedConnector} from '../../runtime/author/added-connectors.ts';
-import {CONNECTORS_FILE} from '../../runtime/author/connectors-file.ts';
+import {CONNECTORS_FILE, type AddedConnector} from '../../runtime/author/connectors-file.ts';
 import {listConnectors, type ListedConnector} from '../../runtime/author/list-connectors.ts';
 import {
   interruptible,
@@ -55,7 +55,9 @@ export async function connectorAddCommand(
   if (flags.json === true) printJson(context, added);
   else if (flags.quiet !== true)
     printLines(context, [
-      `Added ${added.name} to ${CONNECTORS_FILE}. Use it in a connection:`,
+      added.replaced === null
+        ? `Added ${added.name} to ${CONNECTORS_FILE}. Use it in a connection:`
+        : `Replaced ${added.name} in ${CONNECTORS_FILE}; it was ${visible(placeText(added.replaced))}. Use it in a connection:`,
       '',
       '  connections:',
       `    my_${added.name.replaceAll('-', '_')}:`,
@@ -63,6 +65,11 @@ export async function connectorAddCommand(
       ...(await optionLines(added.name, cwd)),
     ]);
   return OK;
+}
+
+function placeText({source, commit, sha256}: AddedConnector): string {
+  const pin = commit ?? sha256;
+  return pin === null ? source : `${source} at ${pin.slice(0, 12)}`;
 }
 
 /** The options that a connection needs, from variables of the environment: nobody is led to write secrets into a file. */

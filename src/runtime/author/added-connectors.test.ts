@@ -70,7 +70,7 @@ describe('connector add', {timeout: 30_000}, () => {
     });
     expect(await failure(add(url, {sha256: '0'.repeat(64)}))).toMatchObject({
       code: 'INVALID_CONNECTOR',
-      message: expect.stringContaining(`is not what was pinned: its SHA-256 is ${manifest.sha256}`) as string,
+      message: `What ${url} gives is not what was pinned: its SHA-256 is ${manifest.sha256}.`,
     });
     expect(await add(url, {sha256: manifest.sha256})).toMatchObject({name: 'tiny', sha256: manifest.sha256});
     served = 'changed at its home';
@@ -82,6 +82,49 @@ describe('connector add', {timeout: 30_000}, () => {
     });
   });
 
+  it('refuses a built file for another major of the SDK, though no manifest comes with it', async () => {
+    const {folder: built} = await buildConnector(await writeFolder(folder, TINY));
+    served = (await readFile(join(built, 'index.js'), 'utf8')).replace('sluice/sdk ^0.1.0', 'sluice/sdk ^7.0.0');
+    const sha256 = createHash('sha256').update(served).digest('hex');
+    expect(await failure(add(url, {sha256, name: 'other_major'}))).toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringMatching(/was built for sluice\/sdk \^7\.0\.0; this is/) as string,
+    });
+    served = served.replace('sluice/sdk ^7.0.0', 'sluice/sdk ^0.1.0||^7.0.0');
+    expect(
+      await add(url, {sha256: createHash('sha256').update(served).digest('hex'), name: 'either_major'}),
+    ).toMatchObject({sdk: '^0.1.0||^7.0.0'});
+  });
+
+  it('says what took whose place, and leaves the names of the connectors of Sluice alone', async () => {
+    const one = await writeFolder(project, TINY);
+    const two = await writeFolder(project, TINY);
+    expect(await add(one, {name: 'twice'})).toMatchObject({replaced: null});
+    expect(await add(one, {name: 'twice'})).toMatchObject({replaced: null});
+    expect(await add(two, {name: 'twice'})).toMatchObject({replaced: {source: `./${one.slice(project.length + 1)}`}});
+    const before = await listed();
+    expect(await failure(add(one, {name: 'GitHub'}))).toMatchObject({
+      code: 'INVALID_OPTION',
+      fix: 'Give it another name in this project: --name NAME',
+    });
+    expect(await listed()).toBe(before);
+    expect(await failure(loadAddedConnector('github', project))).toMatchObject({
+      fix: 'It is a connector of Sluice: write connection_type: GITHUB instead.',
+    });
+  });
+
+  it('says how a Git repository is written that is named as others name it', async () => {
+    for (const [written, meant] of [
+      ['git@example.com:a/b.git', 'git+ssh://git@example.com/a/b.git'],
+      ['https://example.com/a/b.git', 'git+https://example.com/a/b.git'],
+      ['ssh://git@example.com/a', 'git+ssh://git@example.com/a'],
+    ] as const)
+      expect(await failure(add(written, {ref: 'a'.repeat(40)}))).toMatchObject({
+        code: 'INVALID_OPTION',
+        fix: `Write it as ${meant}, with --ref and its full commit id.`,
+      });
+  });
+
   it('keeps what is there when what comes cannot be loaded, and leaves nothing else behind', async () => {
     served = 'no code';
     const sha256 = createHash('sha256').update(served).digest('hex');
@@ -91,7 +134,7 @@ describe('connector add', {timeout: 30_000}, () => {
       message: expect.stringContaining('is not what was pinned') as string,
     });
     expect(await readFile(join(project, '.sluice/connectors/tiny/index.js'), 'utf8')).toContain('// changed here');
-    expect(await readdir(join(project, '.sluice/connectors'))).toEqual(['tiny']);
+    expect(await readdir(join(project, '.sluice/connectors'))).toEqual(['either_major', 'tiny']);
   });
 
   it('refuses a source that is an option of git, or that would put a password under version control', async () => {
@@ -136,6 +179,15 @@ describe('connector add', {timeout: 30_000}, () => {
     });
     expect(await failure(add(source, {ref, folder: '../..', name: 'by_git'}))).toMatchObject({
       code: 'INVALID_CONNECTOR',
+    });
+    expect(await failure(add(source, {ref, folder: 'tools', name: 'by_git'}))).toMatchObject({
+      code: 'UNKNOWN_CONNECTOR',
+      message: 'The repository holds no connector in tools.',
+      fix: 'Name its folder: --folder tools/tiny',
+    });
+    expect(await failure(add(`${source}-not`, {ref, name: 'by_git'}))).toMatchObject({
+      code: 'CONNECTION_FAILED',
+      message: expect.stringMatching(/cannot be fetched: .* does not appear to be a git repository\.$/) as string,
     });
     const added = await add(source, {ref, folder: 'tools/tiny', name: 'by_git'});
     expect(added).toMatchObject({

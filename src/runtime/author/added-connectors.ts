@@ -1,9 +1,12 @@
 import {randomUUID} from 'node:crypto';
-import {rm, stat} from 'node:fs/promises';
+import {readdir, rm, stat} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {dirname, join, relative, resolve, sep} from 'node:path';
+import {isDeepStrictEqual} from 'node:util';
 
-import {IngestError} from '../../core/errors.ts';
+import {connectors} from '../../connectors/index.ts';
+import {IngestError, isIngestError} from '../../core/errors.ts';
+import {builtRange} from './build-manifest.ts';
 import {
   addedConnector,
   checkEntry,
@@ -15,9 +18,8 @@ import {
   type AddedConnector,
 } from './connectors-file.ts';
 import {checkCopy, copyFolder, fetchCopy, moveCopy} from './fetch-connector.ts';
-import {loadConnectorFolder, type LoadedConnector} from './load-connector.ts';
+import {entryOf, loadConnectorFolder, type LoadedConnector} from './load-connector.ts';
 import {packageOf} from './package-folder.ts';
-import {sdkRange, sdkVersion} from './sluice-doors.ts';
 
 /** What `connector add` is asked for. */
 export interface AddRequest {
@@ -48,8 +50,16 @@ export async function checkedPlace(connector: AddedConnector, project: string): 
   return placeOf(connector, project);
 }
 
-/** Adds a connector to the list of a project once it has been loaded. @throws INVALID_OPTION, UNKNOWN_CONNECTOR, INVALID_CONNECTOR */
-export async function addConnector(request: AddRequest): Promise<AddedConnector> {
+/** A connector that was added, and the entry whose place it took, of another source or version. */
+export interface AddResult extends AddedConnector {
+  readonly replaced: AddedConnector | null;
+}
+
+/**
+ * Adds a connector to the list of a project once it has been loaded.
+ * @throws INVALID_OPTION, also for the name of a connector of this package; UNKNOWN_CONNECTOR, INVALID_CONNECTOR
+ */
+export async function addConnector(request: AddRequest): Promise<AddResult> {
   const {project, signal} = request;
   const source = await writtenSource(request);
   const draft: AddedConnector = {
@@ -69,26 +79,57 @@ export async function addConnector(request: AddRequest): Promise<AddedConnector>
   // A copy that is there stays until the new one has been loaded.
   const fetched = {...draft, name: `${PENDING}${randomUUID()}`};
   try {
-    const sha256 = await fetchCopy(fetched, project, signal);
-    const loaded = await loadConnectorFolder(await placeOf(fetched, project));
-    return await listLoaded({...fetched, sha256}, loaded, request);
+    const sha256 = await fetchCopy(fetched, project, signal, `What ${source} gives`);
+    const place = await placeOf(fetched, project);
+    if (isGit(source)) await checkHolds(place, draft.folder);
+    return await listLoaded({...fetched, sha256}, await loadConnectorFolder(place), request);
   } finally {
     await rm(copyFolder(project, fetched.name), {recursive: true, force: true});
   }
 }
 
-async function listLoaded(
-  draft: AddedConnector,
-  loaded: LoadedConnector,
-  request: AddRequest,
-): Promise<AddedConnector> {
+async function listLoaded(draft: AddedConnector, loaded: LoadedConnector, request: AddRequest): Promise<AddResult> {
   const {project} = request;
   const name = request.name ?? loaded.definition.name;
   const added = {...draft, name, sdk: await declaredRange(loaded)};
   checkEntry(added);
+  if (Object.hasOwn(connectors, name.toLowerCase()))
+    throw new IngestError('INVALID_OPTION', `"${name}" is the name of a connector of Sluice.`, {
+      fix: 'Give it another name in this project: --name NAME',
+      context: {connector: name},
+    });
+  const before = (await readConnectorsFile(project)).find((entry) => entry.name === name);
   if (isRemote(draft.source)) await moveCopy(draft.name, name, project);
   await writeConnector(project, added);
-  return added;
+  return {...added, replaced: before === undefined || isDeepStrictEqual(before, added) ? null : before};
+}
+
+/** @throws UNKNOWN_CONNECTOR for a folder of a repository without a connector, naming the folders below it that hold one */
+async function checkHolds(place: string, folder: string | null): Promise<void> {
+  const isThere = await entryOf(place).then(
+    () => true,
+    (error: unknown) => {
+      if (isIngestError(error) && error.code === 'UNKNOWN_CONNECTOR') return false;
+      throw error;
+    },
+  );
+  if (isThere) return;
+  const files = await readdir(place, {recursive: true});
+  const folders = files.filter((file) => /[/\\](index\.ts|connector\.ya?ml)$/.test(file)).map((file) => dirname(file));
+  const found = [...new Set(folders)].sort().slice(0, 5);
+  throw new IngestError('UNKNOWN_CONNECTOR', `The repository holds no connector in ${folder ?? 'its first folder'}.`, {
+    fix:
+      found.length === 0
+        ? 'Name the folder of one: --folder FOLDER'
+        : `Name its folder: ${found
+            .map(
+              (one) =>
+                `--folder ${join(folder ?? '', one)
+                  .split(sep)
+                  .join('/')}`,
+            )
+            .join(' or ')}`,
+  });
 }
 
 /** Fetches every copy that is not here, as after a fresh checkout of the project. Gives the names of all that were fetched. */
@@ -121,6 +162,11 @@ function isRemote(source: string): boolean {
 
 /** A source as the list says it: paths relative to the project, packages with `npm:`. */
 async function writtenSource({source, cwd, project}: AddRequest): Promise<string> {
+  const repository = gitAddress(source);
+  if (repository !== null)
+    throw new IngestError('INVALID_OPTION', 'A Git repository is added by an address that says so.', {
+      fix: `Write it as ${repository}, with --ref and its full commit id.`,
+    });
   if (isRemote(source) || source.startsWith('npm:')) return source;
   const path = resolve(cwd, source);
   if ((await stat(path).catch(() => null)) === null) {
@@ -131,6 +177,13 @@ async function writtenSource({source, cwd, project}: AddRequest): Promise<string
   }
   const shown = relative(project, path).split(sep).join('/');
   return shown.startsWith('.') || shown.startsWith('/') ? shown : `./${shown}`;
+}
+
+/** How the address of a Git repository is written here, for one that is written as others write it; else null. */
+function gitAddress(source: string): string | null {
+  const scp = /^([\w.-]+@[\w.-]+):(?!\/\/)(.+)$/.exec(source);
+  if (scp !== null) return `git+ssh://${scp[1] ?? ''}/${scp[2] ?? ''}`;
+  return /^(ssh|git|file):\/\//i.test(source) || /^https?:\/\/[^@]+\.git$/i.test(source) ? `git+${source}` : null;
 }
 
 /** The folder of an installed package. Nothing is installed: that is the project's own choice. @throws UNKNOWN_CONNECTOR */
@@ -145,13 +198,12 @@ async function packageFolder(name: string, project: string): Promise<string> {
   });
 }
 
-/** The SDK range that a connector declares: its manifest's, else its package's. */
+/** The SDK range that a connector declares: a built file's, else its package's; null when it declares none. */
 async function declaredRange({file, kind}: LoadedConnector): Promise<string | null> {
   if (kind === 'document') return null;
   const peers = (await packageOf(dirname(file)))?.['peerDependencies'];
-  if (typeof peers === 'object' && peers !== null && 'sluice' in peers && typeof peers.sluice === 'string')
-    return peers.sluice;
-  return sdkRange(sdkVersion());
+  const ofPackage = typeof peers === 'object' && peers !== null && 'sluice' in peers ? peers.sluice : null;
+  return (await builtRange(file)) ?? (typeof ofPackage === 'string' ? ofPackage : null);
 }
 
 function onlyFor(flags: string, sources: string): IngestError {

@@ -3,7 +3,7 @@ import {dirname, join} from 'node:path';
 
 import {IngestError} from '../../core/errors.ts';
 import type {ConnectorDefinition} from '../../sdk/define-connector.ts';
-import {MANIFEST, sha256Of, type BuildManifest} from './build-manifest.ts';
+import {builtLine, MANIFEST, sha256Of, type BuildManifest} from './build-manifest.ts';
 import {bundleCode} from './bundle-code.ts';
 import {documentCode} from './connector-document.ts';
 import {entryOf, loadConnectorFolder} from './load-connector.ts';
@@ -30,13 +30,13 @@ export async function buildConnector(path: string, out?: string): Promise<BuiltC
   const {definition, kind} = await loadConnectorFolder(entry);
   if (kind === 'built')
     throw new IngestError('INVALID_CONNECTOR', `${entry} was built already.`, {fix: 'Name the folder of its source.'});
-  const code = kind === 'document' ? await documentCode(entry) : await sourceCode(entry, root);
+  const sdk = sdkRange(sdkVersion());
+  const code = builtLine(sdk) + (kind === 'document' ? await documentCode(entry) : await sourceCode(entry, root));
   const {name, spec} = definition;
-  const version = sdkVersion();
   const manifest: BuildManifest = {
     name,
     version: await versionOf(root),
-    sdk: sdkRange(version),
+    sdk,
     sha256: sha256Of(code),
     spec,
   };

@@ -25,11 +25,28 @@ export function sha256Of(bytes: string | Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+/** The first line of a built file: a copy that came without its manifest still says which SDK it runs with. */
+export function builtLine(sdk: string): string {
+  return `// Built for sluice/sdk ${sdk}\n`;
+}
+
+/** The SDK range that a built file states of itself; null for any other file. */
+export async function builtRange(file: string): Promise<string | null> {
+  return /^\/\/ Built for sluice\/sdk (\S+)\r?\n/.exec(await readFile(file, 'utf8'))?.[1] ?? null;
+}
+
 /**
- * Checks a file against the manifest beside it; false when there is none.
+ * Checks a built file: that it is what the manifest beside it describes, if there is one, and that this SDK runs it. False for
+ * a file that was not built.
  * @throws INVALID_CONNECTOR when the file is not the one that was built; UNSUPPORTED for another major of the SDK
  */
-export async function checkManifest(file: string): Promise<boolean> {
+export async function checkBuilt(file: string): Promise<boolean> {
+  const stated = await builtRange(file);
+  if (stated !== null) checkSdkRange(stated, `The connector in ${file}`);
+  return (await checkManifest(file)) || stated !== null;
+}
+
+async function checkManifest(file: string): Promise<boolean> {
   const at = join(dirname(file), MANIFEST);
   const text = await readFile(at, 'utf8').catch(() => null);
   if (text === null || !/^index\.m?js$/.test(basename(file))) return false;

@@ -3,6 +3,7 @@ import {join} from 'node:path';
 
 import {stringify} from 'yaml';
 
+import {connectors} from '../../connectors/index.ts';
 import {IngestError} from '../../core/errors.ts';
 import {didYouMean} from '../../core/suggest.ts';
 import {parseYaml} from './connector-document.ts';
@@ -56,11 +57,15 @@ export async function addedConnector(name: string, project: string): Promise<Add
   const all = await readConnectorsFile(project);
   const found = all.find((entry) => entry.name === name);
   if (found !== undefined) return found;
-  const names = all.map((entry) => entry.name);
-  const close = didYouMean(name, names);
+  const close = didYouMean(
+    name,
+    all.map((entry) => entry.name),
+  );
+  const isOurs = Object.hasOwn(connectors, name.toLowerCase());
   throw new IngestError('UNKNOWN_CONNECTOR', `The connector "${name}" was not added to ${project}.`, {
-    fix:
-      close === null
+    fix: isOurs
+      ? `It is a connector of Sluice: write connection_type: ${name.toUpperCase()} instead.`
+      : close === null
         ? 'Add it: sluice connector add SOURCE. A path begins with ./, a connector of Sluice is named by connection_type.'
         : `Did you mean "${close}"?`,
     context: {connector: name},

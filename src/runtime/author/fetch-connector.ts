@@ -15,9 +15,14 @@ export function copyFolder(project: string, name: string): string {
 
 /**
  * Fetches the copy of a connector that comes from Git or a URL; the copy appears whole or not at all.
- * Gives the SHA-256 of what came. @throws CONNECTION_FAILED; INVALID_CONNECTOR when it is not what the entry pins
+ * Gives the SHA-256 of what came; `about` names it in errors. @throws CONNECTION_FAILED; INVALID_CONNECTOR when it is not what the entry pins
  */
-export async function fetchCopy(connector: AddedConnector, project: string, signal: AbortSignal): Promise<string> {
+export async function fetchCopy(
+  connector: AddedConnector,
+  project: string,
+  signal: AbortSignal,
+  about = `The connector "${connector.name}"`,
+): Promise<string> {
   const target = copyFolder(project, connector.name);
   await mkdir(dirname(target), {recursive: true});
   // Nothing in there is anybody's work: it is fetched from the list at any time.
@@ -28,7 +33,7 @@ export async function fetchCopy(connector: AddedConnector, project: string, sign
     if (isGit(connector.source)) await fetchGit(connector, copy, signal);
     else await fetchUrl(connector, copy, signal);
     const sha256 = await copyHash(copy);
-    if (connector.sha256 !== null) checkHash(connector, sha256);
+    if (connector.sha256 !== null) checkHash(connector.sha256, sha256, about);
     await rm(target, {recursive: true, force: true});
     await rename(copy, target);
     return sha256;
@@ -51,19 +56,14 @@ export async function checkCopy(connector: AddedConnector, project: string): Pro
       fix: 'Fetch what sluice.connectors.yml lists: sluice connector add',
       context: {connector: connector.name, path: folder},
     });
-  checkHash(connector, await copyHash(folder));
+  checkHash(connector.sha256, await copyHash(folder), `The connector "${connector.name}"`);
 }
 
-function checkHash({name, sha256}: AddedConnector, found: string): void {
-  if (sha256 === found) return;
-  throw new IngestError(
-    'INVALID_CONNECTOR',
-    `The connector "${name}" is not what was pinned: its SHA-256 is ${found}.`,
-    {
-      fix: `The entry says ${sha256 ?? 'nothing'}. If you trust what came, add it again with --sha256 ${found}; else ask its publisher.`,
-      context: {connector: name},
-    },
-  );
+function checkHash(pinned: string | null, found: string, about: string): void {
+  if (pinned === found) return;
+  throw new IngestError('INVALID_CONNECTOR', `${about} is not what was pinned: its SHA-256 is ${found}.`, {
+    fix: `${pinned ?? 'Nothing'} was pinned. If you trust what came, add it again with --sha256 ${found}; else ask its publisher.`,
+  });
 }
 
 /** Of a sole file: that file's hash, as its publisher states it; of more: of their names and hashes. */
@@ -159,9 +159,16 @@ function run(
     const env = {...processEnvironment(), GIT_TERMINAL_PROMPT: '0'};
     execFile(command, [...args], {...options, env, timeout: 300_000}, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
-      else reject(new Error(stderr.trim().split('\n').at(-1) || error.message, {cause: error}));
+      else reject(new Error(gitProblem(stderr) || error.message, {cause: error}));
     });
   });
+}
+
+/** What Git says is wrong, without the advice that it gives after it, its tag and its full stop. */
+function gitProblem(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  const line = lines.find((one) => one.startsWith('fatal: ')) ?? lines.at(-1) ?? '';
+  return line.replace(/^fatal: /, '').replace(/\.$/, '');
 }
 
 function unreachable(source: string, error: unknown, fix: string): IngestError {

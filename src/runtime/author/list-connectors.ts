@@ -45,8 +45,8 @@ export async function listConnectors(cwd: string, index: string | null): Promise
   ];
 }
 
-/** Proved against simulators made from their documentation, not yet against the vendors themselves. */
-const BETA: ReadonlySet<string> = new Set(['github', 'hubspot', 'stripe', 'zendesk']);
+/** Proved against simulators made from their vendors' documentation, not yet against the vendors' own servers. */
+const BETA: ReadonlySet<string> = new Set(['github', 'hubspot', 'sqlserver', 'stripe', 'zendesk']);
 
 async function builtIn(name: string, spec: ConnectorSpec): Promise<ListedConnector> {
   return {

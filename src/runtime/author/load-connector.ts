@@ -4,7 +4,7 @@ import {dirname, extname, join} from 'node:path';
 import {IngestError} from '../../core/errors.ts';
 import type {ConnectorPlace} from '../../pipeline/spec.ts';
 import type {ConnectorDefinition} from '../../sdk/define-connector.ts';
-import {checkManifest} from './build-manifest.ts';
+import {checkBuilt} from './build-manifest.ts';
 import {bundleCode} from './bundle-code.ts';
 import {loadConnectorDocument} from './connector-document.ts';
 import {definitionIn} from './connector-exports.ts';
@@ -40,7 +40,7 @@ export async function loadConnectorFolder(path: string): Promise<LoadedConnector
     return {definition: await loadConnectorDocument(entry), kind: 'document', file: entry, inputs: [entry]};
   }
   const folder = dirname(entry);
-  const isBuilt = await checkManifest(entry);
+  const isBuilt = await checkBuilt(entry);
   if (!isBuilt) await checkPeerRange(folder);
   const {module, inputs} = await loadModule(entry);
   return {definition: definitionIn(module, entry), kind: isBuilt ? 'built' : 'source', file: entry, inputs};
