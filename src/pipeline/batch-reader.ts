@@ -2,7 +2,7 @@ import type {ApplyInput} from '../apply/apply-engine.ts';
 import type {QuarantinedRow} from '../core/coerce.ts';
 import {IngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
-import {offsetsEqual} from '../core/offset.ts';
+import {type Offset, offsetsEqual} from '../core/offset.ts';
 import {RESCUED_COLUMN} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {FlowOffset} from '../delta/batch-file.ts';
@@ -75,7 +75,7 @@ export class BatchReader {
     this.#options = options;
   }
 
-  /** Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is. */
+  /** Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is, and no more of them follow. */
   async read(
     start: FlowOffset,
     isFirst: boolean,
@@ -89,8 +89,13 @@ export class BatchReader {
       this.#flow.truncateCondition === null &&
       this.#flow.ingestionType !== 'cdc_with_deletes' &&
       connector.readPartition !== undefined;
-    if (canPartition && connector.isPartitioned?.(this.#flow.sourceTable, start.rows, this.#flow.options) === true)
-      return {batch: await this.#readPartitions(start, ctx), landings: NOTHING_TO_DROP, whole: true};
+    const isPartitioned = (from: Offset | null): boolean =>
+      connector.isPartitioned?.(this.#flow.sourceTable, from, this.#flow.options) === true;
+    if (canPartition && isPartitioned(start.rows)) {
+      const batch = await this.#readPartitions(start, ctx);
+      const whole = this.#flow.ingestionType === 'snapshot' || !isPartitioned(batch.end.rows);
+      return {batch, landings: NOTHING_TO_DROP, whole};
+    }
     return {...(await this.#readCall(start, ctx)), whole: false};
   }
 
@@ -142,7 +147,7 @@ export class BatchReader {
       rows,
       rescuedValues,
       quarantined,
-      keysUnique: this.#flow.keysEnforced && start.rows === null,
+      keysUnique: this.#flow.keysEnforced && start.rows === null && plan.mayRepeat !== true,
       cut: false,
       maxCursor: null,
     };

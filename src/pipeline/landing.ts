@@ -133,7 +133,7 @@ export class Landing implements AsyncDisposable {
     if (isRows(page)) return this.#addRecords(page);
     switch (page.kind) {
       case 'records':
-        return this.#addRecords(page.rows);
+        return this.#addRecords(page.rows, page.sequence);
       case 'columns':
         return this.#addColumns(page);
       case 'files':
@@ -199,9 +199,14 @@ export class Landing implements AsyncDisposable {
     this.#files.length = 0;
   }
 
-  async #addRecords(rows: readonly Readonly<Record<string, unknown>>[]): Promise<void> {
+  async #addRecords(
+    rows: readonly Readonly<Record<string, unknown>>[],
+    sequence?: ColumnsPage['sequence'],
+  ): Promise<void> {
+    const hasSequence = this.#shape.changes !== null && sequence !== undefined && sequence !== null;
+    const beside = hasSequence ? {[SEQUENCE_COLUMN]: sequence as JsonValue} : undefined;
     for (const row of rows) {
-      this.#coercer.add(row as Parameters<Coercer['add']>[0]);
+      this.#coercer.add(row as Parameters<Coercer['add']>[0], beside);
       if (this.#coercer.rowCount >= FLUSH_ROWS) await this.#flush();
     }
     this.#rows += rows.length;

@@ -321,8 +321,8 @@ function columnsOf(predicate: Predicate | null): readonly string[] {
 }
 
 function checkBounded(where: Where, connector: Connector, metadata: TableMetadata, cursor: string | null): void {
-  if (metadata.ingestionType === 'snapshot' || metadata.bounded === true || connector.latestOffset !== undefined)
-    return;
+  const isBounded = metadata.bounded ?? connector.latestOffset !== undefined;
+  if (metadata.ingestionType === 'snapshot' || isBounded) return;
   if (cursor !== null && isTimestamp(fieldAt(where.sourceSchema, cursor)?.type)) return;
   throw refused(
     where,

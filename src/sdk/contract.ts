@@ -152,7 +152,12 @@ export interface Change {
 export type Page =
   | readonly JsonObject[]
   | ((
-      | {readonly kind: 'records'; readonly rows: readonly JsonObject[]}
+      | {
+          readonly kind: 'records';
+          readonly rows: readonly JsonObject[];
+          /** Where the table has changes: the sequence of all these rows, of the type that {@link ChangePages.sequence} declares. */
+          readonly sequence?: PlainJson | bigint;
+        }
       | {readonly kind: 'changes'; readonly changes: readonly Change[]}
       | {
           readonly kind: 'columns';
@@ -211,6 +216,11 @@ export interface PartitionPlan extends Partial<AsyncDisposable> {
    * readers of a connection share, such as an HTTP API. Default: partitions are spread over processes, one at a time in each.
    */
   readonly parallelHere?: number;
+  /**
+   * A key may come in two partitions, or twice in one, though the source enforces keys: rows move while they are read, and no
+   * snapshot holds them still. Default false.
+   */
+  readonly mayRepeat?: boolean;
   /** Rows in all partitions, if known. */
   readonly estimatedRows?: number;
   /** Where the read ends, when that is only known with the plan (for example inside the snapshot it rests on); else the `end` asked for. */

@@ -83,11 +83,13 @@ export type {
   LogPoint,
   LogReader,
   LogTable,
+  LogTarget,
   SnapshotChunk,
   SnapshotToken,
   TableReset,
   TableSnapshot,
 } from './change-log.ts';
+export {hasReached} from './change-log.ts';
 export type {
   CallContext,
   Change,
@@ -192,6 +194,7 @@ export type {
   CursorFormat,
   CursorSettings,
   CustomFormat,
+  CustomParts,
   CustomPlan,
   DescendingPlan,
   EventLogPlan,

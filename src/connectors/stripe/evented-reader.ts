@@ -1,6 +1,5 @@
 import {
   IngestError,
-  isIngestError,
   type JsonObject,
   type Offset,
   type Page,
@@ -10,8 +9,9 @@ import {
 import {newestEvent, readStretch} from './event-log.ts';
 import type {EventedTable} from './evented-table.ts';
 import {eventChanges, listedChanges, listedRows, listSequence} from './object-changes.ts';
-import {type ListingPosition, parsePosition, type Position, positionOffset} from './position.ts';
-import {listingClock, type ListingClock, pagedListing} from './stripe-list.ts';
+import {listObjects} from './object-list.ts';
+import {BEGINNING, type ListingPosition, parsePosition, type Position, positionOffset} from './position.ts';
+import {listingClock, type ListingClock} from './stripe-list.ts';
 
 /** Events may become visible later than their time says: so many seconds are read again by every trigger, unless the option says otherwise. */
 export const OVERLAP_SECONDS = 120;
@@ -23,7 +23,7 @@ const HORIZON_SECONDS = 29 * 86_400;
 const CHECK_SECONDS = 86_400 / 2;
 
 /** A call, and what it knows of Stripe's time. */
-interface Reading {
+export interface Reading {
   readonly table: EventedTable;
   readonly call: RestReadCall;
   readonly clock: ListingClock;
@@ -56,19 +56,23 @@ function overlapOf({option}: RestReadCall): number {
 /** Every row of a table as it is now. */
 export async function* everyRow(table: EventedTable, call: RestCall): AsyncGenerator<readonly JsonObject[], void> {
   for (const filter of table.passes ?? [{}]) {
-    const listing = listingFrom({pass: 0, after: null, created: null}, false, {table, filter, call});
-    for await (const objects of call.list(listing)) yield await listedRows(table, objects, call);
+    for await (const {objects} of listObjects(table, {filter}, call)) yield await listedRows(table, objects, call);
   }
 }
 
 /** Before the list is read: events from here on are read after it. */
-async function firstPosition({table, call, clock}: Reading): Promise<Position> {
+async function firstPosition(reading: Reading): Promise<Position> {
+  return {...(await beforeList(reading)), listing: BEGINNING};
+}
+
+/** Where the log of events is gone on with once the whole list is read. */
+export async function beforeList({table, call, clock}: Reading): Promise<Position> {
   const newest = await newestEvent(table, call, clock);
   return {
     since: (newest ?? clock.nowSeconds()) - OVERLAP_SECONDS,
     checked: clock.nowSeconds(),
     isDrained: false,
-    listing: {pass: 0, after: null, created: null},
+    listing: null,
   };
 }
 
@@ -83,93 +87,16 @@ async function* readLists(
   return {...position, listing: null};
 }
 
-/** One pass over the list. Goes on from the time of the last object when the object itself has been deleted meanwhile. */
 async function* readList(
   position: Position,
   from: ListingPosition,
-  reading: Reading & {readonly filter: Readonly<Record<string, string>>},
+  {table, call, filter}: Reading & {readonly filter: Readonly<Record<string, string>>},
 ): AsyncGenerator<Page, void> {
-  const {table, call, filter} = reading;
   const sequence = listSequence(position.since);
-  let at = from;
-  let isGone = false;
-  // Ends: a list that is begun again goes on at or below the last time of creation, and only after a page.
-  for (;;) {
-    const before = at;
-    try {
-      for await (const objects of call.list(listingFrom(at, isGone, {table, filter, call}))) {
-        // An offset that does not move would end the trigger.
-        if (objects.length === 0) continue;
-        const next = lastOf(objects, table, at);
-        if (next.after === at.after) throw stuck(table);
-        const changes = await listedChanges(table, objects, {call, sequence});
-        at = next;
-        yield {kind: 'changes', changes, offset: positionOffset({...position, listing: at})};
-      }
-      return;
-    } catch (error) {
-      if (!isIngestError(error, 'OFFSET_EXPIRED') || at.after === null || (isGone && at.after === before.after))
-        throw error;
-      isGone = true;
-    }
+  for await (const {objects, at} of listObjects(table, {filter, from}, call)) {
+    const changes = await listedChanges(table, objects, {call, sequence});
+    yield {kind: 'changes', changes, offset: positionOffset({...position, listing: at})};
   }
-}
-
-function listingFrom(
-  {after, created}: ListingPosition,
-  isGone: boolean,
-  {
-    table,
-    filter,
-    call,
-  }: {
-    readonly table: EventedTable;
-    readonly filter: Readonly<Record<string, string>>;
-    readonly call: RestCall;
-  },
-): ReturnType<typeof pagedListing> {
-  const query = {
-    ...filter,
-    ...startBound(call),
-    ...(isGone ? {'created[lte]': created ?? undefined} : {starting_after: after ?? undefined}),
-  };
-  return {
-    ...pagedListing({url: table.path, query}),
-    errors: [
-      {
-        when: {status: [400, 404], body: {path: 'error.param', equals: 'starting_after'}},
-        then: 'fail',
-        code: 'OFFSET_EXPIRED',
-      },
-    ],
-  };
-}
-
-/** A list that gives again what comes before the place that was asked for. */
-function stuck({name}: EventedTable): IngestError {
-  return new IngestError('SOURCE_ERROR', `A page of table "${name}" ends at the object that it should begin after.`, {
-    class: 'transient',
-    context: {table: name},
-  });
-}
-
-function startBound({option}: RestCall): {readonly 'created[gte]'?: number} {
-  const text = option['start_timestamp'];
-  if (typeof text !== 'string') return {};
-  const at = Date.parse(text);
-  if (Number.isNaN(at)) {
-    throw new IngestError('INVALID_OPTION', 'The table option "start_timestamp" is no timestamp.', {
-      fix: 'Write it like 2026-01-31T12:00:00Z.',
-      context: {option: 'start_timestamp'},
-    });
-  }
-  return {'created[gte]': Math.floor(at / 1000)};
-}
-
-function lastOf(objects: readonly JsonObject[], table: EventedTable, at: ListingPosition): ListingPosition {
-  const last = objects.at(-1);
-  if (last === undefined) return at;
-  return {...at, after: String(last['id']), created: Number(last[table.created ?? 'created'])};
 }
 
 /** Reads the log from a second on in stretches that fit into memory, oldest first. */

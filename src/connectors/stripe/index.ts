@@ -4,6 +4,7 @@ import {
   type ErrorRule,
   frameworkOptions,
   type OptionValue,
+  type RestCall,
   restConnector,
   type RestTable,
 } from '../../sdk/index.ts';
@@ -11,6 +12,7 @@ import {BILLING_COLUMNS} from './billing-columns.ts';
 import {CATALOG_COLUMNS} from './catalog-columns.ts';
 import {everyRow, readEvented} from './evented-reader.ts';
 import {EVENTED_TABLES, type EventedTable} from './evented-table.ts';
+import {listParts, oldestSecond} from './list-parts.ts';
 import {PAYMENTS_COLUMNS} from './payments-columns.ts';
 import {pagedListing} from './stripe-list.ts';
 import {epochSchema} from './table-schema.ts';
@@ -19,6 +21,8 @@ const COLUMNS = {...CATALOG_COLUMNS, ...BILLING_COLUMNS, ...PAYMENTS_COLUMNS};
 /** The version that the columns are those of. */
 const API_VERSION = '2026-10-28.endive';
 const DAY_SECONDS = 86_400;
+/** Stripe keeps events for 30 days; one more for clocks. */
+const EVENT_DAYS = 31;
 
 /** Stripe: lists once, then its log of events; two tables that have no events by windows of time. */
 export const stripe: ConnectorDefinition = restConnector({
@@ -110,6 +114,7 @@ function eventedTable(table: EventedTable): RestTable {
       read: (start, call) => readEvented(table, start, call),
       changes: {sequence: 'timestamp'},
       everything: (call) => everyRow(table, call),
+      ...(children === undefined ? {parts: listParts(table)} : {}),
     },
     ...(children === undefined && passes.length <= 1
       ? {deletes: {kind: 'keyScan', list: pagedListing({url: path, query: only})}}
@@ -131,6 +136,11 @@ function balanceTransactions(): RestTable {
       format: 'epoch_seconds',
       lagSeconds: 60,
       lookbackSeconds: 7 * DAY_SECONDS,
+      start: async (call) => {
+        const until = nowSeconds(call);
+        return (await oldestSecond('/v1/balance_transactions', {until}, call)) ?? until;
+      },
+      stepSeconds: 7 * DAY_SECONDS,
       list: windowListing('/v1/balance_transactions'),
     },
   };
@@ -144,7 +154,14 @@ function events(): RestTable {
     cursorField: 'created',
     ingestionType: 'append',
     schema: epochSchema(COLUMNS['events'] ?? ''),
-    read: {kind: 'window', format: 'epoch_seconds', lagSeconds: 120, list: windowListing('/v1/events')},
+    read: {
+      kind: 'window',
+      format: 'epoch_seconds',
+      lagSeconds: 120,
+      start: (call) => Promise.resolve(nowSeconds(call) - EVENT_DAYS * DAY_SECONDS),
+      stepSeconds: DAY_SECONDS,
+      list: windowListing('/v1/events'),
+    },
   };
 }
 
@@ -156,6 +173,10 @@ function windowListing(path: string): ReturnType<typeof pagedListing> {
       query: {limit: 100, 'created[gte]': window?.from, 'created[lt]': window?.to},
     }),
   };
+}
+
+function nowSeconds({ctx}: RestCall): number {
+  return Math.floor(ctx.clock.nowMs() / 1000);
 }
 
 function requestsPerSecond(options: Readonly<Record<string, OptionValue>>): number {

@@ -22,6 +22,9 @@ export interface ListingPosition {
   readonly created: number | null;
 }
 
+/** Before the first object of the first pass. */
+export const BEGINNING: ListingPosition = {pass: 0, after: null, created: null};
+
 /** A position as an offset. */
 export function positionOffset({since, checked, isDrained, listing}: Position): Offset {
   if (listing === null) return {since, checked, drained: isDrained};

@@ -150,7 +150,7 @@ export const stripeProof: ConnectorProof = {
   definition: stripe,
   start,
   tables: withWrites({
-    ...Object.fromEntries(EVENTED.map((kind) => [kind, evented(kind)])),
+    ...Object.fromEntries(EVENTED.map((kind) => [kind, evented(kind, {isPartitioned: true})])),
     subscription_items: children('subscription_items', 'subscriptions'),
     invoice_lines: children('invoice_lines', 'invoices'),
     balance_transactions: {
@@ -162,6 +162,7 @@ export const stripeProof: ConnectorProof = {
         late: (source, count) => times(count, () => accountOf(source).createLate('balance_transactions', 3600)),
       },
       visibleAfterMs: VISIBLE_AFTER_MS,
+      isPartitioned: true,
     },
     events: {
       pagingStyle: 'window',
@@ -171,6 +172,7 @@ export const stripeProof: ConnectorProof = {
         ties: (source, count) => times(count, () => accountOf(source).create('customers')),
       },
       visibleAfterMs: VISIBLE_AFTER_MS,
+      isPartitioned: true,
     },
   }),
 };

@@ -1,6 +1,6 @@
 import {IngestError} from '../../core/errors.ts';
 import type {JsonObject} from '../../core/json-value.ts';
-import type {Offset} from '../../core/offset.ts';
+import type {Offset, PlainJson} from '../../core/offset.ts';
 import type {Change, Page, ReadContext} from '../contract.ts';
 import type {CursorValue} from '../cursor.ts';
 import {cursorMicros} from '../cursor.ts';
@@ -34,6 +34,8 @@ export interface PlanPage {
   readonly scope: RequestScope;
   /** Of the plan's records: what becomes of them. Absent: all are upserts. */
   readonly changes?: readonly Change[];
+  /** Of records in a table with changes: their sequence, where they have one. */
+  readonly sequence?: PlainJson | bigint;
   /** A page of columns or files of a custom plan: passed on as it is. */
   readonly whole?: Page;
   /** Complete up to here. */
@@ -69,7 +71,10 @@ function startMicros(text: string): bigint {
 }
 
 /** Seconds that are read again in the first call of a trigger. */
-export function lookbackSeconds(settings: CursorSettings, {scope}: Pick<PlanCall, 'scope'>): number {
+export function lookbackSeconds(
+  settings: CursorSettings,
+  {scope}: {readonly scope: Pick<RequestScope, 'option'>},
+): number {
   const option = scope.option['lookback_seconds'];
   return typeof option === 'number' ? option : (settings.lookbackSeconds ?? 0);
 }

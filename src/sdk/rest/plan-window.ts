@@ -3,6 +3,7 @@ import type {JsonObject} from '../../core/json-value.ts';
 import {LinkedAbort} from '../../core/linked-abort.ts';
 import type {Offset} from '../../core/offset.ts';
 import {formatTimestamp} from '../../core/time-text.ts';
+import type {TableOptions} from '../contract.ts';
 import {cursorMicros} from '../cursor.ts';
 import {pathReader} from '../json-path.ts';
 import {withLookback} from '../windows.ts';
@@ -26,7 +27,7 @@ import type {RequestScope, WindowBounds} from './rest-request.ts';
 
 const CONCURRENCY = 4;
 /** Windows end by our clock, and rows are stamped by the source's: one that is a little behind must not lose its newest rows. */
-const LAG_SECONDS = 60;
+export const LAG_SECONDS = 60;
 
 /** Windows of time, oldest first, several at once; the offset moves from window to window. */
 export async function* readWindows(plan: WindowPlan, start: Offset | null, call: PlanCall): PlanPages {
@@ -44,7 +45,7 @@ export async function* readWindows(plan: WindowPlan, start: Offset | null, call:
     moved: from,
     until,
     unit,
-    step: stepOf(plan, call),
+    step: stepOf(plan, call.scope.option),
   });
   const take = appendFilter(plan, call, lookback > 0 || lookbackSeconds(plan, call) > 0);
   let rows = 0;
@@ -78,7 +79,8 @@ function least(left: bigint, right: bigint): bigint {
   return left < right ? left : right;
 }
 
-async function* readOne(
+/** Reads one window, which it returns. */
+export async function* readOne(
   plan: WindowPlan,
   call: PlanCall,
   window: WindowBounds,
@@ -98,16 +100,20 @@ function* readEach(
   for (const window of bounds) yield readOne(plan, call, window);
 }
 
-interface Stretch {
+/** A stretch of time that is read in windows. */
+export interface Stretch {
   /** Where reading begins: before `moved` by the lookback. */
   readonly from: bigint;
   readonly moved: bigint;
   readonly until: bigint;
+  /** The granularity of the source's bounds. */
   readonly unit: bigint;
+  /** Length of a window; null: one window. */
   readonly step: bigint | null;
 }
 
-function* windowsOf(
+/** The windows of a stretch, oldest first. */
+export function* windowsOf(
   plan: WindowPlan,
   format: OpenFormat,
   {from, moved, until, unit, step}: Stretch,
@@ -118,23 +124,34 @@ function* windowsOf(
     // The lookback belongs to the first window: offsets are where windows without it would end.
     const base = start < moved ? moved : start;
     const end = step === null || base + step > until ? until : base + step;
-    yield {
-      start,
-      end,
-      from: format.print(plan.exclusiveStart === true ? start - unit : start),
-      to: format.print(plan.inclusiveEnd === true ? end - unit : end),
-    };
+    yield boundsOf(plan, format, {start, end, unit});
     start = end;
   }
 }
 
-function stepOf({stepSeconds}: WindowPlan, {scope}: PlanCall): bigint | null {
-  const option = scope.option['window_seconds'];
-  const seconds = typeof option === 'number' ? option : stepSeconds;
+/** The bounds of a window as the source writes them. */
+export function boundsOf(
+  plan: WindowPlan,
+  format: OpenFormat,
+  {start, end, unit}: {readonly start: bigint; readonly end: bigint; readonly unit: bigint},
+): WindowBounds {
+  return {
+    start,
+    end,
+    from: format.print(plan.exclusiveStart === true ? start - unit : start),
+    to: format.print(plan.inclusiveEnd === true ? end - unit : end),
+  };
+}
+
+/** Length of a window in microseconds; null: one window for everything. */
+export function stepOf({stepSeconds}: WindowPlan, option: TableOptions): bigint | null {
+  const given = option['window_seconds'];
+  const seconds = typeof given === 'number' ? given : stepSeconds;
   return seconds === undefined ? null : BigInt(Math.round(seconds * 1_000_000));
 }
 
-async function firstMicros(plan: WindowPlan, format: OpenFormat, call: PlanCall): Promise<bigint> {
+/** Where the first window begins. @throws INVALID_OPTION when nothing says so. */
+export async function firstMicros(plan: WindowPlan, format: OpenFormat, call: PlanCall): Promise<bigint> {
   const first = await firstBound(plan, format, call);
   if (first !== null) return format.micros(first);
   if (plan.stepSeconds === undefined && call.scope.option['window_seconds'] === undefined) return 0n;
@@ -157,8 +174,8 @@ function versionReader(plan: WindowPlan, {table}: PlanCall): (record: JsonObject
   return (record) => versionOf(format.plain(read(record)), idOf(record));
 }
 
-/** Of an append table only rows of the window itself, and none twice where windows overlap by a lookback. */
-function appendFilter(
+/** The rows that a window gives. Of an append table only rows of the window itself, and none twice where windows overlap by a lookback. */
+export function appendFilter(
   plan: WindowPlan,
   call: PlanCall,
   looksBack: boolean,

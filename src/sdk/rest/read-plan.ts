@@ -1,6 +1,6 @@
 import type {JsonObject} from '../../core/json-value.ts';
 import type {Offset} from '../../core/offset.ts';
-import type {ChangePages, Page, ReadContext, TableOptions} from '../contract.ts';
+import type {ChangePages, Page, Partition, ReadContext, TableOptions} from '../contract.ts';
 import type {CursorValue} from '../cursor.ts';
 import type {ErrorMatch, HttpClient} from '../http/http-client.ts';
 import type {JsonPath, Listing, RequestScope} from './rest-request.ts';
@@ -159,10 +159,27 @@ export interface CustomPlan {
   read(start: Offset | null, call: RestReadCall): AsyncGenerator<Page, Offset | null>;
   /** Something in `read` ends a trigger: an upper bound at its start. Default true. */
   readonly bounded?: boolean;
+  /** The first read in parts instead. */
+  readonly parts?: CustomParts;
   /** What its pages of kind `changes` bring; the table is `cdc` or `append` then. A plan that does not say so yields none. */
   readonly changes?: ChangePages;
   /** Every row as it is now, as it lands, in any order: what verification compares with. Default: what `read` gives from the beginning, if that is rows only. */
   everything?(call: RestCall): AsyncIterable<readonly JsonObject[]>;
+}
+
+/**
+ * The first read cut into parts, the partitions of the contract: several are read at once, and all of them are one commit, so that a
+ * run which is killed begins it anew. `read` goes on where they end.
+ */
+export interface CustomParts {
+  /** False: with these table options `read` reads from the beginning. Without I/O. Default: always true. */
+  readonly when?: (option: TableOptions) => boolean;
+  /** The offset from which `read` goes on; asked before the parts are. What happens from then on must be behind it. */
+  end(call: RestReadCall): Promise<Offset>;
+  /** The parts of everything up to the end: plain JSON, the same for the same end and source. */
+  list(end: Offset, call: RestReadCall): Promise<readonly Partition[]>;
+  /** The rows of one part; no changes, and nothing in the ledger, which is not kept. */
+  read(part: Partition, call: RestReadCall): AsyncGenerator<Page, void>;
 }
 
 /** What functions of a spec get. */

@@ -30,20 +30,21 @@ export function readPlan(plan: ReadPlan, start: Offset | null, call: PlanCall): 
   }
 }
 
-async function* readCustom(plan: CustomPlan, start: Offset | null, call: PlanCall): PlanPages {
+function readCustom(plan: CustomPlan, start: Offset | null, call: PlanCall): PlanPages {
   const {env, scope} = call;
-  const pages = plan.read(start, {
-    ...call.call,
-    ctx: {...call.call.ctx, signal: env.ctx.signal},
-    parent: scope.parent,
-  });
+  const own = {...call.call, ctx: {...call.call.ctx, signal: env.ctx.signal}, parent: scope.parent};
+  return pagesOfCustom(plan.read(start, own), call);
+}
+
+/** Pages of an author's own generator. */
+export async function* pagesOfCustom(pages: AsyncGenerator<Page, Offset | null | void>, call: PlanCall): PlanPages {
   let isDone = false;
   try {
     for (;;) {
       const step = await pages.next();
       if (step.done === true) {
         isDone = true;
-        return step.value;
+        return step.value ?? null;
       }
       yield planPage(step.value, call);
     }
@@ -55,7 +56,10 @@ async function* readCustom(plan: CustomPlan, start: Offset | null, call: PlanCal
 function planPage(page: Page, {scope}: PlanCall): PlanPage {
   if (!('kind' in page)) return {records: page, scope};
   const offset = page.offset === undefined ? {} : {offset: page.offset};
-  if (page.kind === 'records') return {records: page.rows, scope, ...offset};
+  if (page.kind === 'records') {
+    const sequence = page.sequence === undefined ? {} : {sequence: page.sequence};
+    return {records: page.rows, scope, ...sequence, ...offset};
+  }
   if (page.kind === 'changes') return {records: [], scope, changes: page.changes, ...offset};
   return {records: [], scope, whole: page, ...offset};
 }

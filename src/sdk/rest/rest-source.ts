@@ -11,6 +11,8 @@ import type {
   CallContext,
   Connector,
   Page,
+  Partition,
+  PartitionPlan,
   ReadContext,
   TableMetadata,
   TableOptions,
@@ -20,26 +22,29 @@ import type {
 import type {CreateContext} from '../define-connector.ts';
 import type {HttpClient} from '../http/http-client.ts';
 import {parseQualifiedName} from '../names.ts';
-import {expandPages} from './expand.ts';
 import {inferSchema} from './infer-schema.ts';
 import {listPages} from './listing.ts';
 import {listingOf} from './partition-list.ts';
-import type {PlanCall, PlanPages} from './plan-call.ts';
+import {partsOfTable} from './parts-of-table.ts';
+import type {PlanCall, PlanPage, PlanPages} from './plan-call.ts';
 import {readArchived} from './read-archived.ts';
 import {readPartitions} from './read-partitions.ts';
 import type {ReadPlan, RestCall, RestReadCall} from './read-plan.ts';
 import {readPlan} from './read-plans.ts';
-import {dropRepeated} from './repeated-rows.ts';
+import {dropRepeated, type RepeatedRows} from './repeated-rows.ts';
 import type {RequestScope} from './rest-request.ts';
 import type {RestConnectorSpec, RestTable} from './rest-spec.ts';
 import {openRestVerify} from './rest-verify.ts';
 import {recordShape, type RecordShape} from './shape-records.ts';
 import {notingClient, SourceTime} from './source-time.ts';
 import {checkTableOptions, isFixed} from './table-options.ts';
+import {expanded, type TableParts} from './table-parts.ts';
 
 const TABLE_MEMORY_MS = 300_000;
 const INFERRED_RECORDS = 1000;
 const KEY_BATCH_ROWS = 5000;
+/** Parts of a read that are read at once; the client's budget decides the speed. */
+const PARTS_AT_ONCE = 8;
 
 /** A connector at work: one client for all its tables. */
 export class RestSource implements Connector {
@@ -47,6 +52,8 @@ export class RestSource implements Connector {
   readonly #context: CreateContext;
   #client: HttpClient | null = null;
   #isChecked = false;
+  /** What the parts of one plan share: rows that moved from one to another come once. */
+  readonly #ofPlan = new WeakMap<Partition, RepeatedRows>();
   readonly #tables = new Map<string, {readonly table: Promise<RestTable | null>; readonly untilMs: number}>();
   readonly listNamespaces?: NonNullable<Connector['listNamespaces']>;
   readonly listTablesInNamespace?: NonNullable<Connector['listTablesInNamespace']>;
@@ -91,7 +98,7 @@ export class RestSource implements Connector {
       ...(ordersItself ? {changes: {sequence: 'timestamp' as const}} : {}),
       ...(ownChanges === undefined ? {} : {changes: ownChanges}),
       ...(!ordersItself && table.deletes?.kind === 'stream' ? {changes: {}} : {}),
-      ...(ingestionType !== 'snapshot' && isBounded ? {bounded: true} : {}),
+      ...(ingestionType === 'snapshot' ? {} : {bounded: isBounded}),
     };
   }
 
@@ -124,6 +131,67 @@ export class RestSource implements Connector {
     const shape = recordShape(transform === undefined ? table : {transform});
     if (deletes.kind === 'archived') return yield* readArchived(deletes, start, {call, shape});
     return yield* this.#read({table: asOneList(table), plan: deletes.read, shape}, start, call);
+  }
+
+  isPartitioned(name: string, start: Offset | null, options: TableOptions): boolean {
+    const {namespaces, tables} = this.#spec;
+    const own = namespaces === undefined ? name : (parseQualifiedName(name).at(-1) ?? name);
+    const begin = beginning(start);
+    if (!isFixed(tables)) return begin === null && tables.inParts?.(own, options) === true;
+    const table = tables.find((each) => each.name === own);
+    const parts = table === undefined ? null : partsOfTable(table);
+    return parts?.isCut(begin, {option: options, nowMicros: this.#context.clock.nowMicros()}) === true;
+  }
+
+  async latestOffset(
+    name: string,
+    start: Offset | null,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): Promise<Offset | null> {
+    const {parts, call} = await this.#parts(name, options, ctx);
+    const begin = beginning(start);
+    const end = await parts.end(begin, call);
+    return offsetsEqual(end, begin) ? start : end;
+  }
+
+  async getPartitions(
+    name: string,
+    {start, end}: {readonly start: Offset | null; readonly end: Offset | null},
+    options: TableOptions,
+    ctx: ReadContext,
+  ): Promise<PartitionPlan> {
+    const {table, parts, call} = await this.#parts(name, options, ctx);
+    const range = {start: beginning(start), end: beginning(end)};
+    const isIdle = range.start !== null && offsetsEqual(range.start, range.end);
+    const partitions = isIdle ? [] : await parts.list(range, call, (other) => this.#find(other, ctx));
+    const unique = table.ingestionType === 'snapshot' ? dropRepeated(table) : null;
+    if (unique !== null) for (const partition of partitions) this.#ofPlan.set(partition, unique);
+    return {
+      partitions,
+      volatile: false,
+      parallelHere: table.concurrency ?? PARTS_AT_ONCE,
+      mayRepeat: true,
+      [Symbol.asyncDispose]: () => Promise.resolve(unique?.report(ctx)),
+    };
+  }
+
+  async *readPartition(
+    name: string,
+    partition: Partition,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): AsyncGenerator<Page, void> {
+    const {table, parts, call} = await this.#parts(name, options, ctx);
+    const shape = recordShape(table, table.read.kind !== 'custom');
+    const unique = this.#ofPlan.get(partition) ?? (table.ingestionType === 'snapshot' ? dropRepeated(table) : null);
+    for await (const {offset: _, ...pages} of drained(parts.read(partition, call))) {
+      const page = shape.page(pages);
+      if (isEmpty(page)) continue;
+      yield unique === null || !('kind' in page) || page.kind !== 'records'
+        ? page
+        : {...page, rows: unique.fresh(page.rows)};
+    }
   }
 
   async *scanKeys(
@@ -209,10 +277,8 @@ export class RestSource implements Connector {
     start: Offset | null,
     call: PlanCall,
   ): PlanPages {
-    const one = (from: Offset | null, inner: PlanCall): PlanPages => {
-      const read = (own: PlanCall): PlanPages => readPlan(plan, from, own);
-      return table.expand === undefined ? read(inner) : expandPages(read, table.expand, inner);
-    };
+    const one = (from: Offset | null, inner: PlanCall): PlanPages =>
+      expanded(table.expand, (own) => readPlan(plan, from, own), inner);
     if (table.partitions === undefined) return one(start, call);
     return readPartitions(table.partitions, start, call, {find: (name) => this.#find(name, call.ctx), read: one});
   }
@@ -294,6 +360,17 @@ export class RestSource implements Connector {
     const sourceTime = new SourceTime();
     const env = {table: name, client: notingClient(this.#open(), sourceTime), ctx};
     return {table, env, sourceTime, ctx, scope, call, isAppend: table.ingestionType === 'append', ledgerPrefix};
+  }
+
+  async #parts(
+    name: string,
+    options: TableOptions,
+    ctx: ReadContext,
+  ): Promise<{readonly table: RestTable; readonly parts: TableParts; readonly call: PlanCall}> {
+    const {table, options: all} = await this.#resolve(name, options, ctx);
+    const parts = partsOfTable(table);
+    if (parts !== null) return {table, parts, call: this.#planCall(name, table, {all, ctx})};
+    throw new IngestError('CONTRACT_VIOLATION', `Table "${name}" is not read in partitions.`, {context: {table: name}});
   }
 
   #call(name: string, option: TableOptions, ctx: CallContext): RestCall {
@@ -385,9 +462,7 @@ function asOneList(table: RestTable): RestTable {
   return rest;
 }
 
-async function* drained(
-  pages: PlanPages,
-): AsyncGenerator<{readonly records: readonly JsonObject[]; readonly scope: RequestScope}, void> {
+async function* drained(pages: PlanPages): AsyncGenerator<PlanPage, void> {
   let isDone = false;
   try {
     for (;;) {
@@ -416,6 +491,12 @@ function pageRows(page: Page, table: string): readonly JsonObject[] {
 function isEmpty(page: Page): boolean {
   if (!('kind' in page)) return page.length === 0;
   return (page.kind === 'records' && page.rows.length === 0) || (page.kind === 'changes' && page.changes.length === 0);
+}
+
+/** An offset that says nothing is none. */
+function beginning(offset: Offset | null): Offset | null {
+  const begin = withoutDone(offset);
+  return begin === null || Object.keys(begin).length === 0 ? null : begin;
 }
 
 function withoutDone(offset: Offset | null): Offset | null {

@@ -35,6 +35,8 @@ export interface DynamicTables {
   list(call: RestCall): Promise<readonly string[]>;
   /** The table of a name, null when there is none. Asked again after five minutes. */
   get(name: string, call: RestCall): Promise<RestTable | null>;
+  /** True for a table whose plan has `parts`, if its first read comes in them; decided without I/O. Default: none does. */
+  readonly inParts?: (name: string, option: TableOptions) => boolean;
 }
 
 /** Namespaces of the source, for example organisations and repositories. Names of tables are then qualified: `org.repo.issues`. */

@@ -32,11 +32,14 @@ export function recordShape(
   };
   return {
     records,
-    page({records: rows, scope, changes, offset, whole}) {
+    page({records: rows, scope, changes, sequence, offset, whole}) {
       const end = offset === undefined ? {} : {offset};
       if (whole !== undefined) return whole;
       if (changes !== undefined) return {kind: 'changes', changes: changesOf(changes, scope), ...end};
-      if (deleted === null) return {kind: 'records', rows: records(rows, scope), ...end};
+      if (deleted === null) {
+        const order = sequence === undefined ? {} : {sequence};
+        return {kind: 'records', rows: records(rows, scope), ...order, ...end};
+      }
       const mixed = rows.map((row): Change => ({op: deleted(row) ? 'delete' : 'upsert', row}));
       return {kind: 'changes', changes: changesOf(mixed, scope), ...end};
     },
