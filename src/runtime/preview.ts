@@ -1,5 +1,5 @@
 import {IngestError} from '../core/errors.ts';
-import {quoteIdentifier} from '../engine/sql-types.ts';
+import {quoteIdentifier, sqlType} from '../engine/sql-types.ts';
 import {selectTables, matchesTable} from '../pipeline/discover.ts';
 import {settleFlow} from '../pipeline/evolve-plan.ts';
 import {Landing, rowsSelect, rowsShape} from '../pipeline/landing.ts';
@@ -47,7 +47,8 @@ export async function previewTable(
   const landed = await landing.finish();
   const select = landed.table ?? landed.files[0];
   const columns = flow.tableSchema.fields.map((field) => field.name);
-  if (select === undefined) return {columns, rows: [], truncated: false};
+  if (select === undefined)
+    return {columns, types: flow.tableSchema.fields.map(({type}) => sqlType(type)), rows: [], truncated: false};
   const shown = rowsSelect(flow, select, {dropFiltered: true, ordered: false});
   return await limitedResult(
     session.bench,

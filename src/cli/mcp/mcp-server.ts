@@ -2,7 +2,7 @@ import {readFileSync} from 'node:fs';
 
 import {McpServer} from '@modelcontextprotocol/sdk/server/mcp.js';
 import {StdioServerTransport} from '@modelcontextprotocol/sdk/server/stdio.js';
-import type {CallToolResult} from '@modelcontextprotocol/sdk/types.js';
+import {CallToolRequestSchema, ErrorCode, McpError, type CallToolResult} from '@modelcontextprotocol/sdk/types.js';
 import {z} from 'zod';
 
 import {LinkedAbort} from '../../core/linked-abort.ts';
@@ -10,7 +10,6 @@ import {AGENT_OPERATIONS, type AgentOperation, type AgentParameter} from '../../
 import {
   runAgentOperation,
   type AgentHost,
-  type AgentParameters,
   type AgentReply,
 } from '../../runtime/agent/run-operation.ts';
 import {jsonText} from '../json-text.ts';
@@ -48,19 +47,44 @@ export function createMcpServer(host: AgentHost): McpServer {
         inputSchema: shapeOf(operation),
         annotations: {readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true},
       },
-      async (given: Readonly<Record<string, unknown>>, {signal}): Promise<CallToolResult> => {
-        using stop = new LinkedAbort(host.signal);
-        signal.addEventListener('abort', () => stop.controller.abort(signal.reason), {once: true});
-        const reply = await runAgentOperation(operation.name, parametersOf(given), {...host, signal: stop.signal});
-        return toolResult(reply);
-      },
+      (given, {signal}) => answer(operation, given, signal, host),
     );
   }
+  // Its own handler answers parameters that do not fit with a text of the validator, without _meta.
+  server.server.setRequestHandler(CallToolRequestSchema, ({params}, {signal}) => {
+    const operation = AGENT_OPERATIONS.find(({name}) => name === params.name);
+    if (operation === undefined) throw new McpError(ErrorCode.InvalidParams, `There is no tool ${params.name}`);
+    return answer(operation, params.arguments ?? {}, signal, host);
+  });
   return server;
 }
 
-function shapeOf({parameters}: AgentOperation): Record<string, z.ZodType> {
-  return Object.fromEntries(Object.entries(parameters).map(([name, parameter]) => [name, typeOf(parameter)]));
+async function answer(
+  operation: AgentOperation,
+  given: unknown,
+  signal: AbortSignal,
+  host: AgentHost,
+): Promise<CallToolResult> {
+  const checked = shapeOf(operation).safeParse(given);
+  if (!checked.success) return toolResult(refusedParameters(operation, checked.error));
+  using stop = new LinkedAbort(host.signal);
+  signal.addEventListener('abort', () => stop.controller.abort(signal.reason), {once: true});
+  const parameters = parametersShape.parse(checked.data);
+  return toolResult(await runAgentOperation(operation.name, parameters, {...host, signal: stop.signal}));
+}
+
+function refusedParameters({name, parameters}: AgentOperation, error: z.ZodError): AgentReply {
+  const problems = error.issues.map(({path, message}) => [path.join('.'), message].filter(Boolean).join(': '));
+  const known = Object.keys(parameters);
+  const message = `${name} takes ${known.length === 0 ? 'no parameters' : known.join(', ')}. ${problems.join('; ')}.`;
+  return {_meta: {status: 'error', code: 'bad_request', message}, rows: [], truncated: false};
+}
+
+/** The parameters of an operation; one that it does not know is a misspelt one. */
+function shapeOf({parameters}: AgentOperation): z.ZodObject {
+  return z.strictObject(
+    Object.fromEntries(Object.entries(parameters).map(([name, parameter]) => [name, typeOf(parameter)])),
+  );
 }
 
 function typeOf(parameter: AgentParameter): z.ZodType {
@@ -85,6 +109,7 @@ function baseType(parameter: AgentParameter): z.ZodType {
   }
 }
 
+/** Parameters that fit their operation get their types by this. */
 const parametersShape = z.object({
   connection: z.string().optional(),
   path: z.array(z.string()).optional(),
@@ -98,11 +123,6 @@ const parametersShape = z.object({
   columns: z.array(z.string()).optional(),
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])).optional(),
 });
-
-/** The server has checked the values by the operation's shape; here they only get their types. */
-function parametersOf(given: Readonly<Record<string, unknown>>): AgentParameters {
-  return parametersShape.parse(given);
-}
 
 function toolResult(reply: AgentReply): CallToolResult {
   let {rows, truncated} = reply;
@@ -120,10 +140,11 @@ function toolResult(reply: AgentReply): CallToolResult {
 }
 
 function answerText(reply: AgentReply, rows: AgentReply['rows'], truncated: boolean): string {
-  const {_meta, types} = reply;
-  if (types === undefined) return jsonText({_meta, rows, truncated});
-  const shown = resultJson({columns: Object.keys(types), rows, truncated, types: Object.values(types)});
-  return jsonText({_meta, ...shown});
+  const {_meta, columns} = reply;
+  if (columns === undefined) return jsonText({_meta, rows, truncated});
+  const names = columns.map(({name}) => name);
+  const shown = resultJson({columns: names, rows, truncated, types: columns.map(({engineType}) => engineType)});
+  return jsonText({_meta, ...shown, types: columns.map(({type}) => type)});
 }
 
 function packageVersion(): string {

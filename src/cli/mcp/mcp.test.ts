@@ -29,7 +29,7 @@ connections:
 const SPACES = `
 import {defineConnector, IngestError} from 'sluice/sdk';
 const known = (table) => {
-  if (table !== 'acme.web.issues') throw new IngestError('UNKNOWN_TABLE', 'There is no table ' + table + '.');
+  if (table !== 'acme.web.issues' && table !== 'acme.web.none') throw new IngestError('UNKNOWN_TABLE', 'There is no table ' + table + '.');
 };
 export default defineConnector({
   name: 'spaces',
@@ -45,7 +45,7 @@ export default defineConnector({
     readTableMetadata: async (table) => (known(table), {primaryKeys: ['id'], ingestionType: 'snapshot'}),
     async *readTable(table) {
       known(table);
-      yield [{id: 1}];
+      if (table === 'acme.web.issues') yield [{id: 1}];
       return null;
     },
   }),
@@ -197,7 +197,39 @@ describe('sluice mcp', {timeout: 30_000}, () => {
     expect((await call('read_table', {connection: 'shop', table_name: 'orders', options: {wrong: 1}}))._meta.code).toBe(
       'bad_request',
     );
-    const tooMany = await client.callTool({name: 'read_table', arguments: {table_name: 'orders', limit: 5000}});
-    expect(tooMany.isError).toBe(true);
+  });
+
+  it('says the types of columns in the words of get_object_metadata, also of a table without rows', async () => {
+    const {rows} = await call('get_object_metadata', {connection: 'shop', name: 'orders', metadata_key: 'columns'});
+    const columns = z
+      .array(z.object({name: z.string(), type: z.string()}))
+      .parse(JSON.parse(String(rows[0]?.['value'])));
+    const read = async (args: Readonly<Record<string, unknown>>): Promise<unknown> => {
+      const {structuredContent} = await client.callTool({name: 'read_table', arguments: args});
+      return structuredContent;
+    };
+    const names = columns.map(({name}) => name);
+    expect(await read({connection: 'shop', table_name: 'orders', columns: names, limit: 1})).toMatchObject({
+      columns: names,
+      types: columns.map(({type}) => type),
+    });
+    expect(await read({connection: 'spaces', table_name: 'acme.web.none', columns: ['id']})).toMatchObject({
+      rows: [],
+      types: ['BIGINT'],
+    });
+  });
+
+  it('answers parameters that do not fit as it answers everything else', async () => {
+    for (const [name, args, said] of [
+      ['read_table', {table_name: 'orders', limit: 5000}, 'limit'],
+      ['read_table', {connection: 'shop'}, 'table_name'],
+      ['read_table', {connection: 'shop', table_name: 'orders', colums: ['order_id']}, 'colums'],
+      ['list_operations', {verbose: true}, 'takes no parameters'],
+    ] as const)
+      expect((await call(name, args))._meta).toMatchObject({
+        code: 'bad_request',
+        message: expect.stringContaining(said) as string,
+      });
+    await expect(client.callTool({name: 'drop_table', arguments: {}})).rejects.toThrow('no tool drop_table');
   });
 });

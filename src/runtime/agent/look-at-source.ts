@@ -2,6 +2,7 @@ import {runInNewContext} from 'node:vm';
 
 import {IngestError} from '../../core/errors.ts';
 import {typeToDdl} from '../../core/schema-ddl.ts';
+import {parseEngineType, toDataType} from '../../engine/engine-type-text.ts';
 import {DEFAULT_TABLE_CONFIGURATION, type ConnectionSpec, type PipelineSpec} from '../../pipeline/spec.ts';
 import type {Connector} from '../../sdk/contract.ts';
 import {qualifiedName} from '../../sdk/names.ts';
@@ -131,12 +132,14 @@ export async function readRows({connection, parameters, signal}: SourceLook): Pr
     throw new IngestError('UNKNOWN_COLUMN', `The table has no column "${missing}".`, {
       fix: `It has ${result.columns.join(', ')}.`,
     });
-  const columns = wanted ?? result.columns;
-  const types = result.columns.map((column, index): [string, string] => [column, result.types?.[index] ?? '']);
+  const columns = (wanted ?? result.columns).map((name) => {
+    const engineType = result.types?.[result.columns.indexOf(name)] ?? '';
+    return {name, type: typeToDdl(toDataType(parseEngineType(engineType))), engineType};
+  });
   return {
-    rows: result.rows.map((row) => Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))),
+    rows: result.rows.map((row) => Object.fromEntries(columns.map(({name}) => [name, row[name] ?? null]))),
     truncated: result.truncated,
-    types: Object.fromEntries(types.filter(([column]) => columns.includes(column))),
+    columns,
   };
 }
 

@@ -37,8 +37,17 @@ export interface AgentReply {
   readonly rows: readonly EngineRow[];
   /** There are more rows than were asked for. */
   readonly truncated: boolean;
-  /** The engine's types by column; absent where the operation says them. */
-  readonly types?: Readonly<Record<string, string>>;
+  /** Columns of the rows, in order; absent where the operation says them. */
+  readonly columns?: readonly AgentColumn[];
+}
+
+/** A column of a table. */
+export interface AgentColumn {
+  readonly name: string;
+  /** As DDL says it: `BIGINT`, `STRING`, `TIMESTAMP`, … */
+  readonly type: string;
+  /** The engine's word for it, by which values become text. */
+  readonly engineType: string;
 }
 
 /** Rows before the status is added. */
