@@ -230,7 +230,8 @@ export class PostgresConnector implements Connector {
     const doing = {what: `verify table "${scope.table}"`, table: scope.table};
     const session = await Session.open(this.#options, ctx.signal);
     try {
-      await session.beginSnapshotOf(tableSql(splitName(scope.table)), doing);
+      // Without a lock: who asked for the view may wait for a gateway, which may wait for those who would wait for the lock.
+      await session.beginSnapshot(doing);
       return await openPoint(session, await describeTable(session, scope.table), {scope, end});
     } catch (error) {
       await session[Symbol.asyncDispose]();

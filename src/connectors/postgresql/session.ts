@@ -97,6 +97,11 @@ export class Session implements AsyncDisposable {
     }
   }
 
+  /** Begins a snapshot, which the first statement takes. Tables are locked as they are read. */
+  async beginSnapshot(doing: Doing): Promise<void> {
+    await this.query(BEGIN, doing);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connection[Symbol.asyncDispose]();
   }

@@ -10,10 +10,11 @@ import {
 import {quoteLiteral} from '../../wire/pg/quote.ts';
 import {canonicalSql, hashSql, rowTextSql} from './canonical-sql.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
-import {columnName, relationSql} from './catalog.ts';
+import {columnName, relationSql, tableSql} from './catalog.ts';
 import {CopyDecoder} from './copy-decoder.ts';
 import {cursorOf} from './cursor.ts';
 import {upToSql} from './incremental.ts';
+import {partsSql} from './publication.ts';
 import type {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
 import {sourceError} from './source-errors.ts';
@@ -88,12 +89,15 @@ class PostgresPoint implements VerifyPoint {
   readonly #bucket: string;
   readonly #landed: string;
   #misfits: ReadonlyMap<string, bigint> | null = null;
+  #isHeld: boolean;
 
   constructor(parts: PointParts) {
     this.#parts = parts;
     this.token = parts.token;
     this.excluded = parts.excluded;
     this.exact = parts.exact;
+    // The session that the snapshot was joined from has locked the table.
+    this.#isHeld = parts.exact;
     this.#hash = hashSql(rowTextSql(parts.compared));
     this.#bucket = bucketSql(parts, this.#hash);
     this.#landed = fromSql(parts.table, parts.rows);
@@ -108,6 +112,7 @@ class PostgresPoint implements VerifyPoint {
     const counts = lossy.map((_, index) => `, count(*) filter (where m${index})::text`);
     const sql = `select bucket::text, count(*)::text, count(hash)::text, coalesce(sum(hash), 0)::text${counts.join('')}
       from (select ${this.#bucket} as bucket, ${this.#hash} as hash${lost.join('')} from ${this.#landed}) as hashed group by bucket`;
+    await this.#hold(ctx);
     const found = await session.withSignal(ctx.signal).query(sql, doing);
     const total = (index: number): bigint => found.reduce((sum, row) => sum + BigInt(row[index + 4] ?? 0), 0n);
     this.#misfits = new Map(lossy.map((column, index) => [column.name, total(index)]));
@@ -152,6 +157,7 @@ class PostgresPoint implements VerifyPoint {
     const hashes = compared.map((column) => `(${hashSql(canonicalSql(column))})::text`);
     const from = fromSql(table, [...rows, oneOf(keyColumns, keys)]);
     const sql = `select ${[...keyColumns.map(canonicalSql), ...hashes].join(', ')} from ${from}`;
+    await this.#hold(ctx);
     const places = scope.columns.map(({name}) => compared.findIndex((column) => column.name === name));
     for (const row of await session.withSignal(ctx.signal).query(sql, doing)) {
       const values = row.slice(keyColumns.length).map((text) => (text === null ? null : BigInt(text)));
@@ -167,6 +173,13 @@ class PostgresPoint implements VerifyPoint {
     await this.#parts.session[Symbol.asyncDispose]();
   }
 
+  async #hold(ctx: CallContext): Promise<void> {
+    if (this.#isHeld) return;
+    const {session, table, doing} = this.#parts;
+    await holdTable(session.withSignal(ctx.signal), table, doing);
+    this.#isHeld = true;
+  }
+
   #inBuckets(buckets: readonly number[]): readonly string[] {
     return buckets.length === this.#parts.scope.buckets ? [] : [`${this.#bucket} in (${buckets.join(', ')})`];
   }
@@ -174,6 +187,7 @@ class PostgresPoint implements VerifyPoint {
   /** Rows of texts. */
   async *#read(select: readonly string[], from: string, ctx: CallContext): AsyncGenerator<(string | null)[][], void> {
     const {session, doing} = this.#parts;
+    await this.#hold(ctx);
     const decoder = new CopyDecoder(
       select.map((_, index) => ({name: `c${index}`, mapping: TEXT, nullable: true})),
       {checkUtf8: false},
@@ -194,6 +208,26 @@ class PostgresPoint implements VerifyPoint {
 }
 
 const TEXT = mapType({name: 'text', builtIn: true, isEnum: false, modifier: -1});
+
+/**
+ * Locks a table as reading does, in a snapshot that is older than the lock.
+ * @throws SOURCE_ERROR when the table was emptied or made anew in between: it would look empty
+ */
+async function holdTable(session: Session, table: SourceTable, doing: Doing): Promise<void> {
+  const {oid} = table;
+  await session.query(`select from ${tableSql(table)} limit 0`, doing);
+  // The rows of pg_class are those of the snapshot, what functions say is how things are now.
+  const [row] = await session.query(
+    `select (to_regclass(${quoteLiteral(tableSql(table))}) is distinct from ${oid}::regclass or exists (select from pg_class c
+      where (c.oid = ${oid} or c.oid in (select oid from ${partsSql(oid)} part)) and c.relfilenode is distinct from coalesce(pg_relation_filenode(c.oid), 0)))::text`,
+    doing,
+  );
+  if (row?.[0] === 'false') return;
+  throw new IngestError('SOURCE_ERROR', `Cannot ${doing.what}: it was emptied or made anew meanwhile.`, {
+    fix: 'Run the pipeline, then verify again.',
+    context: {table: table.name},
+  });
+}
 
 /** The columns that both sides have with types whose canonical texts are the same, in the destination's order. */
 function matchColumns(
