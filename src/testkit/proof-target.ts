@@ -295,9 +295,10 @@ export class ProofTarget {
     const rows: ProofRow[] = [];
     try {
       for (const partition of plan?.partitions ?? []) {
-        // A partition may be read by another process: nothing but its JSON gets there.
-        const copy = JSON.parse(JSON.stringify(partition)) as typeof partition;
-        for await (const page of connector.readPartition?.(sourceTable, copy, options, ctx) ?? []) {
+        // Where they are not read on the instance that planned them, nothing but their JSON gets to another process.
+        const isHere = plan?.parallelHere !== undefined;
+        const given = isHere ? partition : (JSON.parse(JSON.stringify(partition)) as typeof partition);
+        for await (const page of connector.readPartition?.(sourceTable, given, options, ctx) ?? []) {
           const taken = this.#take(page, 'rows');
           pages.push(taken.rows.length);
           records.push(...taken.records);

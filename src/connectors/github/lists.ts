@@ -1,6 +1,6 @@
-import type {CustomPlan, HttpQuery, JsonObject, JsonValue, RestReadCall} from '../../sdk/index.ts';
+import type {CustomPlan, HttpQuery, JsonObject, JsonValue, RestCall, RestReadCall} from '../../sdk/index.ts';
 import {fetchPage, textOf, type GitHubPage} from './pages.ts';
-import {organizationsOf, repositoriesOf} from './repositories.ts';
+import {missing, organizationsOf} from './repositories.ts';
 
 /** One list of the API, and what its rows get beside. */
 export interface ListRequest {
@@ -40,21 +40,19 @@ export function snapshotOf(
   };
 }
 
-/** The lists of every repository of the connection. */
-export async function* ofRepositories(
+/** A list of the repository that is the partition of the call. */
+export async function* ofRepository(
   call: RestReadCall,
-  lists: (path: string) => readonly Omit<ListRequest, 'columns'>[],
+  list: (path: string) => Omit<ListRequest, 'columns' | 'emptyOn'>,
 ): AsyncGenerator<ListRequest, void> {
-  const skip = call.config['missing_repositories'] === 'skip' ? [404, 410, 451] : [];
-  for await (const {fullName, path} of repositoriesOf(call)) {
-    for (const list of lists(path))
-      yield {...list, emptyOn: [409, ...skip, ...(list.emptyOn ?? [])], columns: {repository: fullName}};
-  }
+  await Promise.resolve();
+  const columns = {repository: textOf(call.parent, 'repository')};
+  yield {...list(textOf(call.parent, 'path')), emptyOn: [409, ...missing(call)], columns};
 }
 
 /** The lists of every organisation of the connection. */
 export async function* ofOrganizations(
-  call: RestReadCall,
+  call: RestCall,
   lists: (path: string) => readonly (Omit<ListRequest, 'columns'> & {readonly columns?: JsonObject})[],
 ): AsyncGenerator<ListRequest, void> {
   await Promise.resolve();
@@ -71,7 +69,7 @@ export async function* ofOrganizations(
  * @see https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate
  */
 export async function readWhole(
-  call: RestReadCall,
+  call: RestCall,
   {url, query = {}, emptyOn = []}: Omit<ListRequest, 'columns'>,
 ): Promise<readonly (readonly JsonObject[])[]> {
   const first = {url, query, emptyOn, conditional: true};

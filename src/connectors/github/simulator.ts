@@ -117,6 +117,7 @@ export const githubProof: ConnectorProof = {
     },
     team_members: {
       pagingStyle: 'link',
+      isPartitioned: true,
       truth: teamMembers,
       mutations: listed('team_members', (n) => ({org_: 'acme', slug_: 'team-1', role_: 'member', ...rows.account(n)})),
     },
@@ -215,6 +216,7 @@ function changes(
 function ofList(collection: string, make: (place: rows.Place, id: number) => JsonObject): ProofTable {
   return {
     pagingStyle: 'list',
+    isPartitioned: true,
     truth: (source) => publicRows(simulatorOf(source), collection),
     mutations: listed(collection, (n) => make(WEB, n)),
   };

@@ -6,12 +6,13 @@ import {
   type JsonObject,
   type JsonValue,
   type OptionSpecs,
+  type RestCall,
   type RestReadCall,
   type RestTable,
   isJsonObject,
 } from '../../sdk/index.ts';
 import {readCommits} from './commits.ts';
-import {ofOrganizations, ofRepositories, readWhole, snapshotOf, type ListRequest} from './lists.ts';
+import {ofOrganizations, ofRepository, readWhole, snapshotOf, type ListRequest} from './lists.ts';
 import {pageSize, textOf} from './pages.ts';
 import {readRepository, REPOSITORIES, type RepositoryReader} from './per-repository.ts';
 import {readPulls, readReviews} from './pulls.ts';
@@ -57,7 +58,8 @@ export const organizationTables: readonly RestTable[] = [
   {
     ...snapshot('team_members', 'Members of teams, those of child teams included.', ['team_id', 'id']),
     options: IN_ORGANIZATION,
-    read: snapshotOf(teamMemberLists, ['team_id', 'id']),
+    partitions: {kind: 'custom', key: ['team_id'], list: teamsOf},
+    read: snapshotOf(memberLists, ['team_id', 'id']),
   },
 ];
 
@@ -139,7 +141,8 @@ function list(
   return {
     ...snapshot(name, description, keys),
     options: IN_REPOSITORY,
-    read: snapshotOf((call) => ofRepositories(call, (path) => [{url: `${path}/${name}`, query}]), keys),
+    partitions: REPOSITORIES,
+    read: snapshotOf((call) => ofRepository(call, (path) => ({url: `${path}/${name}`, query})), keys),
   };
 }
 
@@ -208,17 +211,22 @@ async function* readRepositories(call: RestReadCall): AsyncGenerator<readonly Js
   return null;
 }
 
-/** The lists of members of every team; rows do not say their role, so each role is a list. */
-async function* teamMemberLists(call: RestReadCall): AsyncGenerator<ListRequest, void> {
+/** Every team of the organisations. */
+async function* teamsOf(call: RestCall): AsyncGenerator<JsonObject, void> {
   for await (const teams of ofOrganizations(call, (path) => [{url: `${path}/teams`}])) {
-    for (const team of (await readWhole(call, teams)).flat()) {
-      const columns = {...teams.columns, team_id: team['id'] ?? null, team_slug: team['slug'] ?? null};
-      const url = `${teams.url}/${encodeURIComponent(textOf(team, 'slug'))}/members`;
-      // A team that was deleted in between has no members.
-      for (const request of byRole(url, ['maintainer', 'member']))
-        yield {...request, emptyOn: [404], columns: {...columns, ...request.columns}};
-    }
+    for (const {id = null, slug = null} of (await readWhole(call, teams)).flat())
+      yield {...teams.columns, team_id: id, team_slug: slug};
   }
+}
+
+/** The lists of members of the team that is the partition; rows do not say their role, so each role is a list. */
+async function* memberLists({parent}: RestReadCall): AsyncGenerator<ListRequest, void> {
+  await Promise.resolve();
+  const team = encodeURIComponent(textOf(parent, 'team_slug'));
+  const url = `/orgs/${encodeURIComponent(textOf(parent, 'organization'))}/teams/${team}/members`;
+  // A team that was deleted in between has no members.
+  for (const request of byRole(url, ['maintainer', 'member']))
+    yield {...request, emptyOn: [404], columns: {...parent, ...request.columns}};
 }
 
 function byRole(url: string, roles: readonly string[]): readonly ListRequest[] {

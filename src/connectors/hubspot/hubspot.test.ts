@@ -15,7 +15,8 @@ import {
 /** One table of each way of reading: everything is proved. */
 const WAYS = ['contacts', 'contacts_to_companies', 'marketing_emails'];
 /** Of the others what their declaration could get wrong. */
-const DECLARED = /gives metadata|fills every column|after (updates|deletes)|after inserts: (email|form)_/;
+const DECLARED =
+  /gives metadata|fills every column|after (updates|deletes)|after inserts: (email|form)_|^partition: .*: (email_|marketing_campaign_asset)|after a kill .*: (email_events|marketing_campaign_asset)/;
 /** Read alike: one stands for all of them. */
 const ALIKE =
   /^(contacts|companies|deals|calls|emails|meetings|notes|tasks)_to_|^(deals|products|line_items|quotes|leads|orders|calls|emails|meetings|notes|tasks)$/;
@@ -236,6 +237,28 @@ describe('options of the framework', () => {
     expect(await landed(here)).not.toEqual(values(here));
     await here.run({source: 'deals', options: {lookback_seconds: 7200}});
     expect(await landed(here)).toEqual(values(here));
+  });
+
+  test('lookback_seconds of email events is an hour unless it is set: that of records is theirs', async () => {
+    const here = await open();
+    const {simulator} = here.source;
+    const recent = {start_timestamp: new Date(simulator.clock.stampMs() - 20 * 86_400_000).toISOString()};
+    const run = (options: Readonly<Record<string, string | number>> = recent): Promise<unknown> =>
+      here.run({source: 'email_events', options});
+    await run();
+    const lookedBack = async (options?: Readonly<Record<string, string | number>>): Promise<number> => {
+      simulator.clock.advance(90_000_000);
+      const before = simulator.requests.length;
+      await run(options);
+      const bounds = simulator.requests.slice(before).flatMap(({query}) => {
+        const from = new URLSearchParams(query).get('startTimestamp');
+        return from === null ? [] : [Number(from)];
+      });
+      return simulator.clock.stampMs() - 90_000_000 - Math.min(...bounds);
+    };
+    // A minute behind the run before, which the windows stay, and a few seconds that requests take.
+    expect(Math.round((await lookedBack()) / 60_000)).toBe(61);
+    expect(Math.round((await lookedBack({...recent, lookback_seconds: 0})) / 60_000)).toBe(1);
   });
 
   test('start_timestamp reads what changed since, by searches of window_seconds each', async () => {

@@ -12,17 +12,16 @@ import {OBJECT_OPTIONS, objectTable} from './object-table.ts';
 import {objectTypes, standardType} from './object-types.ts';
 import {SETTINGS_TABLES} from './settings-tables.ts';
 
-const FIXED_TABLES: ReadonlyMap<string, RestTable> = new Map(
-  [...SETTINGS_TABLES, ...MARKETING_TABLES].map((table) => [table.name, table]),
-);
+const FIXED_TABLES: readonly RestTable[] = [...SETTINGS_TABLES, ...MARKETING_TABLES];
 
 const TABLES: DynamicTables = {
   options: OBJECT_OPTIONS,
   list: async (call) => [
     ...(await objectTypes(call)).keys(),
     ...ASSOCIATIONS.map(([from, to]) => associationName(from, to)),
-    ...FIXED_TABLES.keys(),
+    ...FIXED_TABLES.map(({name}) => name),
   ],
+  fixed: FIXED_TABLES,
   get: tableOf,
 };
 
@@ -75,8 +74,6 @@ export const hubspot: ConnectorDefinition = restConnector({
 });
 
 async function tableOf(name: string, call: RestCall): Promise<RestTable | null> {
-  const fixed = FIXED_TABLES.get(name);
-  if (fixed !== undefined) return fixed;
   const standard = standardType(name);
   if (standard !== null) return objectTable(standard, call);
   const types = await objectTypes(call);

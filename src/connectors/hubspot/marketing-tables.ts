@@ -222,6 +222,7 @@ export const MARKETING_TABLES: readonly RestTable[] = [
     primaryKeys: ['campaign_id', 'asset_type', 'id'],
     ingestionType: 'snapshot',
     schema: 'campaign_id STRING NOT NULL, asset_type STRING NOT NULL, id STRING NOT NULL, name STRING, metrics VARIANT',
+    partitions: {kind: 'parent', list: CAMPAIGNS, values: {id: 'id'}},
     read: {kind: 'custom', read: readAssets},
   },
   campaignItems('marketing_campaign_budget', 'budgetItems', 'Planned amounts of marketing campaigns.'),
@@ -305,17 +306,14 @@ function campaignItems(name: string, records: string, description: string): Rest
   };
 }
 
+/** Assets of the campaign that is the partition. */
 async function* readAssets(_: unknown, call: RestReadCall): AsyncGenerator<readonly JsonObject[], null> {
-  for await (const campaigns of call.list(CAMPAIGNS)) {
-    for (const campaign of campaigns) {
-      const id = String(campaign['id']);
-      for (const type of ASSET_TYPES) {
-        const url = `/marketing/v3/campaigns/${encodeURIComponent(id)}/assets/${type}`;
-        const assets = {...afterPaging(url, {limit: 100}), emptyWhen: [{status: [400, 404]}]};
-        for await (const page of call.list(assets))
-          yield page.map((asset) => ({...asset, campaign_id: id, asset_type: type}));
-      }
-    }
+  const id = String(call.parent['id']);
+  for (const type of ASSET_TYPES) {
+    const url = `/marketing/v3/campaigns/${encodeURIComponent(id)}/assets/${type}`;
+    const assets = {...afterPaging(url, {limit: 100}), emptyWhen: [{status: [400, 404]}]};
+    for await (const page of call.list(assets))
+      yield page.map((asset) => ({...asset, campaign_id: id, asset_type: type}));
   }
   return null;
 }

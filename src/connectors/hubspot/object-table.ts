@@ -20,8 +20,8 @@ export const OBJECT_OPTIONS: OptionSpecs = {
   lookback_seconds: {
     type: 'integer',
     min: 0,
-    default: LOOKBACK_SECONDS,
-    description: "How far behind the last change every run reads again, for changes that HubSpot's search shows late.",
+    // No default here: it would be that of the marketing tables as well, which have their own.
+    description: `How far behind the last change every run reads again, for what HubSpot shows late. Default: ${LOOKBACK_SECONDS} of records, an hour of email_events and form_submissions.`,
   },
 };
 

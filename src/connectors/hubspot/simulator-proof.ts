@@ -255,9 +255,10 @@ export const hubspotProof: ConnectorProof = {
   tables: withWrites({
     ...Object.fromEntries(PORTAL_TYPES.map(({name}) => [name, objectTable(name)])),
     ...Object.fromEntries(ASSOCIATION_PAIRS.map(([from, to]) => [`${from}_to_${to}`, associationTable(from, to)])),
-    owners: marketingTable('owners'),
+    owners: marketingTable('owners', {isPartitioned: true}),
     pipelines: {
       pagingStyle: 'none',
+      isPartitioned: true,
       truth: () =>
         ['deals', 'tickets'].flatMap((type) =>
           pipelineRows(type).map((row) => ({...row, stages: undefined, object_type: type})),
@@ -265,6 +266,7 @@ export const hubspotProof: ConnectorProof = {
     },
     pipeline_stages: {
       pagingStyle: 'none',
+      isPartitioned: true,
       truth: () =>
         ['deals', 'tickets'].flatMap((type) =>
           pipelineRows(type).flatMap(({id, stages}) =>
@@ -278,12 +280,14 @@ export const hubspotProof: ConnectorProof = {
       // Rows that are read again move the offset of a run whose clock went on waiting for the budget.
       options: {...RECENT, lookback_seconds: 0},
       visibleAfterMs: 66_000,
+      isPartitioned: true,
     }),
     email_subscription_change: marketingTable('subscription_changes', {
       pagingStyle: 'window',
       changes: 'insert',
       options: RECENT,
       visibleAfterMs: TIMELINE_LAG_MS,
+      isPartitioned: true,
     }),
     marketing_emails: {
       ...marketingTable('marketing_emails'),
@@ -324,13 +328,16 @@ export const hubspotProof: ConnectorProof = {
           ...(properties as JsonObject),
         })),
     }),
-    marketing_campaign_asset: childTable('assets', {
-      parents: 'campaigns',
-      truth: ({id}, rows) =>
-        ['FORM', 'EMAIL'].flatMap((type) =>
-          every(rows, String(id)).map((row) => ({...row, campaign_id: id ?? null, asset_type: type})),
-        ),
-    }),
+    marketing_campaign_asset: {
+      ...childTable('assets', {
+        parents: 'campaigns',
+        truth: ({id}, rows) =>
+          ['FORM', 'EMAIL'].flatMap((type) =>
+            every(rows, String(id)).map((row) => ({...row, campaign_id: id ?? null, asset_type: type})),
+          ),
+      }),
+      isPartitioned: true,
+    },
     marketing_campaign_budget: childTable('budget_items', {
       parents: 'campaigns',
       truth: ({id}, rows) => every(rows, String(id)).map((row) => ({...row, campaign_id: id ?? null})),

@@ -226,6 +226,7 @@ function ofList(table: string, pagingStyle: string): ProofTable {
 function ofParents(set: string, parents: string, field: string): ProofTable {
   return {
     pagingStyle: 'parents',
+    isPartitioned: true,
     truth: (source) => {
       const known = new Set(rowsOf(source, parents).map((row) => row['id']));
       return rowsOf(source, set).filter((row) => known.has(row[field]));

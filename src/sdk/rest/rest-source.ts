@@ -37,7 +37,7 @@ import type {RestConnectorSpec, RestTable} from './rest-spec.ts';
 import {openRestVerify} from './rest-verify.ts';
 import {recordShape, type RecordShape} from './shape-records.ts';
 import {notingClient, SourceTime} from './source-time.ts';
-import {checkTableOptions, isFixed} from './table-options.ts';
+import {checkTableOptions, isFixed, knownTable} from './table-options.ts';
 import {expanded, type TableParts} from './table-parts.ts';
 
 const TABLE_MEMORY_MS = 300_000;
@@ -136,11 +136,9 @@ export class RestSource implements Connector {
   isPartitioned(name: string, start: Offset | null, options: TableOptions): boolean {
     const {namespaces, tables} = this.#spec;
     const own = namespaces === undefined ? name : (parseQualifiedName(name).at(-1) ?? name);
-    const begin = beginning(start);
-    if (!isFixed(tables)) return begin === null && tables.inParts?.(own, options) === true;
-    const table = tables.find((each) => each.name === own);
-    const parts = table === undefined ? null : partsOfTable(table);
-    return parts?.isCut(begin, {option: options, nowMicros: this.#context.clock.nowMicros()}) === true;
+    const table = knownTable(tables, own);
+    const parts = table === null ? null : partsOfTable(table);
+    return parts?.isCut(beginning(start), {option: options, nowMicros: this.#context.clock.nowMicros()}) === true;
   }
 
   async latestOffset(
@@ -152,7 +150,7 @@ export class RestSource implements Connector {
     const {parts, call} = await this.#parts(name, options, ctx);
     const begin = beginning(start);
     const end = await parts.end(begin, call);
-    return offsetsEqual(end, begin) ? start : end;
+    return begin !== null && offsetsEqual(end, begin) ? start : end;
   }
 
   async getPartitions(
@@ -435,7 +433,8 @@ export class RestSource implements Connector {
 
   #find(name: string, ctx: CallContext): Promise<RestTable | null> {
     const {tables} = this.#spec;
-    if (isFixed(tables)) return Promise.resolve(tables.find((table) => table.name === name) ?? null);
+    const fixed = knownTable(tables, name);
+    if (fixed !== null || isFixed(tables)) return Promise.resolve(fixed);
     const nowMs = ctx.clock.nowMs();
     const known = this.#tables.get(name);
     if (known !== undefined && known.untilMs > nowMs) return known.table;

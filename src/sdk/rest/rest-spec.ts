@@ -33,10 +33,10 @@ export interface DynamicTables {
   readonly options?: OptionSpecs;
   /** Names of all tables, unique. */
   list(call: RestCall): Promise<readonly string[]>;
-  /** The table of a name, null when there is none. Asked again after five minutes. */
+  /** The table of a name that is not fixed, null when there is none. Asked again after five minutes. */
   get(name: string, call: RestCall): Promise<RestTable | null>;
-  /** True for a table whose plan has `parts`, if its first read comes in them; decided without I/O. Default: none does. */
-  readonly inParts?: (name: string, option: TableOptions) => boolean;
+  /** Tables of the list that are known without asking. Only they are read in partitions of the contract, which is decided without I/O. */
+  readonly fixed?: readonly RestTable[];
 }
 
 /** Namespaces of the source, for example organisations and repositories. Names of tables are then qualified: `org.repo.issues`. */

@@ -60,6 +60,12 @@ export function isFixed(tables: RestConnectorSpec['tables']): tables is readonly
   return Array.isArray(tables);
 }
 
+/** A table that is known without asking the source; null for others. */
+export function knownTable(tables: RestConnectorSpec['tables'], name: string): RestTable | null {
+  const known = isFixed(tables) ? tables : (tables.fixed ?? []);
+  return known.find((table) => table.name === name) ?? null;
+}
+
 function declaredTwice(table: string, option: string): IngestError {
   return new IngestError(
     'INVALID_SPEC',
