@@ -250,6 +250,9 @@ export type {Increment, IncrementBatch, IncrementDialect, IncrementQuery, Increm
 export {compareToStart, firstLoadCondition, readIncrement} from './sql/increment.ts';
 export type {KeepableSession} from './sql/kept-session.ts';
 export {KeptSession} from './sql/kept-session.ts';
+export type {BoundRequest, QueryDatabase, QueryTable, QueryView} from './sql/query-connector.ts';
+export {QueryConnector} from './sql/query-connector.ts';
+export {keyColumns, selectedColumns} from './sql/table-columns.ts';
 export {QUERY_OPTIONS, schemaChanged} from './sql/table-options.ts';
 export type {SshOptions, TunnelFailure} from './sql/tunnel.ts';
 export {SSH_OPTIONS, sshOptionsOf, tunnelFailed} from './sql/tunnel.ts';

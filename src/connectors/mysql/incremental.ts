@@ -1,19 +1,11 @@
-import type {IncrementBatch, IncrementDialect, IncrementReader} from '../../sdk/index.ts';
+import type {IncrementBatch, IncrementDialect, IncrementReader, QueryView} from '../../sdk/index.ts';
+import {keyColumns} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {tableSql} from './catalog.ts';
 import type {SourceCursor} from './cursor.ts';
 import {keyExpression, keyLiteral} from './keyset.ts';
 import type {Session} from './session.ts';
-import type {Doing} from './source-errors.ts';
 import {readBatches} from './table-reads.ts';
-
-/** What is read in a view. */
-export interface IncrementScope {
-  readonly session: Session;
-  readonly source: SourceTable;
-  readonly columns: readonly SourceColumn[];
-  readonly doing: Doing;
-}
 
 /** How increments of a table are written. */
 export function dialectOf(table: SourceTable, {column}: SourceCursor): IncrementDialect {
@@ -28,27 +20,24 @@ export function dialectOf(table: SourceTable, {column}: SourceCursor): Increment
   };
 }
 
-/** Runs the queries of an increment in a view. */
+/** Runs queries in a view. */
 export function incrementReader(
-  {session, source, columns, doing}: IncrementScope,
-  cursor: SourceCursor,
+  {session, source, columns, doing}: QueryView<Session, SourceColumn, SourceTable>,
+  cursor: SourceCursor | null,
 ): IncrementReader {
-  const dialect = dialectOf(source, cursor);
   const keys = keyColumns(source);
   const table = `${tableSql(source)} as source`;
   return {
     async *read({where, orderBy, isNew}): AsyncGenerator<IncrementBatch, void> {
-      const order = orderBy.length === 0 ? '' : ` order by ${orderBy.join(', ')}`;
-      const hidden = isNew === null ? [] : [isNew, keyExpression(cursor.column), ...keys.map(keyExpression)];
-      for await (const result of readBatches(
-        session,
-        {from: `${table} where ${where}${order}`, columns, hidden},
-        doing,
-      )) {
+      const rows = where === null ? table : `${table} where ${where}`;
+      const from = orderBy.length === 0 ? rows : `${rows} order by ${orderBy.join(', ')}`;
+      const hidden =
+        isNew === null || cursor === null ? [] : [isNew, keyExpression(cursor.column), ...keys.map(keyExpression)];
+      for await (const result of readBatches(session, {from, columns, hidden}, doing)) {
         const {rowCount} = result.batch;
         const text = (index: number): string | null => result.hiddenText(index, rowCount - 1);
         const last =
-          isNew === null
+          hidden.length === 0
             ? null
             : {isNew: text(0) === '1', value: text(1), key: keys.map((_, index) => text(index + 2) ?? '')};
         yield {page: {kind: 'columns', batch: result.batch, rescued: result.rescued}, rowCount, last};
@@ -58,6 +47,8 @@ export function incrementReader(
       return Number((await session.query(`select count(*) from ${table} where ${where}`, doing))[0]?.[0] ?? 0);
     },
     async compare(value, other) {
+      if (cursor === null) return 'before';
+      const dialect = dialectOf(source, cursor);
       const [left, right] = [dialect.cursorValue(value), dialect.cursorValue(other)];
       // The row that has the value: so the comparison is that of the column.
       const [row] = await session.query(
@@ -69,9 +60,4 @@ export function incrementReader(
       return answer === 'after' || answer === 'equal' ? answer : 'before';
     },
   };
-}
-
-/** The columns of the key that the source enforces, in its order. */
-export function keyColumns(table: SourceTable): readonly SourceColumn[] {
-  return table.keys.flatMap((name) => table.columns.filter((column) => column.name === name));
 }

@@ -1,7 +1,7 @@
 import type {ConnectorDefinition, OptionSpecs} from '../../sdk/index.ts';
 import {defineConnector, QUERY_OPTIONS, SSH_OPTIONS} from '../../sdk/index.ts';
 import {MysqlChangeLog} from './change-log.ts';
-import {MysqlConnector} from './connector.ts';
+import {mysqlConnector} from './connector.ts';
 import {binlogCodec} from './log-codec.ts';
 import {connectionOptions} from './session.ts';
 
@@ -46,7 +46,7 @@ export const mysql: ConnectorDefinition = defineConnector({
     connection: CONNECTION,
     table: QUERY_OPTIONS,
   },
-  create: ({options, connectionName}) => new MysqlConnector(connectionOptions(options, connectionName)),
+  create: ({options, connectionName}) => mysqlConnector(connectionOptions(options, connectionName)),
   changeLog: {
     open: ({options, connectionName}, settings) =>
       new MysqlChangeLog(connectionOptions(options, connectionName), settings),

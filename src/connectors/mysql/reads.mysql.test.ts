@@ -6,7 +6,7 @@ import {mysqlKinds, needMysql} from '../../../test/mysql.ts';
 import {testContext} from '../../../test/read-context.ts';
 import type {Offset, Page, ReadContext, TableOptions} from '../../sdk/index.ts';
 import {canonicalCell} from '../../sdk/index.ts';
-import {MysqlConnector} from './connector.ts';
+import {mysqlConnector, type MysqlConnector} from './connector.ts';
 import {mysql} from './index.ts';
 import {connectionOptions} from './session.ts';
 
@@ -21,7 +21,7 @@ for (const kind of mysqlKinds()) {
     afterAll(() => database?.[Symbol.asyncDispose]());
     beforeEach((context) => {
       needMysql(context, kind);
-      connector = new MysqlConnector(connectionOptions(database?.options ?? {}, 'test'));
+      connector = mysqlConnector(connectionOptions(database?.options ?? {}, 'test'));
       return () => connector.close();
     });
     const run = (sql: string): Promise<void> => database?.run(sql) ?? Promise.resolve();

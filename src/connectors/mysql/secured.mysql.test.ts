@@ -13,7 +13,7 @@ import {testContext} from '../../../test/read-context.ts';
 import {startSshServer, type SshServer} from '../../../test/ssh-server.ts';
 import type {OptionValue} from '../../sdk/index.ts';
 import {MysqlChangeLog} from './change-log.ts';
-import {MysqlConnector} from './connector.ts';
+import {mysqlConnector} from './connector.ts';
 import {binlogCodec} from './log-codec.ts';
 import {connectionOptions, type ConnectionOptions} from './session.ts';
 
@@ -70,7 +70,7 @@ for (const kind of mysqlKinds()) {
       const options = (over: Options = PROVED): ConnectionOptions =>
         connectionOptions({...database?.options, ...more(), ...over}, 'test');
       const list = async (over?: Options): Promise<readonly string[]> => {
-        const connector = new MysqlConnector(options(over));
+        const connector = mysqlConnector(options(over));
         try {
           return await connector.listTables(testContext());
         } finally {

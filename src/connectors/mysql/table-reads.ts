@@ -1,5 +1,4 @@
-import type {ColumnBatch, LogTable, Page, RescuedCell, StructType, TableOptions} from '../../sdk/index.ts';
-import {schemaChanged} from '../../sdk/index.ts';
+import type {ColumnBatch, LogTable, RescuedCell, StructType} from '../../sdk/index.ts';
 import {TYPE} from '../../wire/binlog/table-map.ts';
 import type {SourceColumn} from './catalog.ts';
 import {decodeRows} from './chunk-decoder.ts';
@@ -24,20 +23,6 @@ export interface ReadBatch {
   readonly rescued: readonly RescuedCell[];
   /** Text of hidden expression `index` in a row. */
   hiddenText(index: number, row: number): string | null;
-}
-
-/** The columns that are read: those the framework asks for, else all. @throws SOURCE_SCHEMA_CHANGED when one has vanished. */
-export function selectedColumns(
-  all: readonly SourceColumn[],
-  options: TableOptions,
-  doing: Doing,
-): readonly SourceColumn[] {
-  const wanted = options['columns'];
-  if (!Array.isArray(wanted)) return all;
-  const names = new Set(wanted as readonly string[]);
-  const columns = all.filter((column) => names.has(column.name));
-  if (columns.length !== names.size) throw schemaChanged(doing);
-  return columns;
 }
 
 /** The columns as they land. */
@@ -72,11 +57,6 @@ export async function* readBatches(session: Session, read: TableRead, doing: Doi
       },
     };
   }
-}
-
-/** A page without an offset. */
-export function pageOf({batch, rescued}: ReadBatch): Page {
-  return {kind: 'columns', batch, rescued};
 }
 
 async function* rowBytes(session: Session, sql: string, doing: Doing): AsyncGenerator<Uint8Array, void> {

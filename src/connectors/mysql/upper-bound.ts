@@ -1,4 +1,4 @@
-import type {ReadContext} from '../../sdk/index.ts';
+import type {BoundRequest, ReadContext} from '../../sdk/index.ts';
 import {isIngestError} from '../../sdk/index.ts';
 import {TYPE} from '../../wire/binlog/table-map.ts';
 import {quoteLiteral} from '../../wire/mysql/quote.ts';
@@ -7,14 +7,9 @@ import {tableSql} from './catalog.ts';
 import type {SourceCursor} from './cursor.ts';
 import {keyExpression} from './keyset.ts';
 import type {Session} from './session.ts';
-import type {Doing} from './source-errors.ts';
 
 /** What a bound is looked for in. */
-export interface BoundScope {
-  readonly table: SourceTable;
-  readonly cursor: SourceCursor;
-  readonly doing: Doing;
-}
+export type BoundScope = BoundRequest<SourceTable, SourceCursor>;
 
 /**
  * The largest cursor value up to which a view that is opened after this has all rows that will ever be there; null when no row has

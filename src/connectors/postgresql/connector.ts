@@ -22,6 +22,7 @@ import {
   parseCursorOffset,
   qualifiedName,
   readIncrement,
+  selectedColumns,
 } from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {
@@ -41,7 +42,7 @@ import {estimateTable, partSql, planParts, toPart} from './partitions.ts';
 import type {ConnectionOptions} from './session.ts';
 import {Session} from './session.ts';
 import type {Doing} from './source-errors.ts';
-import {batchesOf, describeAgain, pageOf, readBatches, selectedColumns} from './table-pages.ts';
+import {batchesOf, describeAgain, pageOf, readBatches} from './table-pages.ts';
 import type {Bound} from './upper-bound.ts';
 import {settledBound} from './upper-bound.ts';
 import {openPoint} from './verify.ts';

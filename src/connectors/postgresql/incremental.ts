@@ -43,7 +43,7 @@ export function incrementReader(
   return {
     async *read({where, orderBy, isNew}): AsyncGenerator<IncrementBatch, void> {
       const order = orderBy.length === 0 ? '' : ` order by ${orderBy.join(', ')}`;
-      const from = `${table} where ${where}${order}`;
+      const from = `${table}${where === null ? '' : ` where ${where}`}${order}`;
       const hidden = isNew === null ? [] : [isNew, cursor.sql, ...keys];
       for await (const result of readBatches(session, {from, columns, hidden}, doing)) {
         const {batch, rescued} = result;

@@ -1,5 +1,5 @@
 import type {ColumnBatch, Page, TableOptions} from '../../sdk/index.ts';
-import {IngestError, schemaChanged} from '../../sdk/index.ts';
+import {IngestError, schemaChanged, selectedColumns} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {columnName, describeTable, relationSql, shapeOf} from './catalog.ts';
 import type {CopyBatch, CopyColumn} from './copy-decoder.ts';
@@ -16,20 +16,6 @@ export interface TableRead {
   readonly columns: readonly SourceColumn[];
   /** SQL expressions whose texts are read along, see {@link CopyBatch.hiddenText}. */
   readonly hidden?: readonly string[];
-}
-
-/** The columns that are read: those the framework asks for, else all. @throws SOURCE_SCHEMA_CHANGED when one has vanished. */
-export function selectedColumns(
-  all: readonly SourceColumn[],
-  options: TableOptions,
-  doing: Doing,
-): readonly SourceColumn[] {
-  const wanted = options['columns'];
-  if (!Array.isArray(wanted)) return all;
-  const names = new Set(wanted as readonly string[]);
-  const columns = all.filter((column) => names.has(column.name));
-  if (columns.length !== names.size) throw schemaChanged(doing);
-  return columns;
 }
 
 /** Describes a table anew and checks that its columns are still those of the plan. @throws SOURCE_SCHEMA_CHANGED, UNKNOWN_TABLE */

@@ -1,8 +1,8 @@
 import type {IncrementDialect} from '../../sdk/index.ts';
+import {keyColumns} from '../../sdk/index.ts';
 import type {SourceTable} from './catalog.ts';
 import {parameterSql} from './column-type.ts';
 import type {SourceCursor} from './cursor.ts';
-import {keyColumns} from './table-reads.ts';
 
 /** A text as SQL. */
 export function quoteLiteral(text: string): string {

@@ -1,7 +1,7 @@
 import type {ConnectorDefinition, OptionSpecs} from '../../sdk/index.ts';
 import {defineConnector, QUERY_OPTIONS, SSH_OPTIONS} from '../../sdk/index.ts';
 import {SqlServerChangeLog} from './change-log.ts';
-import {SqlServerConnector} from './connector.ts';
+import {sqlServerConnector} from './connector.ts';
 import {sqlServerCodec} from './log-codec.ts';
 import {connectionOptions} from './session.ts';
 
@@ -73,7 +73,7 @@ export const sqlserver: ConnectorDefinition = defineConnector({
     connection: CONNECTION,
     table: QUERY_OPTIONS,
   },
-  create: ({options, connectionName}) => new SqlServerConnector(connectionOptions(options, connectionName)),
+  create: ({options, connectionName}) => sqlServerConnector(connectionOptions(options, connectionName)),
   changeLog: {
     open: ({options, connectionName}, settings) =>
       new SqlServerChangeLog(connectionOptions(options, connectionName), settings),

@@ -3,7 +3,7 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {testContext} from '../../../test/read-context.ts';
 import type {Offset, Page, ReadContext, TableOptions} from '../../sdk/index.ts';
 import {canonicalCell} from '../../sdk/index.ts';
-import {SqlServerConnector} from './connector.ts';
+import {sqlServerConnector, type SqlServerConnector} from './connector.ts';
 import {connectionOptions} from './session.ts';
 import type {ModelDatabase} from './simulator-database.ts';
 import type {SqlServerSimulator} from './simulator.ts';
@@ -16,7 +16,7 @@ let connector: SqlServerConnector;
 beforeEach(async () => {
   simulator = await startSimulator();
   ({database} = simulator);
-  connector = new SqlServerConnector(connectionOptions(simulator.options, 'test'));
+  connector = sqlServerConnector(connectionOptions(simulator.options, 'test'));
 });
 afterEach(async () => {
   await connector.close();

@@ -1,10 +1,18 @@
-import type {ColumnBatch, IncrementBatch, RescuedCell, StructType, TableOptions} from '../../sdk/index.ts';
-import {schemaChanged} from '../../sdk/index.ts';
+import type {
+  ColumnBatch,
+  IncrementBatch,
+  IncrementReader,
+  QueryView,
+  RescuedCell,
+  StructType,
+} from '../../sdk/index.ts';
+import {keyColumns} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
-import {tableSql, textOf} from './catalog.ts';
+import {numberOf, tableSql, textOf} from './catalog.ts';
 import {decodeRows} from './chunk-decoder.ts';
 import {keyTextSql, landedType} from './column-type.ts';
 import type {SourceCursor} from './cursor.ts';
+import {dialectOf} from './dialect.ts';
 import {hasMisfits} from './log-codec.ts';
 import {RowWriter} from './row-format.ts';
 import type {Cell, Session} from './session.ts';
@@ -29,20 +37,6 @@ export interface ReadBatch {
   readonly rescued: readonly RescuedCell[];
   /** Values of the hidden expressions, a row each. */
   readonly hidden: readonly (readonly Cell[])[];
-}
-
-/** The columns that are read: those the framework asks for, else all. @throws SOURCE_SCHEMA_CHANGED when one has vanished. */
-export function selectedColumns(
-  all: readonly SourceColumn[],
-  options: TableOptions,
-  doing: Doing,
-): readonly SourceColumn[] {
-  const wanted = options['columns'];
-  if (!Array.isArray(wanted)) return all;
-  const names = new Set(wanted.map(String));
-  const columns = all.filter((column) => names.has(column.name));
-  if (columns.length !== names.size) throw schemaChanged(doing);
-  return columns;
 }
 
 /** The columns as they land. */
@@ -76,8 +70,41 @@ export async function* readBatches(session: Session, read: TableRead, doing: Doi
   }
 }
 
+/** Runs queries in a view. */
+export function readerOf(
+  {session, source, columns, doing}: QueryView<Session, SourceColumn, SourceTable>,
+  cursor: SourceCursor | null,
+): IncrementReader {
+  return {
+    async *read({where, orderBy, isNew}): AsyncGenerator<IncrementBatch, void> {
+      const place = isNew === null || cursor === null ? null : placeOf({table: source, cursor, isNew});
+      const read = {table: source, columns, where, orderBy, hidden: place?.hidden ?? []};
+      for await (const {batch, rescued, hidden} of readBatches(session, read, doing)) {
+        const last = place?.read(hidden.at(-1) ?? []) ?? null;
+        yield {page: {kind: 'columns', batch, rescued}, rowCount: batch.rowCount, last};
+      }
+    },
+    async count(where) {
+      const sql = `select convert(varchar(20), count_big(*)) from ${tableSql(source)} as source where ${where}`;
+      return numberOf((await session.query(sql, doing))[0]?.[0]);
+    },
+    async compare(value, other) {
+      if (cursor === null) return 'before';
+      const dialect = dialectOf(source, cursor);
+      const [left, right] = [dialect.cursorValue(value), dialect.cursorValue(other)];
+      // The row that has the value: so the comparison is that of the column.
+      const [row] = await session.query(
+        `select top (1) case when ${cursor.sql} > ${right} then 'after' when ${cursor.sql} = ${right} then 'equal' else 'before' end from ${tableSql(source)} as source where ${cursor.sql} = ${left}`,
+        doing,
+      );
+      const answer = row?.[0];
+      return answer === 'after' || answer === 'equal' ? answer : 'before';
+    },
+  };
+}
+
 /** The hidden expressions of rows whose last place is wanted, and how they are read. */
-export function placeOf({
+function placeOf({
   table,
   cursor,
   isNew,
@@ -103,11 +130,6 @@ export function placeOf({
       };
     },
   };
-}
-
-/** The columns of the key that the source enforces, in its order. */
-export function keyColumns(table: SourceTable): readonly SourceColumn[] {
-  return table.keys.flatMap((name) => table.columns.filter((column) => column.name === name));
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {

@@ -3,7 +3,7 @@ import {afterEach, describe, expect, it} from 'vitest';
 import {testAuthority} from '../../../test/certificates.ts';
 import {testContext} from '../../../test/read-context.ts';
 import {SqlServerChangeLog} from './change-log.ts';
-import {SqlServerConnector} from './connector.ts';
+import {sqlServerConnector} from './connector.ts';
 import {connectionOptions} from './session.ts';
 import type {WireTls} from './simulator-tls.ts';
 import {type SqlServerSimulator, startSimulator} from './simulator.ts';
@@ -23,7 +23,7 @@ async function start(from: WireTls['from'] | 'never', own = localhost): Promise<
 
 /** What a connection lists, by queries. */
 async function list(over: object): Promise<readonly string[]> {
-  const connector = new SqlServerConnector(connectionOptions({...simulator.options, ...over}, 'test'));
+  const connector = sqlServerConnector(connectionOptions({...simulator.options, ...over}, 'test'));
   try {
     return await connector.listTables(testContext());
   } finally {

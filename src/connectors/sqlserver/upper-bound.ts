@@ -1,4 +1,4 @@
-import type {ReadContext} from '../../sdk/index.ts';
+import type {BoundRequest, ReadContext} from '../../sdk/index.ts';
 import {isIngestError} from '../../sdk/index.ts';
 import type {SourceTable} from './catalog.ts';
 import {numberOf, tableSql, textOf} from './catalog.ts';
@@ -7,16 +7,9 @@ import {keyTextSql, parameterSql} from './column-type.ts';
 import type {SourceCursor} from './cursor.ts';
 import {quoteLiteral} from './dialect.ts';
 import type {Session} from './session.ts';
-import type {Doing} from './source-errors.ts';
 
 /** What a bound is looked for in. */
-export interface BoundScope {
-  readonly table: SourceTable;
-  readonly cursor: SourceCursor;
-  /** Rows up to this value have been read; null for none. */
-  readonly lower: string | null;
-  readonly doing: Doing;
-}
+export type BoundScope = BoundRequest<SourceTable, SourceCursor>;
 
 /**
  * The largest cursor value up to which a view that is opened after this has all rows that will ever be there; null when no row has
@@ -83,7 +76,8 @@ async function oldestTransaction(session: Session, {doing, table}: BoundScope, c
 
 /** Reads the rows that are new once with locks: those that are being written are waited for. */
 async function boundAfterWriters(session: Session, scope: BoundScope, ctx: ReadContext): Promise<string | null> {
-  const {cursor, table, lower, doing} = scope;
+  const {cursor, table, start, doing} = scope;
+  const lower = start?.value ?? null;
   const {type} = cursor.column;
   const value = await largest(session, scope, `${cursor.sql} is not null`);
   if (value === null) return null;

@@ -3,6 +3,7 @@ import {
   beyondSql,
   canonicalCell,
   IngestError,
+  keyColumns,
   parseCursorOffset,
   qualifiedName,
   typesEqual,
@@ -14,7 +15,7 @@ import {cursorOf} from './cursor.ts';
 import {dialectOf} from './dialect.ts';
 import type {Session} from './session.ts';
 import {columnSql} from './snapshot.ts';
-import {keyColumns, readBatches} from './table-reads.ts';
+import {readBatches} from './table-reads.ts';
 
 /** What is compared, and up to where the flow has read. */
 export interface VerifyTarget {

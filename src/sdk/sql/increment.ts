@@ -40,8 +40,8 @@ export interface IncrementBatch {
 
 /** What is read. */
 export interface IncrementQuery {
-  /** SQL condition. */
-  readonly where: string;
+  /** SQL condition; null: all rows. */
+  readonly where: string | null;
   /** SQL expressions, ascending; empty: any order. */
   readonly orderBy: readonly string[];
   /** SQL condition that tells rows behind the offset from those that are read again; null: nothing of the last row is asked for. */
