@@ -4,6 +4,8 @@ import {
   formatTimestamp,
   fromDdl,
   IngestError,
+  offsetsEqual,
+  windows,
   withLookback,
   type CallContext,
   type Connector,
@@ -61,6 +63,29 @@ export function createExampleConnector(context: CreateContext): Connector {
     },
     readTableDeletes: (table, start, options, ctx) =>
       readChanges(client, start, {table, path: `/tables/${table}/deleted_records`, options, ctx}),
+    // The first load only: few windows follow it, and `readTable` goes on where it ends.
+    isPartitioned: (table, start) => table === METRICS && isBeginning(start),
+    async latestOffset(table, start, options, ctx) {
+      if (table !== METRICS || !isBeginning(start)) return start;
+      const from = await windowStart(client, null, {options, ctx});
+      return from === null || from >= untilOf(ctx) ? null : {until: formatTimestamp(untilOf(ctx))};
+    },
+    async getPartitions(_table, {start, end}, options, ctx) {
+      const until = textOf(end?.['until']);
+      const from = offsetsEqual(start, end) ? null : await windowStart(client, start, {options, ctx});
+      if (until === undefined || from === null) return {partitions: [], volatile: false};
+      const parts = [...windows(from, cursorMicros(until), windowSeconds(options))];
+      return {
+        partitions: parts.map((part) => ({after: formatTimestamp(part.start), until: formatTimestamp(part.end)})),
+        volatile: false,
+        // The API lives in this process.
+        parallelHere: 4,
+      };
+    },
+    async *readPartition(_table, {after, until}, _options, ctx) {
+      const window = {after: cursorMicros(String(after)), until: cursorMicros(String(until))};
+      for await (const rows of metricsWithin(client, window, ctx)) yield {kind: 'records', rows};
+    },
   };
 }
 
@@ -267,8 +292,8 @@ async function* readMetrics(
   start: Offset | null,
   {options, ctx}: ReadParts,
 ): AsyncGenerator<Page, Offset | null> {
-  const untilMicros = ctx.triggerStartedAt - (ctx.triggerStartedAt % MICROS_PER_MS) - MICROS_PER_MS;
-  const windowMicros = BigInt(numberOf(options['window_seconds']) ?? 3600) * 1_000_000n;
+  const untilMicros = untilOf(ctx);
+  const windowMicros = BigInt(windowSeconds(options)) * 1_000_000n;
   const cap = ctx.limits.maxRows;
   let from = await windowStart(client, start, {options, ctx});
   if (from === null || from >= untilMicros) return start;
@@ -279,14 +304,7 @@ async function* readMetrics(
   while (from < untilMicros) {
     const end: bigint = from + windowMicros < untilMicros ? from + windowMicros : untilMicros;
     offset = {until: formatTimestamp(end)};
-    const filters = {until: formatTimestamp(end)};
-    const within = {
-      path: '/tables/metrics/records',
-      filters,
-      key: 'metric_id',
-      from: formatTimestamp(lower + MICROS_PER_MS),
-    };
-    for await (const rows of rowsFrom(client, within, ctx)) {
+    for await (const rows of metricsWithin(client, {after: lower, until: end}, ctx)) {
       count += rows.length;
       yield {kind: 'records', rows};
     }
@@ -296,6 +314,30 @@ async function* readMetrics(
     lower = end;
   }
   return offset;
+}
+
+/** The rows of a window: after `after`, up to `until`. */
+function metricsWithin(
+  client: ExampleClient,
+  {after, until}: {readonly after: bigint; readonly until: bigint},
+  ctx: CallContext,
+): AsyncGenerator<readonly JsonObject[], void> {
+  const from = formatTimestamp(after + MICROS_PER_MS);
+  const filters = {until: formatTimestamp(until)};
+  return rowsFrom(client, {path: '/tables/metrics/records', filters, key: 'metric_id', from}, ctx);
+}
+
+/** The millisecond before the trigger began: in its own, rows may still be joined by others. */
+function untilOf({triggerStartedAt}: ReadContext): bigint {
+  return triggerStartedAt - (triggerStartedAt % MICROS_PER_MS) - MICROS_PER_MS;
+}
+
+function windowSeconds(options: TableOptions): number {
+  return numberOf(options['window_seconds']) ?? 3600;
+}
+
+function isBeginning(offset: Offset | null): boolean {
+  return offset === null || Object.keys(offset).length === 0;
 }
 
 /** Exclusive start of the next window: the offset, the option, or the millisecond before the oldest row; null without rows. */

@@ -150,7 +150,7 @@ export const exampleProof: ConnectorProof = {
     events: table('events', 'keyset', null),
     users: table('users', 'keyset', {field: 'name', value: (n) => `Renamed ${n}`}),
     orders: deletable(table('orders', 'keyset', {field: 'items', value: (n) => n})),
-    metrics: table('metrics', 'window', {field: 'host', value: (n) => `h${n}`}),
+    metrics: {...table('metrics', 'window', {field: 'host', value: (n) => `h${n}`}), isPartitioned: true},
   },
   exclude: {
     'generic: refuses wrong credentials with AUTH_FAILED and shows no secret':
