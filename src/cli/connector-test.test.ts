@@ -49,6 +49,10 @@ describe('sluice connector test', () => {
     const {status, stderr} = await prove('--table', 'order');
     expect(status).toBe(2);
     expect(stderr).toContain('The proof has no table "order".');
+    await writeFile(join(cwd, 'other.json'), JSON.stringify({ordres: {status: 'lost'}}));
+    const misspelt = await prove('--config', 'other.json');
+    expect(misspelt).toMatchObject({status: 2, stdout: ''});
+    expect(misspelt.stderr).toContain('Did you mean "orders"?');
   });
 
   it('says that nothing was proved', async () => {

@@ -1,4 +1,5 @@
 import {IngestError} from '../../core/errors.ts';
+import {didYouMean} from '../../core/suggest.ts';
 import {loadTarget, resolveTarget, type ConnectorTarget} from '../../runtime/author/connector-target.ts';
 import type {ConnectorCaseOptions, ConnectorProof} from '../../testkit/connector-proof.ts';
 import type {CaseResult, CaseResults} from '../../testkit/run-connector-cases.ts';
@@ -44,8 +45,9 @@ export async function connectorTestCommand(
   const seed = flags.seed ?? DEFAULT_SEED;
   const ended = await traced(context, flags.trace, ({traceFile}) =>
     interruptible(context, silently, async (signal) => {
-      const proof = await chooseProof(context, target, {flags, signal});
-      checkTables(proof, flags.table ?? []);
+      const tableOptions = await readTableOptions(target, flags.config, context.io.cwd);
+      const proof = await chooseProof(context, target, {flags, tableOptions, signal});
+      checkTables(proof, flags.table ?? Object.keys(tableOptions));
       return runSuites(context, proof, {flags, seed, signal, traceFile});
     }),
   );
@@ -120,11 +122,18 @@ function printSummary(context: CommandContext, {passed, failed, excluded, result
 async function chooseProof(
   context: CommandContext,
   target: ConnectorTarget,
-  {flags, signal}: {readonly flags: ConnectorTestFlags; readonly signal: AbortSignal},
+  {
+    flags,
+    tableOptions,
+    signal,
+  }: {
+    readonly flags: ConnectorTestFlags;
+    readonly tableOptions: Readonly<Record<string, OptionRecord>>;
+    readonly signal: AbortSignal;
+  },
 ): Promise<ConnectorProof> {
   const {cwd} = context.io;
   const found = await proofOf(target);
-  const tableOptions = await readTableOptions(target, flags.config, cwd);
   if (flags.credentials === undefined && flags.connection === undefined) {
     if (found !== null) return withOptions(found.proof, tableOptions);
     throw new IngestError('INVALID_OPTION', 'The connector has no simulator, so that nothing proves it.', {
@@ -157,8 +166,9 @@ function checkTables(proof: ConnectorProof, wanted: readonly string[]): void {
   const known = Object.keys(proof.tables);
   const unknown = wanted.find((table) => !known.includes(table));
   if (unknown === undefined) return;
+  const close = didYouMean(unknown, known);
   throw new IngestError('UNKNOWN_TABLE', `The proof has no table "${unknown}".`, {
-    fix: `It has ${known.join(', ')}.`,
+    fix: close === null ? `It has ${known.join(', ')}.` : `Did you mean "${close}"?`,
     context: {table: unknown},
   });
 }

@@ -7,8 +7,8 @@ import {landedSchema} from '../../core/schema.ts';
 import {RESCUED_COLUMN, type StructType} from '../../core/types.ts';
 import type {Connector, Page, ReadContext, TableMetadata, TableOptions} from '../../sdk/contract.ts';
 import type {ConnectorSpec} from '../../sdk/define-connector.ts';
-import {resolveOptions} from '../../sdk/options.ts';
 import {firstPages} from '../first-pages.ts';
+import {previewOptions} from './preview-options.ts';
 
 /** What `connector dev` shows of one table. */
 export interface TablePreview {
@@ -53,10 +53,9 @@ export async function previewSourceTable(
       return null;
     }
   };
-  const asked = await attempt('options', () =>
-    Promise.resolve(resolveOptions(source.spec.table, options.written, table)),
-  );
-  if (asked === null) return {...NOTHING, table, problems};
+  const taken = await attempt('options', async () => previewOptions(source.spec, table, options.written));
+  if (taken === null) return {...NOTHING, table, problems};
+  const asked = taken.options;
   const schema = await attempt('schema', () => connector.getTableSchema(table, asked, ctx));
   const metadata = await attempt('metadata', () => connector.readTableMetadata(table, asked, ctx));
   const read = {rows: new Array<JsonObject>(), pages: 0, others: new Set<string>()};
@@ -67,14 +66,18 @@ export async function previewSourceTable(
       if (read.rows.length >= Math.max(options.limit, CHECKED_ROWS) || read.pages >= MAX_PAGES) break;
     }
   });
+  const rows =
+    schema === null || metadata === null
+      ? read.rows
+      : await attempt('options', async () => taken.wanted(read.rows, metadata, schema));
   if (schema !== null && metadata !== null)
-    problems.push(...shapeProblems(schema, metadata), ...rowProblems(read.rows, schema, metadata));
+    problems.push(...shapeProblems(schema, metadata), ...rowProblems(rows ?? [], schema, metadata));
   return {
     table,
     schema,
     ddl: schema === null ? null : toDdl(schema),
     metadata,
-    rows: read.rows.slice(0, options.limit),
+    rows: (rows ?? []).slice(0, options.limit),
     others: read.others.size === 0 ? null : [...read.others].join(', '),
     pages: read.pages,
     rowsRead: read.rows.length,

@@ -68,7 +68,10 @@ export async function* previewTables(request: PreviewRequest): AsyncGenerator<Pr
       triggerStartedAt: clock.nowMicros(),
       maxRows: Math.max(request.limit, 1),
     });
-    const tables = request.tables.length > 0 ? request.tables : await connector.listTables(ctx);
+    const listed = request.tables.length > 0 ? request.tables : await connector.listTables(ctx);
+    // A table that has options and is not listed is misspelt, or found by its name only: its preview says which.
+    const more = request.tables.length > 0 ? [] : Object.keys(request.tableOptions);
+    const tables = [...new Set([...listed, ...more])];
     for (const table of tables) {
       requests.length = 0;
       const startedAt = performance.now();
