@@ -1,3 +1,6 @@
+import {readFile, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
 import {loadGateways, loadPipelines} from '../src/runtime/config/load-pipelines.ts';
@@ -79,6 +82,12 @@ test('tables of one database come through several slots at once, each with its o
     verdict: 'not_comparable',
     reason: expect.stringContaining('does not run since') as string,
   });
+  // A gateway that was killed does not even say that.
+  const file = join(shop.lake, '_sluice', 'staging', 'other_gateway', 'status.json');
+  const said = JSON.parse(await readFile(file, 'utf8')) as object;
+  await writeFile(file, JSON.stringify({...said, connection: 'streaming', updatedAt: new Date().toISOString()}));
+  const [soon] = await verifyPipeline(other, {...place, tables: ['customers']});
+  expect(soon).toMatchObject({verdict: 'not_comparable', reason: expect.stringContaining('has ended') as string});
   // What they staged has landed, and nobody is left to believe that it is all there is.
   expect(shop.notes.filter((note) => note.includes('GATEWAY_HEALTH'))).toEqual([
     expect.stringContaining('WARN GATEWAY_HEALTH Gateway "busy_gateway" does not run since'),

@@ -11,7 +11,8 @@ import type {ChangeLogSpec, PipelineSpec} from '../../pipeline/spec.ts';
 import type {CallContext, Connector, VerifyPoint, VerifyScope} from '../../sdk/contract.ts';
 import {requestSnapshot} from '../../staging/next-read.ts';
 import {type BlockedTable, stagedConnector} from '../../staging/staged-connector.ts';
-import {catchUp, loadState} from '../../staging/staging.ts';
+import {catchUp, loadState, type Staging as StagingArea} from '../../staging/staging.ts';
+import {leaseHeldSince} from '../../state/lease.ts';
 import type {LakeOptions, RunOptions} from '../api.ts';
 import {ownGateway} from '../config/resolve-gateway.ts';
 import {noFiles} from '../no-files.ts';
@@ -188,6 +189,7 @@ async function stagedNow(spec: StagedPipeline, opening: StagingPlace): Promise<v
   // Nobody would stage what is waited for.
   if (trouble !== null) throw new IngestError('SOURCE_ERROR', trouble.message, {fix: 'Start it: sluice gateway run'});
   let lookMs = FIRST_LOOK_MS;
+  let looksUnheld = 0;
   for (const untilMs = systemClock.nowMs() + LONGEST_LAG_MS; state.end === null || state.end.position < target;) {
     opening.signal.throwIfAborted();
     if (systemClock.nowMs() >= untilMs) {
@@ -196,10 +198,26 @@ async function stagedNow(spec: StagedPipeline, opening: StagingPlace): Promise<v
       });
     }
     await sleep(lookMs, undefined, {signal: opening.signal}).catch(() => undefined);
+    // One that was killed does not say so; one that is started again claims its lease soon.
+    looksUnheld = (await isRunning(opened.staging)) ? 0 : looksUnheld + 1;
+    if (looksUnheld >= LOOKS_UNHELD) throw hasDied(spec.changeLog.gatewayId);
     lookMs = Math.min(LONGEST_LOOK_MS, lookMs * 2);
     state = await catchUp(opened.staging, state);
   }
 }
+
+async function isRunning({store, layout}: StagingArea): Promise<boolean> {
+  return (await leaseHeldSince(store, layout.lease)) !== null;
+}
+
+function hasDied(gatewayId: string): IngestError {
+  return new IngestError('SOURCE_ERROR', `Gateway "${gatewayId}" has ended and does not stage what is committed.`, {
+    fix: 'Start it: sluice gateway run',
+  });
+}
+
+/** Looks in a row at which nobody holds the gateway's lease. */
+const LOOKS_UNHELD = 4;
 
 /** In an update the log is wanted at once. */
 const LIMITS = {sealMs: 100, advanceMs: 100, statusMs: 1000};
