@@ -100,6 +100,7 @@ describe('sluice connector', {timeout: 60_000}, () => {
     const written = await readFile(readme, 'utf8');
     expect(written).toContain('| `password` | string, secret | required | Password of the user that reads. |');
     expect(written).toContain('| `orders` | id | updated_at | cdc |');
+    expect(written).toContain('Every table also takes `max_records_per_batch`');
     expect(written).toContain('| `amount` | DECIMAL(12,2) |');
     await writeFile(readme, written.replace('# Acme', '# Acme, by us').replace('DECIMAL(12,2)', 'INT'));
     await sluice('docs', 'acme');

@@ -36,8 +36,12 @@ function optionsMarkdown(name: string, spec: ConnectorSpec): string {
     '## Table options',
     '',
     ...optionTable(spec.table, 'Tables take no options of the connector.'),
+    ...('max_records_per_batch' in spec.table ? [] : ['', BATCH_LIMIT]),
   ].join('\n');
 }
+
+/** Every table has it: the framework cuts. */
+const BATCH_LIMIT = 'Every table also takes `max_records_per_batch`: records after which a micro-batch ends.';
 
 function optionTable(options: OptionSpecs, none: string): readonly string[] {
   const entries = Object.entries(options);

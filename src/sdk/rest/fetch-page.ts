@@ -114,7 +114,7 @@ export function recordsOf(
   if (typeof records === 'function') return records(reply);
   if (records === undefined) {
     if (paginator?.kind === 'graphqlRelay')
-      return relayRecords(paginator, reply) ?? nothingAt(env, paginator.connection);
+      return relayRecords(paginator, reply) ?? nothingAt(env, paginator.connection, reply.body);
     if (paginator?.kind === 'odata') return objectsOf(env, valueAt(reply.body, 'value') ?? null);
     if (reply.body === null) return [];
     return objectsOf(env, reply.body);
@@ -122,13 +122,16 @@ export function recordsOf(
   const found = pathReader(records)(reply.body);
   if (found !== undefined && found !== null) return objectsOf(env, found);
   if (listing.recordsOptional === true || (found === null && reply.head.status < 300)) return [];
-  return nothingAt(env, records);
+  return nothingAt(env, records, reply.body);
 }
 
-function nothingAt({table}: Pick<ListEnv, 'table'>, path: string): never {
-  throw new IngestError('SOURCE_ERROR', `${table}: the answer of the source has nothing at "${path}".`, {
+function nothingAt({table}: Pick<ListEnv, 'table'>, path: string, body: JsonValue): never {
+  // Names of fields only: where an API uses values of rows as keys, they rarely look like names.
+  const names = isJsonObject(body) ? Object.keys(body).filter((name) => /^[A-Za-z_][\w-]{0,39}$/.test(name)) : [];
+  const has = names.length === 0 ? '' : ` It has ${names.slice(0, 8).join(', ')}.`;
+  throw new IngestError('SOURCE_ERROR', `${table}: the answer of the source has nothing at "${path}".${has}`, {
     class: 'transient',
-    fix: 'Run again. If it stays so, the source changed its answers, or it reports an error as a success: add an error rule.',
+    fix: 'In a new connector: correct the path of the records. Else run again; if it stays so, the source changed its answers, or it reports an error as a success: add an error rule.',
     context: {table, path},
   });
 }
@@ -139,6 +142,7 @@ function objectsOf(env: Pick<ListEnv, 'table'>, found: JsonValue): readonly Json
   if (!Array.isArray(found)) {
     throw new IngestError('SOURCE_ERROR', `${env.table}: the source gave no list of records.`, {
       class: 'transient',
+      fix: 'In a new connector: correct the path of the records. Else run again.',
       context: {table: env.table},
     });
   }

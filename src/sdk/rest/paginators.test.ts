@@ -413,4 +413,12 @@ describe('listings that go wrong are errors, never short tables', () => {
       await expect(ids(list, handle)).rejects.toMatchObject({code: 'SOURCE_ERROR'});
     });
   }
+
+  it('names the fields that an answer has where its records should be, and no values', async () => {
+    const handle = (): ApiReply => ({body: {dta: [{id: 1}], next: 'a secret', 'ada@example.com': 1}});
+    const error: unknown = await ids({request: {url: '/'}, records: 'data'}, handle).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/has nothing at "data"\. It has dta, next\.$/) as string,
+    });
+  });
 });
