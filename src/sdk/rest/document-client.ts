@@ -48,10 +48,36 @@ const option: Shape<OptionSpec> = map(
 /** Declarations of options. */
 export const optionsShape: Shape<OptionSpecs> = record(option);
 
+/** A way to log in, and how its options become credentials where the client does not say it for all ways. */
+export interface DocumentAuthMethod extends AuthMethod {
+  readonly auth?: AuthMaker;
+}
+
 /** Ways to log in. */
-export const authMethodsShape: Shape<Readonly<Record<string, AuthMethod>>> = record(
-  object({description: text, options: optionsShape}),
-);
+export function authMethodsShape(names: TemplateNames): Shape<Readonly<Record<string, DocumentAuthMethod>>> {
+  const own: TemplateNames = {...names, roots: ['config']};
+  return record(
+    map(
+      object({description: text, options: optionsShape, auth: optional(authShape(own))}),
+      ({description, options, auth}): DocumentAuthMethod => ({description, options, ...defined({auth})}),
+    ),
+  );
+}
+
+/** The credentials of the way to log in whose options are given; undefined where no way says any. */
+export function methodAuth(
+  methods: Readonly<Record<string, DocumentAuthMethod>>,
+  config: TableOptions,
+): AuthSpec | undefined {
+  const given = (method: DocumentAuthMethod): number =>
+    Object.keys(method.options).filter((name) => config[name] !== undefined).length;
+  const [method] = Object.values(methods)
+    .filter(({options}) =>
+      Object.keys(options).every((name) => options[name]?.required !== true || config[name] !== undefined),
+    )
+    .toSorted((left, right) => given(right) - given(left));
+  return method?.auth?.({config: config as TemplateValues['config']});
+}
 
 /** The browser's way to a token. */
 export const oauthShape: Shape<OAuthEndpoints> = map(
@@ -106,6 +132,25 @@ function authShape(names: TemplateNames): Shape<AuthMaker> {
       ...defined({scheme}),
     })),
     oauth2: oauth2Shape(template),
+    oauth1: map(
+      object({
+        consumer_key: template,
+        consumer_secret: template,
+        token: template,
+        token_secret: template,
+        realm: optional(template),
+        signature: optional(word(['HMAC-SHA1', 'HMAC-SHA256'])),
+      }),
+      ({consumer_key: key, consumer_secret: secret, token, token_secret: tokenSecret, realm, signature}): AuthMaker =>
+        (values) => ({
+          kind: 'oauth1',
+          consumerKey: key(values),
+          consumerSecret: secret(values),
+          token: token(values),
+          tokenSecret: tokenSecret(values),
+          ...defined({realm: realm?.(values), signature}),
+        }),
+    ),
     session: map(
       object({login: request, token_path: path, send, lifetime_seconds: optional(count)}),
       ({login, token_path: tokenPath, send: where, lifetime_seconds: lifetimeSeconds}): AuthMaker =>
@@ -129,7 +174,7 @@ function oauth2Shape(template: Shape<Template<string>>): Shape<AuthMaker> {
     grant: word(['refresh_token', 'client_credentials', 'password', 'jwt_bearer']),
     client_id: optional(template),
     client_secret: optional(template),
-    client_auth: optional(word(['basic', 'body', 'none'])),
+    client_auth: optional(word(['basic', 'body', 'private_key_jwt', 'none'])),
     refresh_token: optional(template),
     username: optional(template),
     password: optional(template),
@@ -145,6 +190,7 @@ function oauth2Shape(template: Shape<Template<string>>): Shape<AuthMaker> {
         subject: optional(template),
         audience: optional(template),
         key_id: optional(template),
+        claims: optional(record(template)),
       }),
     ),
   });
@@ -178,6 +224,10 @@ function oauth2Shape(template: Shape<Template<string>>): Shape<AuthMaker> {
                 subject: made(jwt.subject),
                 audience: made(jwt.audience),
                 keyId: made(jwt.key_id),
+                claims:
+                  jwt.claims === undefined
+                    ? undefined
+                    : Object.fromEntries(Object.entries(jwt.claims).map(([name, one]) => [name, one(values)])),
               }),
             },
           }),

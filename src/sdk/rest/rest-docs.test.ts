@@ -111,6 +111,17 @@ describe('the examples of docs/rest-layer.md', () => {
     expect(await readIssues(tracker)).toEqual(ISSUES);
   });
 
+  it('are logins and rules that load', async () => {
+    const connectors = await blocks('yaml-connector');
+    expect(connectors).toHaveLength(1);
+    for (const connector of connectors) {
+      const document = {name: 'doc', description: 'A test.', tables: [], ...(parse(connector) as object)};
+      const {spec} = parseRestDocument(document, 'docs');
+      expect(Object.keys(spec.authMethods ?? {})).toEqual(['token', 'oauth']);
+      expect(spec.oauth).toMatchObject({scopes: 'read'});
+    }
+  });
+
   it('are tables that load', async () => {
     const tables = await blocks('yaml-table');
     expect(tables.length).toBeGreaterThan(3);

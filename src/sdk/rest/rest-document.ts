@@ -1,19 +1,17 @@
 import {IngestError} from '../../core/errors.ts';
 import type {JsonValue} from '../../core/json-value.ts';
 import type {PlainJson} from '../../core/offset.ts';
-import {fromDdl} from '../../core/schema-ddl.ts';
-import type {ConnectorDefinition} from '../define-connector.ts';
+import type {AuthMethod, ConnectorDefinition} from '../define-connector.ts';
 import {FRAMEWORK_OPTIONS} from '../framework-options.ts';
 import {createHttpClient} from '../http/create-http-client.ts';
-import {authMethodsShape, clientShape, oauthShape, optionsShape} from './document-client.ts';
+import {authMethodsShape, clientShape, methodAuth, oauthShape, optionsShape} from './document-client.ts';
 import {listingShape} from './document-listing.ts';
 import {deletesShape, expandShape, partitionsShape, planShape} from './document-plan.ts';
 import {defined, jsonTemplate, path, requestShape} from './document-request.ts';
+import {schemaShape} from './document-schema.ts';
 import {
   count,
-  either,
   flag,
-  inside,
   isObject,
   json,
   list,
@@ -23,12 +21,10 @@ import {
   record,
   text,
   word,
-  wrongAt,
-  type Place,
   type Shape,
 } from './document-shape.ts';
 import {restConnector} from './rest-connector.ts';
-import type {FieldMaker, RestConnectorSpec, RestTable, SchemaSource} from './rest-spec.ts';
+import type {FieldMaker, RestConnectorSpec, RestTable} from './rest-spec.ts';
 import {scopeValues, type TemplateNames} from './template.ts';
 
 const ROOTS = ['config', 'option', 'parent', 'parents', 'cursor', 'window', 'token', 'fields', 'table', 'trigger'];
@@ -96,7 +92,7 @@ function documentShape(names: TemplateNames): Shape<RestConnectorSpec> {
     display_name: optional(text),
     description: text,
     connection: optional(optionsShape),
-    auth_methods: optional(authMethodsShape),
+    auth_methods: optional(authMethodsShape(names)),
     oauth: optional(oauthShape),
     table_options: optional(optionsShape),
     client: clientShape(names),
@@ -104,11 +100,11 @@ function documentShape(names: TemplateNames): Shape<RestConnectorSpec> {
     tables: list(tableShape(names)),
   });
   return map(shape, (given): RestConnectorSpec => {
-    const {client, check, connection = {}} = given;
+    const {client, check, connection = {}, auth_methods: methods = {}} = given;
     const secrets = (options: Parameters<typeof client>[0]): readonly string[] =>
       Object.entries({
         ...connection,
-        ...Object.assign({}, ...Object.values(given.auth_methods ?? {}).map((method) => method.options)),
+        ...Object.assign({}, ...Object.values(methods).map((method) => method.options)),
       })
         .filter(([, option]) => isObject(option) && option['secret'] === true)
         .flatMap(([name]) => (typeof options[name] === 'string' ? [options[name]] : []));
@@ -117,12 +113,24 @@ function documentShape(names: TemplateNames): Shape<RestConnectorSpec> {
       displayName: given.display_name ?? given.name,
       description: given.description,
       connection,
-      client: (options, create) => createHttpClient({...client(options), secrets: secrets(options)}, create),
+      client: (options, create) =>
+        createHttpClient(
+          {...client(options), ...defined({auth: methodAuth(methods, options)}), secrets: secrets(options)},
+          create,
+        ),
       tables: given.tables,
       ...(check === undefined ? {} : {check: (scope) => check(scopeValues(scope))}),
-      ...defined({authMethods: given.auth_methods, oauth: given.oauth, table: given.table_options}),
+      ...defined({authMethods: given.auth_methods === undefined ? undefined : plainMethods(methods)}),
+      ...defined({oauth: given.oauth, table: given.table_options}),
     };
   });
+}
+
+/** Ways to log in as the spec of a connector has them: data only. */
+function plainMethods(methods: Readonly<Record<string, AuthMethod>>): Readonly<Record<string, AuthMethod>> {
+  return Object.fromEntries(
+    Object.entries(methods).map(([name, {description, options}]) => [name, {description, options}]),
+  );
 }
 
 function tableShape(names: TemplateNames): Shape<RestTable> {
@@ -135,7 +143,7 @@ function tableShape(names: TemplateNames): Shape<RestTable> {
     cursor_field: optional(text),
     ingestion_type: word(['snapshot', 'cdc', 'cdc_with_deletes', 'append']),
     keys_enforced: optional(flag),
-    schema: schemaShape,
+    schema: schemaShape(listing),
     options: optional(optionsShape),
     partitions: optional(partitionsShape(listing)),
     read: plan,
@@ -181,40 +189,4 @@ function setShape(names: TemplateNames): Shape<FieldMaker> {
     const template = jsonTemplate(value, {...names, roots: [...names.roots, 'record']}, place);
     return (source, scope): JsonValue | undefined => template({...scopeValues(scope), record: source});
   });
-}
-
-const ddl: Shape<SchemaSource> = map(text, (value, place): SchemaSource =>
-  value === 'infer' ? {infer: {}} : checkedDdl(value, place),
-);
-
-const columns: Shape<SchemaSource> = map(record(text), (types, place): SchemaSource => {
-  for (const [name, type] of Object.entries(types)) checkedDdl(`\`${name}\` ${type}`, inside(place, name));
-  return Object.entries(types)
-    .map(([name, type]) => `\`${name}\` ${type}`)
-    .join(', ');
-});
-
-const inferred: Shape<SchemaSource> = map(
-  object({infer: object({records: optional(count), hints: optional(text)})}),
-  ({infer}): SchemaSource => ({infer}),
-);
-
-const schemaShape: Shape<SchemaSource> = either<SchemaSource>(
-  (value) => (typeof value === 'string' ? 0 : isObject(value) && isObject(value['infer']) ? 1 : 2),
-  ddl,
-  inferred,
-  columns,
-);
-
-function checkedDdl(value: string, place: Place): string {
-  try {
-    fromDdl(value);
-    return value;
-  } catch (error) {
-    throw wrongAt(
-      place,
-      `is no schema: ${error instanceof Error ? error.message : ''}`,
-      'Write columns like id: BIGINT NOT NULL.',
-    );
-  }
 }
