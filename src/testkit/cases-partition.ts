@@ -2,15 +2,16 @@ import {isDeepStrictEqual} from 'node:util';
 
 import type {Offset} from '../core/offset.ts';
 import {offsetsEqual} from '../core/offset.ts';
-import type {Partition, ReadContext} from '../sdk/contract.ts';
+import type {Connector, Partition, ReadContext} from '../sdk/contract.ts';
 import type {TableCaseRun, TableCaseSpec} from './case-spec.ts';
+import {missing} from './cases-exactness.ts';
 import {givesNoLiveDeletes} from './cases-tables.ts';
 import type {ProofTable} from './connector-proof.ts';
 import type {ProofBench} from './proof-bench.ts';
 import {expectThat} from './proof-failure.ts';
 import type {ProofRow} from './proof-rows.ts';
 import type {ProofTarget} from './proof-target.ts';
-import {truthOf} from './proof-truth.ts';
+import {expectTruth, truthOf} from './proof-truth.ts';
 
 /** Partitions are plain, apart from each other, and together the whole. */
 export const PARTITION_CASES: readonly TableCaseSpec[] = [
@@ -19,6 +20,11 @@ export const PARTITION_CASES: readonly TableCaseSpec[] = [
   partition('gives no partitions between equal offsets, and stands still', noneWhenEqual),
   partition('takes an empty offset for none', emptyIsNone),
   partition('reads partitions on another instance, in any order', anyOrder),
+  {
+    ...partition('equals the source after changes between plan and read', changesBetween),
+    excluded: (table) => notPartitioned(table) ?? missing(table),
+  },
+  partition('reads partitions at once within the budget of the source', staysInBudget),
   partition('gives no live rows as deletes', givesNoLiveDeletes),
 ];
 
@@ -33,6 +39,8 @@ function notPartitioned({isPartitioned}: ProofTable): string | undefined {
 interface Plan {
   readonly end: Offset | null;
   readonly partitions: readonly Partition[];
+  /** Partitions that are read at once on the instance that planned them; null: anywhere. */
+  readonly parallelHere: number | null;
 }
 
 async function planOf(bench: ProofBench, target: ProofTarget, start: Offset | null): Promise<Plan> {
@@ -42,7 +50,11 @@ async function planOf(bench: ProofBench, target: ProofTarget, start: Offset | nu
   const end = (await connector.latestOffset?.(sourceTable, start, options, ctx)) ?? null;
   const plan = await connector.getPartitions?.(sourceTable, {start, end}, options, ctx);
   await plan?.[Symbol.asyncDispose]?.();
-  return {end: plan?.end ?? end, partitions: plan?.partitions ?? []};
+  return {
+    end: plan?.end ?? end,
+    partitions: plan?.partitions ?? [],
+    parallelHere: plan?.parallelHere ?? null,
+  };
 }
 
 function contextOf(bench: ProofBench, target: ProofTarget): ReadContext {
@@ -76,10 +88,10 @@ async function unionIsWhole({open, table, tableProof}: TableCaseRun): Promise<vo
   await using bench = await open();
   const target = await bench.target(table);
   const plan = await planOf(bench, target, null);
-  const parts: (readonly ProofRow[])[] = [];
-  for (const each of plan.partitions) parts.push(await rowsOf(bench, target, each));
-  const all = parts.flat();
   const isLive = bench.source.isLive === true;
+  const parts: (readonly ProofRow[])[] = [];
+  for (const each of isLive ? someOf(plan.partitions) : plan.partitions) parts.push(await rowsOf(bench, target, each));
+  const all = parts.flat();
   const seen = new Set<string>();
   const twice = all.find((row) => seen.size === seen.add(row.key).size);
   expectThat(twice === undefined, () => ({
@@ -97,6 +109,9 @@ async function unionIsWhole({open, table, tableProof}: TableCaseRun): Promise<vo
   }));
 }
 
+/** Plans after which a load must be through. */
+const MAX_STRETCHES = 1000;
+
 async function noneWhenEqual({open, table}: TableCaseRun): Promise<void> {
   await using bench = await open();
   const target = await bench.target(table);
@@ -111,8 +126,15 @@ async function noneWhenEqual({open, table}: TableCaseRun): Promise<void> {
     came: `${plan?.partitions.length ?? 0}`,
     fix: 'Return an empty list when start and end say the same (offsetsEqual).',
   }));
-  const again = (await connector.latestOffset?.(sourceTable, end, options, ctx)) ?? null;
-  expectThat(offsetsEqual(again, end), () => ({
+  let last: Offset | null = end;
+  for (let turn = 0; turn < MAX_STRETCHES; turn++) {
+    // Where further partitions follow, a load comes in several commits.
+    const next: Offset | null = (await connector.latestOffset?.(sourceTable, last, options, ctx)) ?? null;
+    if (offsetsEqual(next, last) || connector.isPartitioned?.(sourceTable, last, options) !== true) break;
+    last = next;
+  }
+  const again = (await connector.latestOffset?.(sourceTable, last, options, ctx)) ?? null;
+  expectThat(offsetsEqual(again, last), () => ({
     expected: 'a latestOffset that stands still for a quiet source',
     came: 'another one',
     fix: 'Return the start offset when nothing is new, and bound the end by ctx.triggerStartedAt.',
@@ -149,11 +171,78 @@ async function anyOrder({open, table}: TableCaseRun): Promise<void> {
   }));
 }
 
-async function rowsOf(bench: ProofBench, target: ProofTarget, part: Partition): Promise<readonly ProofRow[]> {
+async function changesBetween({open, table, tableProof}: TableCaseRun): Promise<void> {
+  await using bench = await open();
+  const target = await bench.target(table);
+  const {mutations = {}} = tableProof;
+  await target.trigger({
+    onPlan: async () => {
+      for (const what of ['update', 'insert', 'delete'] as const) {
+        await truthOf(bench, target);
+        await mutations[what]?.(bench.source, 2);
+      }
+      await truthOf(bench, target);
+    },
+  });
+  for (let run = 0; run < 2; run++) {
+    await bench.settle(table);
+    await target.trigger();
+  }
+  await expectTruth(bench, target, 'after a load between whose plan and rows the source changed, and two runs');
+}
+
+/** Instances that read partitions which may be read anywhere. */
+const PROCESSES = 3;
+
+async function staysInBudget({open, table}: TableCaseRun): Promise<void> {
+  await using bench = await open();
+  const target = await bench.target(table);
+  const {partitions, parallelHere} = await planOf(bench, target, null);
+  const others = parallelHere === null ? Array.from({length: PROCESSES - 1}, () => bench.create()) : [];
+  const instances = parallelHere === null ? [bench.connector, ...others] : atOnce(bench.connector, parallelHere);
+  const rest = partitions.values();
+  try {
+    await Promise.all(
+      instances.map(async (connector) => {
+        for (const each of rest) await rowsOf(bench, target, each, connector);
+      }),
+    );
+  } finally {
+    for (const other of others) await other.close?.();
+  }
+  const violations = bench.source.violations?.() ?? [];
+  expectThat(violations.length === 0, () => ({
+    expected: `a source that has nothing to complain of while ${instances.length} partitions are read at once`,
+    came: violations.slice(0, 3).join('; '),
+    fix: 'Say parallelHere in the plan, so that all partitions share the limits of one client.',
+  }));
+}
+
+function atOnce(connector: Connector, count: number): readonly Connector[] {
+  return Array.from({length: count}, () => connector);
+}
+
+/** Of a real source: some partitions, and of each its first pages. */
+const LIVE_PARTITIONS = 8;
+const LIVE_PAGES = 3;
+
+function someOf(partitions: readonly Partition[]): readonly Partition[] {
+  const step = Math.ceil(partitions.length / LIVE_PARTITIONS);
+  return partitions.filter((_, index) => index % step === 0);
+}
+
+async function rowsOf(
+  bench: ProofBench,
+  target: ProofTarget,
+  part: Partition,
+  connector = bench.connector,
+): Promise<readonly ProofRow[]> {
   const {sourceTable, options} = target.flow;
   const rows: ProofRow[] = [];
-  const pages = bench.connector.readPartition?.(sourceTable, part, options, contextOf(bench, target));
-  if (pages === undefined) return rows;
-  for await (const page of pages) rows.push(...target.rowsOfPage(page));
+  let pages = 0;
+  for await (const page of connector.readPartition?.(sourceTable, part, options, contextOf(bench, target)) ?? []) {
+    rows.push(...target.rowsOfPage(page));
+    if (bench.source.isLive === true && ++pages === LIVE_PAGES) break;
+  }
   return rows;
 }

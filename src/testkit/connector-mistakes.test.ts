@@ -42,6 +42,13 @@ const CAUGHT_BY: Readonly<Record<Mistake, readonly string[]>> = {
   'leaves a gap between partitions': ['partition: reads every row in exactly one partition: parts'],
   'reads borders of partitions twice': ['partition: reads every row in exactly one partition: parts'],
   'plans for equal offsets': ['partition: gives no partitions between equal offsets, and stands still: parts'],
+  'numbers its partitions': ['partition: gives partitions that are plain JSON, the same for the same range: parts'],
+  'keeps its partitions in the instance': ['partition: reads partitions on another instance, in any order: parts'],
+  'takes an empty offset for one': ['partition: takes an empty offset for none: parts'],
+  'ends its plans after its partitions': ['partition: equals the source after changes between plan and read: parts'],
+  'spreads its partitions over processes': [
+    'partition: reads partitions at once within the budget of the source: parts',
+  ],
   'gives live rows as deletes': ['generic: gives no live rows as deletes: items'],
   'leaves changed rows out': ['writeback: reads a change back that was written: items'],
 };

@@ -102,6 +102,12 @@ const NOT_LIVE: Readonly<Record<string, string>> = {
   'generic: reads on from an offset whatever the order of its keys': MOVES,
   'generic: fills every column in some row': 'a real account need not use every field',
   'generic: lands every table in a lake as the source has it': MOVES,
+  'partition: gives partitions that are plain JSON, the same for the same range': MOVES,
+  'partition: gives no partitions between equal offsets, and stands still': MOVES,
+  'partition: takes an empty offset for none': MOVES,
+  'partition: reads partitions on another instance, in any order': MOVES,
+  'partition: reads partitions at once within the budget of the source':
+    'a real source does not say what it thinks of its clients',
   'faults: stays within the budget of the source': 'a real source does not say what it thinks of its clients',
 };
 

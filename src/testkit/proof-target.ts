@@ -27,6 +27,8 @@ export interface ProofTrigger {
   readonly cutsEverywhere?: boolean;
   /** Called after each page, numbered from 0 through the whole trigger; what it throws kills the run there. */
   readonly onPage?: (page: number) => void | Promise<void>;
+  /** Called when partitions are planned, and before any is read. */
+  readonly onPlan?: () => void | Promise<void>;
 }
 
 /** What one batch brought. */
@@ -294,7 +296,9 @@ export class ProofTarget {
     const records: JsonObject[] = [];
     const rows: ProofRow[] = [];
     try {
+      await call.onPlan?.();
       for (const partition of plan?.partitions ?? []) {
+        if (pages.length >= this.#maxPages) break;
         // Where they are not read on the instance that planned them, nothing but their JSON gets to another process.
         const isHere = plan?.parallelHere !== undefined;
         const given = isHere ? partition : (JSON.parse(JSON.stringify(partition)) as typeof partition);
@@ -304,6 +308,7 @@ export class ProofTarget {
           records.push(...taken.records);
           rows.push(...taken.rows);
           await call.onPage?.(pages.length - 1);
+          if (pages.length >= this.#maxPages) break;
         }
       }
     } finally {

@@ -16,6 +16,8 @@ import {
   type HttpReply,
   type HttpRequest,
   type Page,
+  type Partition,
+  type PartitionPlan,
   type ReadContext,
   type TableMetadata,
 } from '../sdk/index.ts';
@@ -49,12 +51,19 @@ export type Mistake =
   | 'leaves a gap between partitions'
   | 'reads borders of partitions twice'
   | 'plans for equal offsets'
+  | 'numbers its partitions'
+  | 'keeps its partitions in the instance'
+  | 'takes an empty offset for one'
+  | 'ends its plans after its partitions'
+  | 'spreads its partitions over processes'
   | 'gives live rows as deletes'
   | 'leaves changed rows out';
 
 const ROWS = 60;
 const PAGE = 10;
 const TOKEN = 'secret-token-4711';
+/** Requests in a second for the table that is read in partitions. */
+const PARTS_PER_SECOND = 4;
 const DAY_MS = 86_400_000;
 /** Rows are read so much later than they were stamped, so that clocks may differ. */
 const LAG_MICROS = 10_000_000n;
@@ -63,6 +72,7 @@ const LAG_MICROS = 10_000_000n;
 const SHOP: SimulatorSpec = {
   name: 'shop',
   auth: {kind: 'bearer', tokens: [TOKEN]},
+  rateLimits: [{name: 'parts', paths: ['GET /parts'], max: PARTS_PER_SECOND, windowMs: 1000}],
   collections: {
     items: {
       key: 'id',
@@ -131,6 +141,11 @@ function rowsFrom(nowMs: number): readonly JsonObject[] {
 }
 
 const TABLES = ['items', 'notes', 'parts'];
+/** Before every row, and the end of the first partition. */
+const FIRST = '2024-12-30T00:00:00Z';
+const EARLY = '2024-12-31T00:04:00Z';
+
+type Part = {readonly since: string; readonly until: string};
 
 /** A connector for the shop that makes the given mistakes; without any it passes every suite. */
 export function shopConnector(...mistakes: readonly Mistake[]): ConnectorDefinition {
@@ -156,6 +171,15 @@ function shopClient(context: CreateContext, does: (mistake: Mistake) => boolean)
     {
       baseUrl: String(context.options['base_url']),
       auth: {kind: 'bearer', token: String(context.options['token'])},
+      rate: {
+        budgets: [
+          {
+            requests: PARTS_PER_SECOND,
+            perSeconds: 1,
+            matches: ({method, url}) => method === 'GET' && url.pathname === '/parts',
+          },
+        ],
+      },
       errors: [
         ...(does('takes 429 for the end') ? [{when: {status: 429}, then: 'accept'} as const] : []),
         ...(does('fails for good on 503') ? [{when: {status: 503}, then: 'fail', code: 'UNSUPPORTED'} as const] : []),
@@ -170,6 +194,8 @@ class ShopConnector implements Connector {
   readonly #does: (mistake: Mistake) => boolean;
   readonly #token: string;
   #place: string | null = null;
+  #parts: readonly Part[] = [];
+  #planned = 0;
 
   constructor(context: CreateContext, does: (mistake: Mistake) => boolean) {
     this.#does = does;
@@ -282,37 +308,52 @@ class ShopConnector implements Connector {
   async latestOffset(table: string, start: Offset | null, _options: unknown, ctx: ReadContext): Promise<Offset | null> {
     if (table !== 'parts') return start;
     await Promise.resolve();
-    const until = secondText(ctx.triggerStartedAt - LAG_MICROS);
+    const ahead = this.#does('ends its plans after its partitions') ? 60_000_000n : 0n;
+    const until = secondText(ctx.triggerStartedAt - LAG_MICROS + ahead);
     return start !== null && String(start['until'] ?? '') >= until ? start : {until};
   }
 
   getPartitions(
     _table: string,
-    range: {readonly start: Offset | null; readonly end: Offset | null},
-  ): Promise<{readonly partitions: readonly {readonly [name: string]: string}[]; readonly volatile: boolean}> {
-    const end = String(range.end?.['until'] ?? '');
-    const from = typeof range.start?.['until'] === 'string' ? range.start['until'] : '2024-12-30T00:00:00Z';
-    if (!this.#does('plans for equal offsets') && offsetsEqual(range.start, range.end))
-      return Promise.resolve({partitions: [], volatile: false});
-    const middle = new Date((Date.parse(from) + Date.parse('2024-12-31T00:04:00Z')) / 2);
-    const half = from < '2024-12-31T00:04:00Z' ? '2024-12-31T00:04:00Z' : middle.toISOString().replace(/\.\d+/, '');
+    {start, end: wanted}: {readonly start: Offset | null; readonly end: Offset | null},
+  ): Promise<PartitionPlan> {
+    const parallel = this.#does('spreads its partitions over processes') ? {} : {parallelHere: 2};
+    const isIdle = !this.#does('plans for equal offsets') && offsetsEqual(start, wanted);
+    const ahead = this.#does('ends its plans after its partitions') ? 60_000 : 0;
+    const end = new Date(Date.parse(String(wanted?.['until'])) - ahead).toISOString().replace(/\.\d+/, '');
+    this.#parts = isIdle ? [] : this.#cut(start, end);
+    const numbered = this.#does('numbers its partitions');
+    const partitions = this.#parts.map((part, number) => ({
+      ...(this.#does('keeps its partitions in the instance') ? {number} : part),
+      ...(numbered ? {number: this.#planned++} : {}),
+    }));
+    return Promise.resolve({partitions, volatile: false, ...parallel});
+  }
+
+  /** Two parts, the first of a few minutes where that is there. */
+  #cut(start: Offset | null, end: string): readonly Part[] {
+    const isEmpty = start !== null && Object.keys(start).length === 0;
+    const first = isEmpty && this.#does('takes an empty offset for one') ? '2024-12-31T00:05:00Z' : FIRST;
+    const from = typeof start?.['until'] === 'string' ? start['until'] : first;
+    const middle = new Date((Date.parse(from) + Date.parse(EARLY)) / 2);
+    const half = from < EARLY ? EARLY : middle.toISOString().replace(/\.\d+/, '');
     const gap = this.#does('leaves a gap between partitions') ? '2024-12-31T00:06:00Z' : half;
-    const parts =
-      half > from && half < end
-        ? [
-            {since: from, until: half},
-            {since: gap, until: end},
-          ]
-        : [{since: from, until: end}];
-    return Promise.resolve({partitions: parts, volatile: false});
+    if (half <= from || half >= end) return [{since: from, until: end}];
+    return [
+      {since: from, until: half},
+      {since: gap, until: end},
+    ];
   }
 
   async *readPartition(
     table: string,
-    part: {readonly [name: string]: unknown},
+    given: Partition,
     _options: unknown,
     ctx: ReadContext,
   ): AsyncGenerator<Page, void> {
+    const isKept = this.#does('keeps its partitions in the instance');
+    const part = isKept ? this.#parts[Number(given['number'])] : given;
+    if (part === undefined) return;
     const until = this.#does('reads borders of partitions twice')
       ? String(part['until']).replace(':00Z', ':01Z')
       : String(part['until']);

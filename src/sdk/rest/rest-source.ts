@@ -149,6 +149,8 @@ export class RestSource implements Connector {
   ): Promise<Offset | null> {
     const {parts, call} = await this.#parts(name, options, ctx);
     const begin = beginning(start);
+    // What is not read in partitions from here on is read by `readTable`.
+    if (!parts.isCut(begin, {option: options, nowMicros: this.#context.clock.nowMicros()})) return start;
     const end = await parts.end(begin, call);
     return begin !== null && offsetsEqual(end, begin) ? start : end;
   }
