@@ -82,7 +82,7 @@ async function* readLists(
   reading: Reading,
 ): AsyncGenerator<Page, Position> {
   const {passes = [{}]} = reading.table;
-  for (let at = listing; at.pass < passes.length; at = {pass: at.pass + 1, after: null, created: null})
+  for (let at = listing; at.pass < passes.length; at = {...BEGINNING, pass: at.pass + 1})
     yield* readList(position, at, {...reading, filter: passes[at.pass] ?? {}});
   return {...position, listing: null};
 }
@@ -93,7 +93,7 @@ async function* readList(
   {table, call, filter}: Reading & {readonly filter: Readonly<Record<string, string>>},
 ): AsyncGenerator<Page, void> {
   const sequence = listSequence(position.since);
-  for await (const {objects, at} of listObjects(table, {filter, from}, call)) {
+  for await (const {objects, at} of listObjects(table, {filter, from, lt: from.before ?? undefined}, call)) {
     const changes = await listedChanges(table, objects, {call, sequence});
     yield {kind: 'changes', changes, offset: positionOffset({...position, listing: at})};
   }

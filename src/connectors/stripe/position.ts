@@ -20,15 +20,18 @@ export interface ListingPosition {
   readonly after: string | null;
   /** Its time of creation: where the list goes on when the object is gone. */
   readonly created: number | null;
+  /** Only objects that were created before this second are still to be read; null: all. */
+  readonly before: number | null;
 }
 
 /** Before the first object of the first pass. */
-export const BEGINNING: ListingPosition = {pass: 0, after: null, created: null};
+export const BEGINNING: ListingPosition = {pass: 0, after: null, created: null, before: null};
 
 /** A position as an offset. */
 export function positionOffset({since, checked, isDrained, listing}: Position): Offset {
   if (listing === null) return {since, checked, drained: isDrained};
-  return {since, checked, list: {pass: listing.pass, after: listing.after, created: listing.created}};
+  const {pass, after, created, before} = listing;
+  return {since, checked, list: {pass, after, created, ...(before === null ? {} : {before})}};
 }
 
 /** Reads what {@link positionOffset} wrote. @throws CONTRACT_VIOLATION for any other offset. */
@@ -41,12 +44,13 @@ export function parsePosition(offset: Offset): Position {
 function listingOf(value: PlainJson | undefined): ListingPosition | null {
   if (value === undefined || value === null) return null;
   if (typeof value !== 'object' || Array.isArray(value)) throw foreign();
-  const {pass, after, created} = value as Offset;
+  const {pass, after, created, before} = value as Offset;
   if (typeof pass !== 'number') throw foreign();
   return {
     pass,
     after: typeof after === 'string' ? after : null,
     created: typeof created === 'number' ? created : null,
+    before: typeof before === 'number' ? before : null,
   };
 }
 

@@ -180,6 +180,23 @@ describe('what Stripe does', () => {
     expect(end.flows[0]?.errorFix).toMatch(/restricted key/);
   });
 
+  test('a first load that ends in the middle goes on behind the parts that it committed', async () => {
+    const here = await open({pageCap: 2, objects: 1, objectsOf: {customers: 1500}, requestsPerSecond: 1_000_000});
+    const {simulator} = here.source;
+    const body = {error: {type: 'invalid_request_error', message: 'Not now.'}};
+    simulator.faults.add({path: '/v1/customers', nth: 700, times: 1, fault: {kind: 'answer', status: 403, body}});
+    const unlimited = {requests_per_second: 1_000_000};
+    expect(await here.run({source: 'customers'}, unlimited)).toMatchObject({state: 'FAILED'});
+    const committed = (await here.rows('customers')).length;
+    expect(committed).toBeGreaterThan(0);
+    expect(committed).toBeLessThan(1500);
+    expect(await here.run({source: 'customers'}, unlimited)).toMatchObject({
+      state: 'COMPLETED',
+      flows: [{rowsInserted: 1500 - committed}],
+    });
+    expect(await here.rows('customers')).toEqual(idsOf(here, 'customers'));
+  }, 60_000);
+
   test('start_timestamp leaves older objects out', async () => {
     const here = await open();
     here.source.simulator.clock.advance(1000);

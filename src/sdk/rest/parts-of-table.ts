@@ -44,10 +44,10 @@ function declaredParts(partitions: Partitions): TableParts {
 
 function customParts(parts: CustomParts): TableParts {
   return {
-    isCut: (start, {option}) => start === null && parts.when?.(option) !== false,
-    end: (start, call) => (start === null ? parts.end(call.call) : Promise.resolve(start)),
-    list({end}, call) {
-      if (end !== null) return parts.list(end, call.call);
+    isCut: (start, {option}) => parts.when?.(option) !== false && (parts.isCut?.(start) ?? start === null),
+    end: (start, call) => parts.end(start, call.call),
+    list({start, end}, call) {
+      if (end !== null) return parts.list({start, end}, call.call);
       throw new IngestError('CONTRACT_VIOLATION', `The parts of table "${call.table.name}" have no end.`, {
         fix: 'Ask latestOffset for it, and give it to getPartitions.',
         context: {table: call.table.name},

@@ -174,10 +174,15 @@ export interface CustomPlan {
 export interface CustomParts {
   /** False: with these table options `read` reads from the beginning. Without I/O. Default: always true. */
   readonly when?: (option: TableOptions) => boolean;
-  /** The offset from which `read` goes on; asked before the parts are. What happens from then on must be behind it. */
-  end(call: RestReadCall): Promise<Offset>;
-  /** The parts of everything up to the end: plain JSON, the same for the same end and source. */
-  list(end: Offset, call: RestReadCall): Promise<readonly Partition[]>;
+  /** Whether the load goes on in parts from this offset: after a kill it begins again at the last one. Without I/O. Default: at null only. */
+  readonly isCut?: (start: Offset | null) => boolean;
+  /**
+   * Where these parts end: the next ones begin there, or `read` goes on; asked before the parts are. What happens from then on must be
+   * behind it.
+   */
+  end(start: Offset | null, call: RestReadCall): Promise<Offset>;
+  /** The parts of (start, end]: plain JSON. */
+  list(range: {readonly start: Offset | null; readonly end: Offset}, call: RestReadCall): Promise<readonly Partition[]>;
   /** The rows of one part; no changes, and nothing in the ledger, which is not kept. */
   read(part: Partition, call: RestReadCall): AsyncGenerator<Page, void>;
 }
