@@ -2,6 +2,7 @@ import {isIngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {LinkedAbort} from '../core/linked-abort.ts';
 import type {LogIdentity, LogReader} from '../sdk/change-log.ts';
+import {claimSource} from '../staging/staging.ts';
 import {isChanged, recordTables, wantedTables} from './follow-tables.ts';
 import {Backoff, errorText, mayPass, stopped, type GatewayCore} from './gateway-core.ts';
 import {pumpLog} from './log-pump.ts';
@@ -66,6 +67,7 @@ class LogTask {
     const wanted = await wantedTables(this.#core, signal);
     const tables = [...wanted.tables.keys()];
     const reason = await this.#whyNewEpoch(identity);
+    if (manifest.state.epoch === 0) await claimSource(manifest.staging, source.codec);
     const point = await source.prepare(tables, context);
     failpoint('gateway.prepared');
     const {state} = manifest;

@@ -1,7 +1,6 @@
 import {isIngestError} from '../core/errors.ts';
 import {LinkedAbort} from '../core/linked-abort.ts';
-import {encodeJson} from '../staging/entry.ts';
-import {openManifest, type ManifestWriter} from '../staging/manifest-writer.ts';
+import {openManifest} from '../staging/manifest-writer.ts';
 import {removeOrphans} from '../staging/orphans.ts';
 import {retire} from '../staging/retire.ts';
 import {acquireLease, type Lease} from '../state/lease.ts';
@@ -27,7 +26,6 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   await removeOrphans(manifest);
   using leave = new LinkedAbort(context.signal);
   const core = gatewayCore(options, manifest, leave.signal);
-  await describeStaging(core);
   core.event('started', 'info', `The gateway "${staging.gateway}" has started.`, {facts: {entry: manifest.state.n}});
   try {
     await runAll(core, leave.controller);
@@ -86,12 +84,4 @@ async function runRetentionTask(core: GatewayCore): Promise<void> {
       event('retry', 'warning', `Staging could not be cleaned and is tried again. ${errorText(error)}`);
     }
   }
-}
-
-/** For people who look into the folder; the manifest is what counts. */
-async function describeStaging({manifest, source}: GatewayCore): Promise<void> {
-  const {staging, state} = manifest satisfies ManifestWriter;
-  const {epoch, identity} = state;
-  const description = {format: 1, gateway: staging.gateway, codec: source.codec, identity, epoch};
-  await staging.store.put(staging.layout.source, encodeJson(description)).catch(() => undefined);
 }

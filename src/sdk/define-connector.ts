@@ -74,6 +74,18 @@ export interface CreateContext {
   readonly secrets?: SecretStore;
   /** Told of every exchange with the source, secrets removed; for `--trace`. */
   readonly trace?: (entry: TraceEntry) => void;
+  /** Proxies on the way to the source, as the environment names them. `createHttpClient` goes through them. Absent: there are none. */
+  readonly proxies?: ProxyOptions;
+}
+
+/** Proxies by the protocol of the address that is asked for. This machine itself is always reached without one. */
+export interface ProxyOptions {
+  /** URL of the proxy for `http:` addresses. */
+  readonly http?: string;
+  /** For `https:` addresses; default: that for `http:`. */
+  readonly https?: string;
+  /** Hosts that are reached without one, joined by commas: names with those below them, also with a port; `*` for all. */
+  readonly none?: string;
 }
 
 /** Secrets of one connection that change by themselves, kept sealed and replaced atomically. */
@@ -139,6 +151,8 @@ export interface ChangeLogSettings {
   /** A replication slot and a publication that somebody else made and keeps; absent: they are made and removed by the source. */
   readonly slotName?: string;
   readonly publicationName?: string;
+  /** Nothing was prepared for this gateway before: what bears its name at the source is somebody else's, and stays so. Default false. */
+  readonly isNew?: boolean;
 }
 
 /** Declares a connector: checks its spec and gives it back. @throws INVALID_SPEC naming the option whose declaration contradicts itself. */

@@ -77,6 +77,7 @@ export async function purgeStaging({
       bytes += sizeBytes;
     }
   }
-  for (const name of [layout.source, layout.status]) await store.delete(name);
+  // What was made at the source stays ours.
+  await store.delete(layout.status);
   return {files, bytes};
 }

@@ -18,6 +18,20 @@ export function openStaging(store: Store, gateway: string): Staging {
   return {store, gateway, layout: stagingLayout(gateway)};
 }
 
+/**
+ * Writes down, before anything is made at the source, that this staging may own what bears its gateway's name there; what the file says is
+ * for people who look into the folder.
+ */
+export async function claimSource({store, layout, gateway}: Staging, codec: string): Promise<void> {
+  await store.put(layout.source, encodeJson({format: 1, gateway, codec}));
+}
+
+/** False while nothing can have been made at the source for this staging: what bears its gateway's name there is somebody else's. */
+export async function hasClaimedSource(staging: Staging): Promise<boolean> {
+  if ((await staging.store.get(staging.layout.source)) !== null) return true;
+  return (await loadState(staging)).n > 0;
+}
+
 /** Entries that are asked for at once. */
 const ENTRIES_AT_ONCE = 16;
 

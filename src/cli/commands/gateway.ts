@@ -57,8 +57,10 @@ export async function gatewayRunCommand(...[context, key, flags]: Call): Promise
 
 /** Prints the findings of a preflight. */
 export async function gatewayCheckCommand(...[context, key, flags]: Call): Promise<number> {
-  const {gateway} = await load(context, key, flags);
-  const {tables, findings} = await interruptible(context, silently, (signal) => checkGateway(gateway, signal));
+  const {gateway, place} = await load(context, key, flags);
+  const {tables, findings} = await interruptible(context, silently, (signal) =>
+    checkGateway(gateway, {...place, signal}),
+  );
   const isFine = findings.every(({level}) => level !== 'error');
   if (flags.json === true) printJson(context, {gateway: gateway.key, ok: isFine, tables, findings});
   else {

@@ -7,7 +7,7 @@ import {formatLsn, ReplicationStream} from '../../wire/pg/replication.ts';
 import {splitName} from './catalog.ts';
 import {PgLogReader, tableName} from './change-log-reader.ts';
 import type {LogNames} from './publication.ts';
-import {slotState} from './publication.ts';
+import {foreignSlot, slotState} from './publication.ts';
 import type {ConnectionOptions} from './session.ts';
 import {openReplication, Session} from './session.ts';
 import {sourceError} from './source-errors.ts';
@@ -53,7 +53,7 @@ interface Start {
 
 async function startOf({options, names, from, tables}: LogRequest, ctx: CallContext): Promise<Start> {
   await using session = await Session.open(options, ctx.signal);
-  await checkSlot(session, names.slot, from);
+  await checkSlot(session, names, from);
   const wanted = tables.map(splitName);
   const pairs = wanted.map(({schema, name}) => `(${quoteLiteral(schema)}, ${quoteLiteral(name)})`);
   const found =
@@ -74,9 +74,11 @@ async function startOf({options, names, from, tables}: LogRequest, ctx: CallCont
 }
 
 /** The server would begin where the slot stands, whatever it is asked for: a slot that is ahead of us means lost changes. */
-async function checkSlot(session: Session, slot: string, from: bigint): Promise<void> {
+async function checkSlot(session: Session, names: LogNames, from: bigint): Promise<void> {
+  const {slot} = names;
   const state = await slotState(session, slot);
   if (state === null) throw lost(slot, 'is gone');
+  if (!state.isOfThisDatabase) throw foreignSlot(names, state);
   if (state.invalidation !== null) throw lost(slot, `was invalidated by the server (${state.invalidation})`);
   if (state.plugin !== 'pgoutput') {
     throw new IngestError('INVALID_OPTION', `The replication slot "${slot}" is one of the plugin "${state.plugin}".`, {
@@ -139,7 +141,7 @@ async function explain(error: unknown, {options, names, from}: LogRequest, ctx: 
   if (!isOfServer || ctx.signal.aborted) return sourceError(error, READING);
   try {
     await using session = await Session.open(options, ctx.signal);
-    await checkSlot(session, names.slot, from);
+    await checkSlot(session, names, from);
     const [found] = await session.query(
       `select 1 from pg_publication where pubname = ${quoteLiteral(names.publication)}`,
       READING,

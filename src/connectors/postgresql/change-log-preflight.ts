@@ -4,7 +4,7 @@ import {quoteIdentifier, quoteLiteral} from '../../wire/pg/quote.ts';
 import {splitName, tableSql} from './catalog.ts';
 import {followedTable} from './log-table.ts';
 import type {LogNames} from './publication.ts';
-import {hasIdentitySql, partsSql, slotState} from './publication.ts';
+import {describeForeignSlot, hasIdentitySql, partsSql, slotState} from './publication.ts';
 import type {Session} from './session.ts';
 
 /** Below this a night without a gateway loses the log of a busy server. */
@@ -119,9 +119,14 @@ async function settingFindings(session: Session, names: LogNames): Promise<reado
   return findings;
 }
 
-function slotFindings({slot, isOwnSlot}: LogNames, state: Awaited<ReturnType<typeof slotState>>): readonly Finding[] {
+function slotFindings(names: LogNames, state: Awaited<ReturnType<typeof slotState>>): readonly Finding[] {
+  const {slot, isOwnSlot, isNew} = names;
   const make = `select pg_create_logical_replication_slot(${quoteLiteral(slot)}, 'pgoutput');`;
   if (state === null) return isOwnSlot ? [] : [error('SLOT', `The replication slot "${slot}" does not exist.`, make)];
+  if (!state.isOfThisDatabase || (isNew && isOwnSlot)) {
+    const {message, fix} = describeForeignSlot(names, state);
+    return [error('SLOT', message, fix)];
+  }
   if (state.plugin !== 'pgoutput')
     return [
       error(

@@ -372,6 +372,35 @@ describePostgres('the change log', [14, 18], (version) => {
     });
   });
 
+  it('leaves the slot of another gateway alone, also of another database', async () => {
+    await using log = source();
+    const ctx = testContext();
+    const slot = `sluice_log_${count}`;
+    await log.prepare([], ctx);
+    const [before] = await database.texts(
+      `select confirmed_flush_lsn from pg_replication_slots where slot_name = '${slot}'`,
+    );
+    await using elsewhere = await createDatabase(server?.url ?? inject('pgUrl'), 'pg_change_log_b');
+    const settings = {gatewayId: `log_${count}`, isNew: true};
+    const others = [
+      new PostgresChangeLog(connectionOptions(database.options, 'test'), settings),
+      new PostgresChangeLog(connectionOptions(elsewhere.options, 'test'), settings),
+      new PostgresChangeLog(connectionOptions(elsewhere.options, 'test'), {...settings, isNew: false}),
+    ];
+    for (const other of others) {
+      const findings = await other.preflight([], ctx);
+      expect(findings.filter(({level}) => level === 'error').map(({code}) => code)).toEqual(['SLOT']);
+      await expect(other.prepare([], ctx)).rejects.toMatchObject({code: 'INVALID_OPTION'});
+      await other.release(ctx);
+      await other.close();
+    }
+    expect(
+      await database.texts(`select confirmed_flush_lsn from pg_replication_slots where slot_name = '${slot}'`),
+    ).toEqual([before]);
+    expect(await database.texts(`select 1 from pg_publication where pubname = '${slot}'`)).toHaveLength(1);
+    expect(await elsewhere.texts(`select 1 from pg_publication where pubname = '${slot}'`)).toEqual([]);
+  });
+
   describe('preflight', () => {
     const codesOf = async (log: PostgresChangeLog, table: string): Promise<readonly string[]> => {
       const findings = await log.preflight([table], testContext());

@@ -32,7 +32,7 @@ import {sourceError} from './source-errors.ts';
 export class PostgresChangeLog implements ChangeLogSource {
   readonly codec: string = CODEC;
   readonly #options: ConnectionOptions;
-  readonly #names: LogNames;
+  #names: LogNames;
   readonly #sizes: RangeSizes;
   /** Tables of which no transaction is older than their place in the publication. */
   readonly #settled = new Set<string>();
@@ -41,7 +41,7 @@ export class PostgresChangeLog implements ChangeLogSource {
   /** @param sizes From when on snapshots are read in ranges of the key; default {@link RANGE_SIZES}. */
   constructor(
     options: ConnectionOptions,
-    {gatewayId, slotName, publicationName}: ChangeLogSettings,
+    {gatewayId, slotName, publicationName, isNew = false}: ChangeLogSettings,
     sizes: RangeSizes = RANGE_SIZES,
   ) {
     const own = `sluice_${gatewayId}`;
@@ -53,6 +53,7 @@ export class PostgresChangeLog implements ChangeLogSource {
       publication: publicationName ?? own,
       isOwnSlot: slotName === undefined,
       isOwnPublication: publicationName === undefined,
+      isNew,
     };
   }
 
@@ -87,7 +88,9 @@ export class PostgresChangeLog implements ChangeLogSource {
   }
 
   async prepare(tables: readonly string[], ctx: CallContext): Promise<LogPoint> {
-    return pointAt(await this.#catalog.run(ctx, (session) => prepareLog(session, this.#names, tables)));
+    const position = await this.#catalog.run(ctx, (session) => prepareLog(session, this.#names, tables));
+    this.#names = {...this.#names, isNew: false};
+    return pointAt(position);
   }
 
   openLog(from: LogPoint, tables: readonly string[], ctx: CallContext): Promise<LogReader> {

@@ -10,12 +10,16 @@ export interface LogNames {
   readonly publication: string;
   readonly isOwnSlot: boolean;
   readonly isOwnPublication: boolean;
+  /** We made nothing yet: what bears our names belongs to another gateway. */
+  readonly isNew: boolean;
 }
 
 /** A slot as the server shows it. */
 export interface SlotState {
   readonly plugin: string;
   readonly database: string;
+  /** Slots are named across the databases of a server. */
+  readonly isOfThisDatabase: boolean;
   readonly activePid: number | null;
   /** All before it may be forgotten; null for a slot that was never ready. */
   readonly confirmed: bigint | null;
@@ -33,16 +37,17 @@ export async function slotState(session: Session, slot: string): Promise<SlotSta
   const reason = session.facts.versionNumber >= 170_000 ? 'invalidation_reason' : 'null::text';
   const now = 'case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end';
   const [row] = await session.query(
-    `select plugin::text, coalesce(database, '')::text, active_pid::text, confirmed_flush_lsn::text, coalesce(wal_status, 'lost'), ${reason},
+    `select plugin::text, coalesce(database, '')::text, (database is not distinct from current_database())::text, active_pid::text, confirmed_flush_lsn::text, coalesce(wal_status, 'lost'), ${reason},
       coalesce(pg_wal_lsn_diff(${now}, restart_lsn), 0)::text, safe_wal_size::text
       from pg_replication_slots where slot_name = ${quoteLiteral(slot)}`,
     {what: `look at replication slot "${slot}"`},
   );
   if (row === undefined) return null;
-  const [plugin, database, pid, confirmed, status, invalidation, retained, safe] = row;
+  const [plugin, database, isHere, pid, confirmed, status, invalidation, retained, safe] = row;
   return {
     plugin: plugin ?? '',
     database: database ?? '',
+    isOfThisDatabase: isHere === 'true',
     activePid: pid === null || pid === undefined ? null : Number(pid),
     confirmed: parseLsn(confirmed ?? ''),
     walStatus: status ?? 'lost',
@@ -57,8 +62,9 @@ export async function slotState(session: Session, slot: string): Promise<SlotSta
  * @returns a point at which a first reading may begin
  */
 export async function prepareLog(session: Session, names: LogNames, tables: readonly string[]): Promise<bigint> {
-  const isNew = names.isOwnPublication && (await preparePublication(session, names.publication, tables));
   let state = await slotState(session, names.slot);
+  if (state !== null && (!state.isOfThisDatabase || (names.isNew && names.isOwnSlot))) throw foreignSlot(names, state);
+  const isNew = names.isOwnPublication && (await preparePublication(session, names.publication, tables));
   if (state !== null && names.isOwnSlot && (isNew || state.invalidation !== null)) {
     // The slot's log is from before the publication, which the server reads as it was then: there it does not exist.
     await dropSlot(session, names.slot);
@@ -74,8 +80,31 @@ export async function prepareLog(session: Session, names: LogNames, tables: read
   });
 }
 
+/** A slot that must stay as it is: somebody else's log hangs on it. */
+export function foreignSlot({slot, publication, isOwnSlot}: LogNames, state: SlotState): IngestError {
+  const {message, fix} = describeForeignSlot({slot, publication, isOwnSlot}, state);
+  return new IngestError('INVALID_OPTION', message, {fix, context: {slot}});
+}
+
+/** What is wrong with a slot that is not ours, and what to do about it. */
+export function describeForeignSlot(
+  {slot, publication, isOwnSlot}: Pick<LogNames, 'slot' | 'publication' | 'isOwnSlot'>,
+  {isOfThisDatabase, database}: SlotState,
+): {readonly message: string; readonly fix: string} {
+  const other = 'Give the pipeline another key, or name a slot and a publication of its own (source_configurations)';
+  if (!isOfThisDatabase) {
+    const message = `The replication slot "${slot}" is one of the database "${database}": slots have their names across the whole server.`;
+    return {message, fix: isOwnSlot ? `${other}.` : 'Name a slot of this database.'};
+  }
+  return {
+    message: `The replication slot "${slot}" is there already, and the gateway of this lake has not made it: it is that of another lake, or of one that is gone.`,
+    fix: `${other}. If nobody uses it any more: select pg_drop_replication_slot(${quoteLiteral(slot)}); drop publication if exists ${quoteIdentifier(publication)};`,
+  };
+}
+
 /** Removes what {@link prepareLog} made. */
 export async function releaseLog(session: Session, names: LogNames): Promise<void> {
+  if (names.isNew) return;
   if (names.isOwnSlot) await dropSlot(session, names.slot);
   if (names.isOwnPublication) {
     await session.query(`drop publication if exists ${quoteIdentifier(names.publication)}`, {
@@ -165,7 +194,7 @@ async function createSlot(session: Session, slot: string): Promise<bigint> {
 
 async function dropSlot(session: Session, slot: string): Promise<void> {
   await session.query(
-    `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ${quoteLiteral(slot)}`,
+    `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ${quoteLiteral(slot)} and database = current_database()`,
     {what: `remove replication slot "${slot}"`},
   );
 }

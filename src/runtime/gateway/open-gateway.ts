@@ -40,17 +40,22 @@ export function changeLogOf({name, spec, changeLog}: ConnectorDefinition): Chang
   });
 }
 
+/** What is said of a gateway at the source; `isNew`: nothing can have been made there for it. */
+export interface SourceSettings extends Partial<Pick<ChangeLogSpec, 'slotName' | 'publicationName'>> {
+  readonly isNew?: boolean;
+}
+
 /** The source of a gateway; the caller closes it. */
 export async function openChangeLog(
   {gatewayId, connection}: Pick<GatewaySpec, 'gatewayId' | 'connection'>,
-  names: Partial<Pick<ChangeLogSpec, 'slotName' | 'publicationName'>> = {},
+  {slotName, publicationName, isNew}: SourceSettings = {},
 ): Promise<{readonly definition: ConnectorDefinition; readonly source: ChangeLogSource}> {
   const {definition, context} = await connectorContext(connection, {clock: systemClock});
-  const {slotName, publicationName} = names;
   const source = changeLogOf(definition).open(context, {
     gatewayId,
     ...(typeof slotName === 'string' ? {slotName} : {}),
     ...(typeof publicationName === 'string' ? {publicationName} : {}),
+    ...(isNew === undefined ? {} : {isNew}),
   });
   return {definition, source};
 }

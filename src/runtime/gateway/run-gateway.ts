@@ -1,15 +1,16 @@
 import {systemClock} from '../../core/clock.ts';
 import type {GatewayEvent, GatewayLimits, GatewayOptions} from '../../gateway/options.ts';
 import {runGateway} from '../../gateway/run-gateway.ts';
-import type {ChangeLogSpec, RefreshWindow} from '../../pipeline/spec.ts';
+import type {RefreshWindow} from '../../pipeline/spec.ts';
 import type {Finding} from '../../sdk/change-log.ts';
 import type {CallContext} from '../../sdk/contract.ts';
+import {hasClaimedSource, type Staging} from '../../staging/staging.ts';
 import {acquireLease} from '../../state/lease.ts';
 import type {LakeOptions} from '../api.ts';
 import type {GatewaySpec} from '../config/resolve-gateway.ts';
 import {noFiles} from '../no-files.ts';
 import {silentLog} from '../read-context.ts';
-import {openChangeLog, openGatewayStaging, wantedTables} from './open-gateway.ts';
+import {openChangeLog, openGatewayStaging, type SourceSettings, wantedTables} from './open-gateway.ts';
 
 /** How a gateway is run. */
 export interface GatewayRun extends Pick<LakeOptions, 'lake' | 'storeOptions' | 'signal'> {
@@ -25,7 +26,7 @@ export interface GatewayRun extends Pick<LakeOptions, 'lake' | 'storeOptions' | 
 export async function runGatewayHere(gateway: GatewaySpec, run: GatewayRun): Promise<void> {
   const changeLogs = gateway.pipelines.flatMap(({changeLog}) => (changeLog === undefined ? [] : [changeLog]));
   await using opened = await openGatewayStaging(run, gateway.gatewayId);
-  const {source} = await openChangeLog(gateway, namesOf(gateway));
+  const {source} = await openChangeLog(gateway, await settingsOf(gateway, opened.staging));
   const context: CallContext = {signal: run.signal, clock: systemClock, log: silentLog, files: noFiles};
   const windows = changeLogs.flatMap(({fullRefreshWindow}) => (fullRefreshWindow === null ? [] : [fullRefreshWindow]));
   try {
@@ -68,9 +69,10 @@ const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
 /** Whether the tables of a gateway can be followed; changes nothing at the source. */
 export async function checkGateway(
   gateway: GatewaySpec,
-  signal: AbortSignal,
+  {signal, ...place}: Pick<GatewayRun, 'lake' | 'storeOptions' | 'signal'>,
 ): Promise<{readonly tables: readonly string[]; readonly findings: readonly Finding[]}> {
-  const {source} = await openChangeLog(gateway, namesOf(gateway));
+  await using opened = await openGatewayStaging(place, gateway.gatewayId);
+  const {source} = await openChangeLog(gateway, await settingsOf(gateway, opened.staging));
   const context: CallContext = {signal, clock: systemClock, log: silentLog, files: noFiles};
   try {
     const tables = await wantedTables(gateway, gateway.connection, context)(signal);
@@ -92,7 +94,7 @@ export async function removeGateway(
   const {store, layout} = opened.staging;
   {
     await using _ = await acquireLease(store, layout.lease, systemClock);
-    const {source} = await openChangeLog(gateway, namesOf(gateway));
+    const {source} = await openChangeLog(gateway, await settingsOf(gateway, opened.staging));
     const context: CallContext = {signal: run.signal, clock: systemClock, log: silentLog, files: noFiles};
     try {
       await source.release(context);
@@ -106,9 +108,10 @@ export async function removeGateway(
   }
 }
 
-function namesOf(gateway: GatewaySpec): Partial<Pick<ChangeLogSpec, 'slotName' | 'publicationName'>> {
+async function settingsOf(gateway: GatewaySpec, staging: Staging): Promise<SourceSettings> {
   const named = gateway.pipelines.find(
     ({changeLog}) => changeLog !== undefined && (changeLog.slotName !== null || changeLog.publicationName !== null),
   );
-  return named?.changeLog ?? {};
+  const {slotName = null, publicationName = null} = named?.changeLog ?? {};
+  return {slotName, publicationName, isNew: !(await hasClaimedSource(staging))};
 }
