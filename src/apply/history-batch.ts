@@ -1,9 +1,9 @@
-import {IngestError} from '../core/errors.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
 import {WORK} from './column-sql.ts';
 import {eventSources, stagedFiles} from './event-sources.ts';
 import {seenMissing} from './history-refresh.ts';
+import {truncatesAsDeletes} from './history-truncates.ts';
 import {History} from './history.ts';
 import type {EventSource} from './merge-sql.ts';
 import {wholeSources} from './partial-rows.ts';
@@ -16,8 +16,7 @@ export async function historyBatch(context: BatchContext): Promise<TableChange> 
   const {job, work} = context;
   const history = new History(context);
   if (job.inputs.length === 0 && job.deletes.length === 0) return NO_CHANGE;
-  const given = await eventSources(context);
-  await refuseTruncates(context, given);
+  const given = await truncatesAsDeletes(history, await eventSources(context));
   if (job.deletesWinTies) return seenMissing(history, given);
   const {sources, quarantined} = await wholeSources(context, given, async (keys) =>
     new RefreshSql(history.columns).open(await liveRows(context, {files: await filesOfKeys(context, keys)})),
@@ -69,18 +68,4 @@ async function firstLoad({context, sql}: History, sources: readonly EventSource[
   const adds = [...stagedFiles(context.job.inputs), ...(rows === null ? [] : await writeRows(context, rows))];
   const counts = {...NO_CHANGE.counts, inserted: rowsIn(adds)};
   return {...NO_CHANGE, operation: 'MERGE', writeMode: null, blindAppend: false, adds, counts};
-}
-
-/** @throws UNSUPPORTED for what versions cannot be made of. */
-async function refuseTruncates({work, job}: BatchContext, sources: readonly EventSource[]): Promise<void> {
-  for (const {select, columns} of sources) {
-    if (!columns.has(WORK.op)) continue;
-    const count = await work.count(`SELECT count(*) AS n FROM (${select}) AS s WHERE ${WORK.op} = 'truncate'`, 'n');
-    if (count === 0) continue;
-    throw new IngestError(
-      'UNSUPPORTED',
-      `Table ${job.tableRoot}: ${count} events are truncates, which SCD type 2 cannot follow.`,
-      {fix: 'Set scd_type to SCD_TYPE_1.', context: {table: job.tableRoot}},
-    );
-  }
 }

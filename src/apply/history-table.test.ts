@@ -268,6 +268,37 @@ test('a table that was truncated before it kept versions stays without what is o
   expect(await versions(flow)).toEqual(['1 new x [12,null)', '3 at it x [10,null)']);
 });
 
+test('a truncate in a log ends the versions that are open there, those of the table and those of its own batch', async () => {
+  const flow = await TestFlow.create(lake, SCHEMA);
+  const log: Partial<ApplyJob> = {keepTombstones: false};
+  const truncate = (seq: number): TestRow => ({seq, __op: 'truncate'});
+  await apply(flow, [upsert(1, 'a', 'x'), upsert(2, 'b', 'x', 2), {id: 2, seq: 3, __op: 'delete'}], log);
+  await apply(
+    flow,
+    [
+      upsert(4, 'c', 'x', 3),
+      truncate(5),
+      upsert(6, 'a', 'y'),
+      {...upsert(7, 'm', 'y', 4), __old_key: {id: 1}},
+      truncate(8),
+      truncate(9),
+      upsert(10, 'n', 'z', 3),
+    ],
+    log,
+  );
+  expect(await versions(flow)).toEqual([
+    '1 a x [1,5)',
+    '1 a y [6,7)',
+    '2 b x [2,3)',
+    '3 c x [4,5)',
+    '3 n z [10,null)',
+    '4 m y [7,8)',
+  ]);
+  await apply(flow, [truncate(11)], log);
+  expect((await versions(flow)).filter((text) => text.endsWith('null)'))).toEqual([]);
+  await expect(apply(flow, [truncate(12)])).rejects.toMatchObject({code: 'UNSUPPORTED'});
+});
+
 test('what a change leaves out is looked up under the key before, in a mapped table', async () => {
   const flow = await TestFlow.create(lake, SCHEMA, {
     partitionColumns: ['part'],
