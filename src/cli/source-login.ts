@@ -1,6 +1,7 @@
 import {resolve} from 'node:path';
 
 import {IngestError} from '../core/errors.ts';
+import {proxiesOf} from '../runtime/config/environment.ts';
 import type {sealedSecrets} from '../runtime/connections/sealed-secrets.ts';
 import type {CommandContext} from './command-context.ts';
 import {readConnectionOptions, type OptionRecord} from './option-files.ts';
@@ -19,6 +20,8 @@ export interface SourceLogin {
   readonly connectionName: string;
   /** Where tokens that rotate are kept. Absent: they are lost with the process. */
   readonly secrets?: ReturnType<typeof sealedSecrets>;
+  /** Of the environment. */
+  readonly proxies?: NonNullable<ReturnType<typeof proxiesOf>>;
 }
 
 /**
@@ -31,9 +34,11 @@ export async function sourceLogin(
   connector: string,
 ): Promise<SourceLogin | null> {
   const {cwd, env} = io;
+  const proxies = proxiesOf(env);
+  const way = proxies === undefined ? {} : {proxies};
   if (connection === undefined) {
     if (credentials === undefined) return null;
-    return {options: await readConnectionOptions(resolve(cwd, credentials)), connectionName: 'credentials'};
+    return {options: await readConnectionOptions(resolve(cwd, credentials)), connectionName: 'credentials', ...way};
   }
   const {loadConnections} = await import('../runtime/config/load-pipelines.ts');
   const known = await loadConnections({file: undefined, target: undefined, variables: {}, cwd, env, home: undefined});
@@ -55,6 +60,7 @@ export async function sourceLogin(
   return {
     options: Object.fromEntries(options) as OptionRecord,
     connectionName: connection,
+    ...way,
     ...(found.home === undefined ? {} : {secrets: openSecrets({home: found.home, connection, env})}),
   };
 }

@@ -6,7 +6,7 @@ import type {OpenConnector} from '../pipeline/resolve-flow.ts';
 import type {ConnectionSpec} from '../pipeline/spec.ts';
 import type {ConnectorDefinition, ConnectorSpec, CreateContext, TraceEntry} from '../sdk/define-connector.ts';
 import {resolveConnectionOptions} from '../sdk/options.ts';
-import {processEnvironment, type Environment} from './config/environment.ts';
+import {processEnvironment, proxiesOf, type Environment} from './config/environment.ts';
 import {sealedSecrets} from './connections/sealed-secrets.ts';
 
 /** A connector instance; disposing closes its connections. */
@@ -16,7 +16,7 @@ export type OpenedConnector = OpenConnector & AsyncDisposable;
 export interface ConnectorServices {
   readonly clock: Clock;
   readonly random?: Random;
-  /** Where the key of kept secrets is found; default: the process's environment. */
+  /** Where the key of kept secrets and the proxies are found; default: the process's environment. */
   readonly env?: Environment | undefined;
   /** Hears of every exchange with the source. */
   readonly trace?: (entry: TraceEntry) => void;
@@ -44,6 +44,8 @@ export async function connectorContext(
   services: ConnectorServices,
 ): Promise<{readonly definition: ConnectorDefinition; readonly context: CreateContext}> {
   const definition = await connectorDefinition(connection);
+  const env = services.env ?? processEnvironment();
+  const proxies = proxiesOf(env);
   const context: CreateContext = {
     options: resolvedOptions(definition.spec, connection),
     clock: services.clock,
@@ -55,10 +57,11 @@ export async function connectorContext(
           secrets: sealedSecrets({
             home: connection.home,
             connection: connection.name,
-            env: services.env ?? processEnvironment(),
+            env,
           }),
         }),
     ...(services.trace === undefined ? {} : {trace: services.trace}),
+    ...(proxies === undefined ? {} : {proxies}),
   };
   return {definition, context};
 }

@@ -139,6 +139,7 @@ export type {
   OAuthEndpoints,
   OptionSpec,
   OptionSpecs,
+  ProxyOptions,
   SecretStore,
   TraceEntry,
 } from './define-connector.ts';

@@ -2,7 +2,7 @@ import type {Clock} from '../core/clock.ts';
 import type {JsonObject, JsonValue} from '../core/json-value.ts';
 import type {TableConfiguration} from '../pipeline/spec.ts';
 import type {OptionValue} from '../sdk/contract.ts';
-import type {ConnectorDefinition, SecretStore, TraceEntry} from '../sdk/define-connector.ts';
+import type {ConnectorDefinition, ProxyOptions, SecretStore, TraceEntry} from '../sdk/define-connector.ts';
 import type {HttpRequest} from '../sdk/http/http-client.ts';
 
 /**
@@ -36,6 +36,8 @@ export interface ProofSource extends AsyncDisposable {
   readonly connectionName?: string;
   /** Where tokens that rotate are kept, shared by all who log in. Default: by each connector and those that follow it. */
   readonly secrets?: SecretStore;
+  /** On the way to a real source. Default: none. */
+  readonly proxies?: ProxyOptions;
   /** What changes `connectionOptions` so that the source refuses them; absent where every credential works. */
   readonly wrongCredentials?: Readonly<Record<string, OptionValue>>;
   /** The clock of source and connector alike. */

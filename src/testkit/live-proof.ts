@@ -1,6 +1,6 @@
 import {systemClock} from '../core/clock.ts';
 import type {OptionValue} from '../sdk/contract.ts';
-import type {ConnectorDefinition, SecretStore} from '../sdk/define-connector.ts';
+import type {ConnectorDefinition, ProxyOptions, SecretStore} from '../sdk/define-connector.ts';
 import {resolveConnectionOptions} from '../sdk/options.ts';
 import type {ConnectorProof, ProofClock, ProofTable} from './connector-proof.ts';
 import {memorySecrets, NO_FILES, SILENT} from './proof-bench.ts';
@@ -11,6 +11,7 @@ export interface LiveLogin {
   readonly connectionName: string;
   /** Where tokens that rotate are kept: every case logs in, and an old token may be worth nothing. */
   readonly secrets: SecretStore;
+  readonly proxies?: ProxyOptions;
 }
 
 /** The login of some options; tokens that rotate are kept in memory where nothing else is said. */
@@ -18,8 +19,9 @@ export function liveLogin({
   connectionOptions,
   connectionName = 'proof',
   secrets = memorySecrets(),
+  ...more
 }: Pick<LiveLogin, 'connectionOptions'> & Partial<LiveLogin>): LiveLogin {
-  return {connectionOptions, connectionName, secrets};
+  return {connectionOptions, connectionName, secrets, ...more};
 }
 
 /** What a proof against a real source needs. */
@@ -37,7 +39,7 @@ export interface LiveProofOptions extends LiveLogin {
  * pages of each table are read; only cases that need no more are run.
  */
 export function liveProof(definition: ConnectorDefinition, options: LiveProofOptions): ConnectorProof {
-  const {connectionOptions, connectionName, secrets, tables, tableOptions = {}, simulated} = options;
+  const {connectionOptions, connectionName, secrets, proxies, tables, tableOptions = {}, simulated} = options;
   return {
     definition,
     start: () =>
@@ -45,6 +47,7 @@ export function liveProof(definition: ConnectorDefinition, options: LiveProofOpt
         connectionOptions,
         connectionName,
         secrets,
+        ...(proxies === undefined ? {} : {proxies}),
         clock: LIVE_CLOCK,
         isLive: true,
         [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -59,7 +62,7 @@ export function liveProof(definition: ConnectorDefinition, options: LiveProofOpt
 /** The tables of a real source. @throws INVALID_OPTION, AUTH_FAILED and whatever the connector throws */
 export async function listLiveTables(
   definition: ConnectorDefinition,
-  {connectionOptions, connectionName, secrets}: LiveLogin,
+  {connectionOptions, connectionName, secrets, proxies}: LiveLogin,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const connector = definition.create({
@@ -68,6 +71,7 @@ export async function listLiveTables(
     random: Math.random,
     connectionName,
     secrets,
+    ...(proxies === undefined ? {} : {proxies}),
   });
   try {
     return await connector.listTables({signal, clock: systemClock, log: SILENT, files: NO_FILES});

@@ -99,6 +99,7 @@ export class ProofBench implements AsyncDisposable {
       random: seededRandom(this.seed),
       connectionName: this.#name,
       secrets: this.#secrets,
+      ...(this.source.proxies === undefined ? {} : {proxies: this.source.proxies}),
       // Telling of every exchange costs more than most cases do.
       ...(this.#options.trace === undefined ? {} : {trace: this.#options.trace}),
     };

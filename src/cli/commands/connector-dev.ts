@@ -101,6 +101,7 @@ async function showPreview(
     options: source.options,
     ...(source.connectionName === undefined ? {} : {connectionName: source.connectionName}),
     ...(source.secrets === undefined ? {} : {secrets: source.secrets}),
+    ...(source.proxies === undefined ? {} : {proxies: source.proxies}),
     clock: source.clock,
     tables: flags.table ?? [],
     tableOptions: source.tableOptions,
@@ -120,7 +121,10 @@ async function showPreview(
 interface DevSource
   extends
     AsyncDisposable,
-    Pick<PreviewRequest, 'definition' | 'options' | 'connectionName' | 'secrets' | 'clock' | 'tableOptions'> {
+    Pick<
+      PreviewRequest,
+      'definition' | 'options' | 'connectionName' | 'secrets' | 'proxies' | 'clock' | 'tableOptions'
+    > {
   readonly about: string;
   readonly inputs: readonly string[];
 }

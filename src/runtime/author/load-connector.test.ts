@@ -6,7 +6,7 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 
 import {systemClock} from '../../core/clock.ts';
 import {IngestError} from '../../core/errors.ts';
-import {openConnector} from '../open-connector.ts';
+import {connectorContext, openConnector} from '../open-connector.ts';
 import {failureOf, TINY, writeFolder} from './author.support.test.ts';
 import {loadConnectorFolder} from './load-connector.ts';
 
@@ -33,6 +33,8 @@ describe('a connector in a folder', {timeout: 30_000}, () => {
     await using open = await openConnector(spec, {clock: systemClock});
     const ctx = {signal: new AbortController().signal, clock: systemClock} as never;
     expect(await open.connector.listTables(ctx)).toEqual(['rows', 'host']);
+    const {context} = await connectorContext(spec, {clock: systemClock, env: {HTTPS_PROXY: 'http://proxy:3128'}});
+    expect(context.proxies).toEqual({https: 'http://proxy:3128'});
     const error = await open.connector.readTableMetadata('x', {}, ctx).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(IngestError);
   });

@@ -2,7 +2,7 @@ import {isAbsolute} from 'node:path';
 
 import type {Clock} from '../../core/clock.ts';
 import type {OptionValue, TableOptions} from '../../sdk/contract.ts';
-import type {ConnectorDefinition, SecretStore} from '../../sdk/define-connector.ts';
+import type {ConnectorDefinition, ProxyOptions, SecretStore} from '../../sdk/define-connector.ts';
 import {resolveConnectionOptions} from '../../sdk/options.ts';
 import {lazyFiles} from '../lazy-files.ts';
 import {readContextOf, silentLog} from '../read-context.ts';
@@ -19,6 +19,8 @@ export interface PreviewRequest {
   readonly connectionName?: string;
   /** Where tokens that rotate are kept. Absent: nowhere. */
   readonly secrets?: SecretStore;
+  /** On the way to the source; default: none. */
+  readonly proxies?: ProxyOptions;
   readonly clock: Clock;
   /** Default: all tables that the connector lists. */
   readonly tables: readonly string[];
@@ -54,6 +56,7 @@ export async function* previewTables(request: PreviewRequest): AsyncGenerator<Pr
     random: Math.random,
     connectionName: request.connectionName ?? 'dev',
     ...(request.secrets === undefined ? {} : {secrets: request.secrets}),
+    ...(request.proxies === undefined ? {} : {proxies: request.proxies}),
     trace: ({request: {method, url}, response, elapsedMs}) =>
       requests.push({method, url, status: response?.status ?? null, elapsedMs}),
   });

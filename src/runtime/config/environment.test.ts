@@ -1,7 +1,7 @@
 import {afterEach, describe, expect, it} from 'vitest';
 
 import {failpoint, installFailpoints} from '../../core/failpoint.ts';
-import {bundleVariables, installFailpointOf, lakeOf} from './environment.ts';
+import {bundleVariables, installFailpointOf, lakeOf, proxiesOf} from './environment.ts';
 
 afterEach(() => installFailpoints(null));
 
@@ -14,6 +14,15 @@ describe('the environment', () => {
       ['a', '1'],
       ['B_c', ''],
     ]);
+  });
+
+  it('names the proxies on the way to a source', () => {
+    expect(proxiesOf({NO_PROXY: '*'})).toBeUndefined();
+    expect(proxiesOf({HTTPS_PROXY: 'http://a:1', https_proxy: 'http://b:2', no_proxy: 'x.example'})).toEqual({
+      https: 'http://b:2',
+      none: 'x.example',
+    });
+    expect(proxiesOf({HTTP_PROXY: 'proxy.example:3128'})).toEqual({http: 'http://proxy.example:3128'});
   });
 
   it('makes a step fail at the pass that it names', () => {

@@ -1,5 +1,6 @@
 import {IngestError} from '../../core/errors.ts';
 import {installFailpoints, type FailpointName} from '../../core/failpoint.ts';
+import type {ProxyOptions} from '../../sdk/define-connector.ts';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -13,6 +14,21 @@ export function processEnvironment(): Environment {
 export function lakeOf(env: Environment): string | null {
   const lake = env['SLUICE_LAKE'];
   return lake === undefined || lake === '' ? null : lake;
+}
+
+/** The proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name, also in lower case, which wins; undefined when there is none. */
+export function proxiesOf(env: Environment): ProxyOptions | undefined {
+  const given = (name: string): string | undefined => env[name] || env[name.toUpperCase()] || undefined;
+  // As curl reads them: an address alone is that of an HTTP proxy.
+  const url = (text: string | undefined): string | undefined =>
+    text === undefined || text.includes('://') ? text : `http://${text}`;
+  const [http, https, none] = [url(given('http_proxy')), url(given('https_proxy')), given('no_proxy')];
+  if (http === undefined && https === undefined) return undefined;
+  return {
+    ...(http === undefined ? {} : {http}),
+    ...(https === undefined ? {} : {https}),
+    ...(none === undefined ? {} : {none}),
+  };
 }
 
 /** Values of bundle variables: BUNDLE_VAR_name, as the official CLI reads them. */

@@ -27,11 +27,11 @@ export function createHttpClient(options: HttpClientOptions, create: CreateConte
   const redactor = createRedactor([
     ...(options.secrets ?? []),
     ...credentialOptions(create),
-    proxyPassword(options.proxy),
+    ...[options.proxy, create.proxies?.http, create.proxies?.https].map(proxyPassword),
     ...userInfoOf(options.baseUrl),
   ]);
   const lifetime = new AbortController();
-  const transport = createTransport(options);
+  const transport = createTransport(options, create.proxies);
   let credentials: ReturnType<Exchange['credentials']> | undefined;
   const shared: Exchange = {
     options,

@@ -374,7 +374,8 @@ describe('TLS', () => {
 });
 
 describe('a proxy', () => {
-  it('is used when the connection names one', async () => {
+  /** A proxy that leads every tunnel to one origin, and what it was asked for. */
+  async function tunnel(): Promise<{readonly url: string; readonly asked: string[]; readonly close: () => void}> {
     const asked: string[] = [];
     const origin = await serve((_, response) => {
       answer(response, 200, {ok: true});
@@ -392,9 +393,37 @@ describe('a proxy', () => {
       proxy.listen(0, '127.0.0.1', resolve);
     });
     const {port} = proxy.address() as AddressInfo;
-    const api = clientOf({baseUrl: 'http://source.example', proxy: `http://me:proxy-pass@127.0.0.1:${port}`});
+    return {url: `http://me:proxy-pass@127.0.0.1:${port}`, asked, close: () => proxy.close()};
+  }
+  const LOGIN = `Basic ${Buffer.from('me:proxy-pass').toString('base64')}`;
+
+  it('is used when the connection names one', async () => {
+    const proxy = await tunnel();
+    const api = clientOf({baseUrl: 'http://source.example', proxy: proxy.url}, {proxies: {http: 'http://127.0.0.1:1'}});
     expect((await api.json({url: '/'}, contextOf())).body).toEqual({ok: true});
-    expect(asked).toEqual([`source.example:80 Basic ${Buffer.from('me:proxy-pass').toString('base64')}`]);
+    expect(proxy.asked).toEqual([`source.example:80 ${LOGIN}`]);
+    await api[Symbol.asyncDispose]();
+    proxy.close();
+  });
+
+  it('is used when the environment names one, but not for this machine and the hosts that it leaves out', async () => {
+    const proxy = await tunnel();
+    const here = await serve((_, response) => {
+      answer(response, 200, {here: true});
+    });
+    const proxies = {http: proxy.url, none: 'inside.example'};
+    const api = clientOf({baseUrl: 'http://source.example'}, {proxies});
+    expect((await api.json({url: '/'}, contextOf())).body).toEqual({ok: true});
+    expect(proxy.asked).toEqual([`source.example:80 ${LOGIN}`]);
+    expect((await clientOf({baseUrl: here}, {proxies}).json({url: '/'}, contextOf())).body).toEqual({here: true});
+    const inside = clientOf({baseUrl: 'http://api.inside.example', retries: {attempts: 1}}, {proxies});
+    await expect(inside.json({url: '/'}, contextOf())).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
+    expect(proxy.asked).toHaveLength(1);
+    const socks = clientOf({baseUrl: 'http://source.example'}, {proxies: {http: 'socks5://me:hush@127.0.0.1:1'}});
+    await expect(socks.json({url: '/'}, contextOf())).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.not.stringContaining('hush') as string,
+    });
     await api[Symbol.asyncDispose]();
     proxy.close();
   });

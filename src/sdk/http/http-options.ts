@@ -71,7 +71,7 @@ export interface HttpClientOptions {
   /** Default `sluice`. */
   readonly userAgent?: string;
   readonly retries?: RetryOptions;
-  /** URL of an HTTP proxy. The environment is not asked. */
+  /** URL of an HTTP proxy. Default: what the environment of the run says ({@link CreateContext.proxies}). */
   readonly proxy?: string;
   /** Certificates (PEM) of further authorities, trusted beside the well-known ones. */
   readonly ca?: string;

@@ -119,6 +119,6 @@ function wordsFor(reason: string): string {
 
 function fixFor(reason: string): string {
   return NOTHING_SENT.has(reason)
-    ? 'Check the address in the connection, the network and, if one is needed, the proxy.'
+    ? 'Check the address in the connection, the network and, if one is needed, the proxy (HTTPS_PROXY).'
     : 'Run again; if it persists, the source or something between is overloaded, or a timeout of the connection is too short.';
 }
