@@ -3,6 +3,7 @@ import {join} from 'node:path';
 
 import {describe, expect, it} from 'vitest';
 
+import {CDC_FAILPOINTS} from '../scripts/chaos/cdc.ts';
 import {MODEL_FAILPOINTS} from '../scripts/chaos/model.ts';
 import {RUN_FAILPOINTS} from '../scripts/chaos/run.ts';
 import {FAILPOINTS} from '../src/core/failpoint.ts';
@@ -21,6 +22,7 @@ describe('steps at which crash tests kill', () => {
   });
 
   it('are each killed at by a scenario; a sample of it fails when one is never reached', () => {
-    expect(new Set([...RUN_FAILPOINTS, ...MODEL_FAILPOINTS, ...GATEWAY_FAILPOINTS])).toEqual(new Set(FAILPOINTS));
+    expect(new Set([...RUN_FAILPOINTS, ...MODEL_FAILPOINTS, ...CDC_FAILPOINTS])).toEqual(new Set(FAILPOINTS));
+    expect(CDC_FAILPOINTS).toEqual(expect.arrayContaining([...GATEWAY_FAILPOINTS]));
   });
 });

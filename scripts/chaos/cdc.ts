@@ -1,227 +1,232 @@
 import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 
-import pg from 'pg';
-
 import {seededRandom, type Random} from '../../src/core/clock.ts';
-import type {FailpointName} from '../../src/core/failpoint.ts';
+import {FAILPOINTS, type FailpointName} from '../../src/core/failpoint.ts';
 import {openTable} from '../../src/delta/table.ts';
-import {runAndKill} from '../../src/testkit/kill.ts';
-import {openTestLake} from '../../src/testkit/run-connector.ts';
-import type {Command, Comparison, Maintenance, Scenario} from '../../src/testkit/scenario.ts';
-import {startPostgres, type PostgresServer} from '../../test/postgres.ts';
+import {GATEWAY_FAILPOINTS} from '../../src/testkit/gateway-steps.ts';
+import {openTestLake, type TestLake} from '../../src/testkit/run-connector.ts';
+import type {Command, Comparison, Program, Scenario} from '../../src/testkit/scenario.ts';
+import {randomChanges, ROW_TABLES, type ChaosDatabase} from './cdc-database.ts';
+import {FORMS, bundleOf, type Form} from './cdc-pipelines.ts';
+import {settle} from './cdc-settle.ts';
+import {compareChanges, compareHistory} from './cdc-versions.ts';
 import {groupedRows} from './grouped-rows.ts';
 
 const bin = fileURLToPath(new URL('../../bin/sluice', import.meta.url));
 
-const TABLES = ['vectors', 'rewritten', 'composite'] as const;
-const LONGEST_RUN_MS = 120_000;
+/** Steps that these scenarios do not come by; `model` and `run` kill at them. */
+const OF_OTHERS: ReadonlySet<FailpointName> = new Set([
+  'vacuum.file-removed',
+  'log-cleanup.entry-removed',
+  'restore.planned',
+  'restore.batch-file-written',
+  'restore.committed',
+  'quarantine.committed',
+]);
 
-/** Steps that a run which follows a log comes by. */
-export const CDC_FAILPOINTS: readonly FailpointName[] = [
-  'gateway.prepared',
-  'gateway.sealed',
-  'gateway.acknowledged',
+/** Every step of a gateway, of a pipeline that reads what is staged, and of the clean-up of staging. */
+export const CDC_FAILPOINTS: readonly FailpointName[] = FAILPOINTS.filter((step) => !OF_OTHERS.has(step));
+
+const OF_GATEWAY: ReadonlySet<FailpointName> = new Set(GATEWAY_FAILPOINTS);
+/** They need a table that the gateway does not know yet. */
+const OF_SNAPSHOT: ReadonlySet<FailpointName> = new Set([
   'gateway.snapshot-finished',
-  'staging.segment-written',
-  'staging.entry-written',
   'staging.plan-written',
   'staging.chunk-written',
   'staging.chunk-described',
   'staging.snapshot-described',
-  'read.page',
-  'read.finished',
-  'apply.data-written',
-  'apply.batch-file-written',
-  'delta.commit-staged',
-  'delta.commit-linked',
-  'delta.commit-written',
-  'pipeline.committed',
-  'pipeline.acknowledged',
-];
+]);
+/** They need a table that is loaded as a whole. */
+const OF_LOAD: ReadonlySet<FailpointName> = new Set(['extract.partition-written', 'verify.remembered']);
 
-/** The log of PostgreSQL through gateway, staging and pipeline, killed while several writers change and empty tables. */
-export async function openCdcScenario(): Promise<Scenario> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-chaos-cdc-'));
-  const server = await startPostgres({fsync: 'off'});
-  const scenario = new CdcScenario(folder, server);
-  await scenario.prepare();
-  return scenario;
+/** How long a gateway of its own lives in a turn. */
+const GATEWAY_LIFE_MS = 4000;
+/** A checkpoint of staging comes after 32 entries only: some are made every second. */
+const CHECKPOINT_LIFE_MS = 30_000;
+const WRITERS = 2;
+const LONGEST_PAUSE_MS = 300;
+/** A table is another one every so many turns, so that there is a snapshot to read. */
+const EVERY_TURNS_RECREATE = 5;
+
+/**
+ * The log of a database through gateway, staging and pipeline while writers change and empty tables, in both forms of {@link FORMS}:
+ * gateways, pipelines and the clean-up of staging are killed, alone and together.
+ */
+export async function openCdcScenario(name: string, open: () => Promise<ChaosDatabase>): Promise<Scenario> {
+  const folder = await mkdtemp(join(tmpdir(), `sluice-chaos-${name}-`));
+  const database = await open();
+  await writeFile(join(folder, 'sluice.json'), JSON.stringify(bundleOf(database), null, 1));
+  await database.create();
+  return new CdcScenario({name, folder, database});
+}
+
+interface Place {
+  readonly name: string;
+  readonly folder: string;
+  readonly database: ChaosDatabase;
 }
 
 class CdcScenario implements Scenario {
-  readonly name = 'cdc';
-  readonly runsToSettle = 1;
+  readonly name: string;
+  /** Comparing settles it. */
+  readonly runsToSettle = 0;
   readonly failpoints = CDC_FAILPOINTS;
-  readonly #folder: string;
-  readonly #server: PostgresServer;
-  #writers: Promise<void> = Promise.resolve();
-  #made = 0;
+  readonly #file: string;
+  readonly #lake: string;
+  readonly #place: Place;
+  #writing: Writing | null = null;
+  #turns = 0;
 
-  constructor(folder: string, server: PostgresServer) {
-    this.#folder = folder;
-    this.#server = server;
+  constructor(place: Place) {
+    this.name = place.name;
+    this.#place = place;
+    this.#file = join(place.folder, 'sluice.json');
+    this.#lake = join(place.folder, 'lake');
   }
 
-  command(): Command {
-    return {args: [bin, 'run', join(this.#folder, 'sluice.json'), '--lake', this.#lake(), '--json'], env: {}};
+  undisturbed(): Command {
+    return this.#command('run', 'alone');
   }
 
-  maintenance(random: Random): Maintenance | null {
-    if (random() < 0.8) return null;
-    const args = [bin, 'optimize', join(this.#folder, 'sluice.json'), '--lake', this.#lake()];
-    return {args, env: {}, alone: false};
+  turn(random: Random, step: FailpointName | null): readonly Program[] {
+    if (step === 'staging.file-retired' || (step === null && random() < 0.06)) return this.#purgeTurn(random, step);
+    const form = isOnlyAlone(step) || random() < 0.3 ? 'alone' : 'apart';
+    const isOfGateway = step !== null && OF_GATEWAY.has(step);
+    const isOptimized = step === 'optimize.bin-written' || random() < 0.1;
+    const often = (): Program['death'] => (random() < 0.85 ? 'moment' : null);
+    const programs: Program[] = [];
+    if (form === 'apart') {
+      const gateway = this.#command('gateway run', 'gateway');
+      const lifeMs = step === 'staging.checkpoint-written' ? CHECKPOINT_LIFE_MS : GATEWAY_LIFE_MS;
+      programs.push({name: 'gateway', ...gateway, death: isOfGateway ? 'step' : 'moment', lifeMs});
+    }
+    const isRunKilled = step !== 'optimize.bin-written' && !(isOfGateway && form === 'apart');
+    const runDeath = step === null ? 'moment' : isRunKilled ? 'step' : often();
+    // Whoever comes before a gateway's first entry is told so.
+    programs.push({name: `run ${form}`, ...this.#run(random, step, form), death: runDeath, mayFail: /NOT_STAGED/});
+    if (isOptimized) {
+      const death = step === 'optimize.bin-written' ? 'step' : often();
+      programs.push({name: 'optimize', ...this.#command('optimize', form), death});
+    }
+    return programs;
   }
 
-  #lake(): string {
-    return join(this.#folder, 'lake');
-  }
-
-  async prepare(): Promise<void> {
-    await writeFile(join(this.#folder, 'sluice.json'), JSON.stringify(bundle(this.#server.port), null, 1));
-    await this.#sql(async (client) => {
-      for (const table of TABLES) {
-        await client.query(
-          `CREATE TABLE ${table} (id bigint, part int NOT NULL, value text NOT NULL, large text, amount numeric(12,2), PRIMARY KEY (${table === 'composite' ? 'id, part' : 'id'}))`,
-        );
-        await client.query(
-          `INSERT INTO ${table} SELECT g, g % 3, 'value ' || g, CASE WHEN g % 5 = 0 THEN ${LARGE} END, g / 7.0 FROM generate_series(1, 2000) g`,
-        );
-      }
-    });
-  }
-
-  /** Writers begin; they are under way while the run that comes next is killed. */
-  async change(random: Random): Promise<void> {
-    await this.#writers;
-    const seeds = [random(), random()];
-    this.#writers = Promise.all(seeds.map((seed) => this.#write(seededRandom(Math.floor(seed * 2 ** 31))))).then(
-      () => undefined,
-    );
-    // One change at least before the run begins; a table is new now and then, so that there is a snapshot to read.
-    this.#made++;
-    if (this.#made % 4 === 0) await this.#sql((client) => this.#recreate(client));
+  async change(random: Random, step: FailpointName | null): Promise<void> {
+    this.#turns++;
+    if (step === 'gateway.advanced') {
+      // A log that moves without a change of what is followed.
+      await this.#pause();
+      await this.#place.database.touch('beside');
+      return;
+    }
+    this.#writing ??= write(this.#place.database, random);
+    const isNew = step === null ? this.#turns % EVERY_TURNS_RECREATE === 0 : OF_SNAPSHOT.has(step);
+    if (isNew) await this.#place.database.recreate();
   }
 
   async compare(): Promise<readonly Comparison[]> {
-    await this.#writers;
-    // What the writers did while the run before this one ended.
-    const {code, output} = await runAndKill({args: this.command().args, env: process.env, timeoutMs: LONGEST_RUN_MS});
-    if (code !== 0) throw new Error(`The last run of cdc ended with ${code}:\n${output.slice(-4000)}`);
+    const {database} = this.#place;
+    await this.#pause();
+    const commandOf = (task: string, key: string): Command => this.#command(task, key);
+    await settle({file: this.#file, lake: this.#lake, commandOf, touch: () => database.touch('marks')});
+    await using lake = await openTestLake(this.#lake);
+    const versions = await database.versions();
     const found: Comparison[] = [];
-    const lake = await openTestLake(this.#lake());
-    try {
-      await this.#sql(async (client) => {
-        for (const table of TABLES) {
-          const key = `concat(id, '/', part)`;
-          const value = (text: string): string => `concat(value, '|', md5(large), '|', ${text})`;
-          const {rows} = await client.query(`SELECT ${key} AS k, ${value('amount::text')} AS v FROM ${table}`);
-          const landed = await openTable(lake.context, `main/cdc/${table}`);
-          if (landed === null) throw new Error(`There is no table ${table}.`);
-          const select = `SELECT ${key} AS k, ${value('amount::VARCHAR')} AS v FROM (${await landed.readSql()})`;
-          found.push({
-            table,
-            source: groupedRows(rows),
-            destination: groupedRows(await lake.context.engine.query(select)),
-          });
-        }
+    for (const form of FORMS) {
+      for (const table of ROW_TABLES) {
+        const rows = await landed(lake, form, {table, columns: LANDED});
+        const source = groupedRows(await database.rows(table));
+        found.push({table: `${form} ${table}`, source, destination: groupedRows(rows)});
+      }
+      const changes = await landed(lake, form, {table: 'changes', columns: 'id, version, _change_type'});
+      found.push({table: `${form} changes`, ...compareChanges(versions, changes)});
+      const history = await landed(lake, form, {
+        table: 'history',
+        columns:
+          'id, version, __END_AT IS NULL AS is_open, __END_AT = lead(__START_AT) OVER (PARTITION BY id ORDER BY __START_AT) AS is_led_on',
       });
-    } finally {
-      await lake[Symbol.asyncDispose]();
+      found.push({table: `${form} history`, ...compareHistory(versions, history)});
     }
     return found;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writers.catch(() => undefined);
-    await this.#server.close();
-    await rm(this.#folder, {recursive: true, force: true});
+    await this.#pause().catch(() => undefined);
+    await this.#place.database[Symbol.asyncDispose]();
+    await rm(this.#place.folder, {recursive: true, force: true});
   }
 
-  async #write(random: Random): Promise<void> {
-    await this.#sql(async (client) => {
-      for (let turn = 0; turn < 30; turn++) {
-        const statements = Array.from({length: 1 + Math.floor(random() * 6)}, () => statement(random));
-        const isUndone = random() < 0.1;
-        await client.query(`BEGIN; ${statements.join('; ')}; ${isUndone ? 'ROLLBACK' : 'COMMIT'}`).catch(async () => {
-          // The other writer was in the way, or had the key: undone as a whole.
-          await client.query('ROLLBACK');
-        });
-        await new Promise((resolve) => setTimeout(resolve, random() * 120));
-      }
-    });
+  /** What is applied goes from staging, while a run reads there. */
+  #purgeTurn(random: Random, step: FailpointName | null): readonly Program[] {
+    const purge = this.#command('staging purge', 'gateway');
+    const run = this.#command('run', 'apart');
+    return [
+      {name: 'purge', ...purge, death: step === null ? 'moment' : 'step'},
+      {name: 'run apart', ...run, death: random() < 0.85 ? 'moment' : null, mayFail: /NOT_STAGED/},
+    ];
   }
 
-  async #recreate(client: pg.Client): Promise<void> {
-    await client.query(`BEGIN; CREATE TABLE again (LIKE rewritten INCLUDING ALL); INSERT INTO again SELECT * FROM rewritten;
-      DROP TABLE rewritten; ALTER TABLE again RENAME TO rewritten; COMMIT`);
+  /** Now and then a table is loaded as a whole. */
+  #run(random: Random, step: FailpointName | null, form: Form): Command {
+    const isLoad = (step !== null && OF_LOAD.has(step)) || random() < 0.05;
+    if (!isLoad) return this.#command('run', form);
+    const table = step === 'verify.remembered' ? 'composite' : ROW_TABLES[Math.floor(random() * ROW_TABLES.length)];
+    return this.#command('run', form, ['--full-refresh-tables', table ?? 'composite']);
   }
 
-  async #sql(work: (client: pg.Client) => Promise<void>): Promise<void> {
-    const client = new pg.Client({host: '127.0.0.1', port: this.#server.port, user: 'postgres', database: 'postgres'});
-    await client.connect();
-    try {
-      await work(client);
-    } finally {
-      await client.end();
+  #command(task: string, key: string, flags: readonly string[] = []): Command {
+    const words = task.split(' ');
+    const named = words.length > 1 ? [key, '--file', this.#file] : [this.#file, key];
+    return {args: [bin, ...words, ...named, '--lake', this.#lake, '--json', ...flags], env: {}};
+  }
+
+  async #pause(): Promise<void> {
+    const writing = this.#writing;
+    this.#writing = null;
+    writing?.stop.abort();
+    await writing?.done;
+  }
+}
+
+/** Writers under way. */
+interface Writing {
+  readonly stop: AbortController;
+  readonly done: Promise<unknown>;
+}
+
+function write(database: ChaosDatabase, random: Random): Writing {
+  const stop = new AbortController();
+  const seeds = Array.from({length: WRITERS}, () => Math.floor(random() * 2 ** 31));
+  const writer = async (own: Random): Promise<void> => {
+    await using session = await database.connect();
+    while (!stop.signal.aborted) {
+      await session.write(randomChanges(own), own() < 0.1 ? 'rollback' : 'commit');
+      await sleep(own() * LONGEST_PAUSE_MS);
     }
-  }
-}
-
-/** Large enough to be kept out of the row. */
-const LARGE = `(SELECT string_agg(md5((g * x)::text), '') FROM generate_series(1, 120) x)`;
-
-function statement(random: Random): string {
-  const table = TABLES[Math.floor(random() * TABLES.length)] ?? 'vectors';
-  const id = 1 + Math.floor(random() * 4000);
-  const span = Math.floor(random() * 40);
-  const range = `id BETWEEN ${id} AND ${id + span}`;
-  const kind = random();
-  if (kind < 0.35)
-    return `INSERT INTO ${table} SELECT g, g % 3, 'new ' || g, CASE WHEN g % 4 = 0 THEN ${LARGE} END, ${Math.floor(random() * 1e6)} / 100.0 FROM generate_series(${id}, ${id + span}) g ON CONFLICT DO NOTHING`;
-  if (kind < 0.7) return `UPDATE ${table} SET value = left(value || '.', 60), amount = amount + 1 WHERE ${range}`;
-  if (kind < 0.78) return `UPDATE ${table} SET large = reverse(large) WHERE ${range}`;
-  if (kind < 0.88) return `UPDATE ${table} SET id = id + ${5000 + Math.floor(random() * 5000)} WHERE id = ${id}`;
-  if (kind < 0.995) return `DELETE FROM ${table} WHERE ${range}`;
-  return `TRUNCATE ${table}`;
-}
-
-function bundle(port: number): object {
-  const table = (source: string, configuration: object): object => ({
-    table: {source_schema: 'public', source_table: source, table_configuration: configuration},
-  });
-  return {
-    resources: {
-      connections: {
-        db: {
-          connection_type: 'POSTGRESQL',
-          options: {
-            host: '127.0.0.1',
-            port,
-            database: 'postgres',
-            user: 'postgres',
-            password: 'none',
-            sslmode: 'disable',
-          },
-        },
-      },
-      pipelines: {
-        chaos_cdc: {
-          catalog: 'main',
-          schema: 'cdc',
-          ingestion_definition: {
-            connection_name: 'db',
-            connector_type: 'CDC',
-            objects: [
-              table('vectors', {deletion_vectors: 'true', max_records_per_batch: 300}),
-              table('rewritten', {deletion_vectors: 'false'}),
-              table('composite', {}),
-            ],
-          },
-        },
-      },
-    },
   };
+  return {stop, done: Promise.all(seeds.map((seed) => writer(seededRandom(seed))))};
+}
+
+/**
+ * A gateway of its own writes down a quiet log's progress every ten seconds only; one that is killed beside a run leaves it nothing to
+ * compare with.
+ */
+function isOnlyAlone(step: FailpointName | null): boolean {
+  return step === 'gateway.advanced' || step === 'verify.remembered';
+}
+
+const LANDED = `concat(id, '/', part) AS k, concat(value, '|', sha256(large), '|', amount) AS v`;
+
+async function landed(
+  {context}: TestLake,
+  form: Form,
+  {table, columns}: {readonly table: string; readonly columns: string},
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const opened = await openTable(context, `main/${form}/${table}`);
+  if (opened === null) throw new Error(`There is no table ${table} of ${form}.`);
+  return context.engine.query(`SELECT ${columns} FROM (${await opened.readSql()})`);
 }

@@ -5,15 +5,20 @@ import {seededRandom} from '../../src/core/clock.ts';
 import {runScenario, type KillLimit} from '../../src/testkit/run-scenario.ts';
 import type {Scenario, Tally} from '../../src/testkit/scenario.ts';
 import {preparedServer} from '../../test/mysql-server.ts';
+import type {ChaosDatabase} from './cdc-database.ts';
 
 const scenarios: Readonly<Record<string, () => Promise<Scenario>>> = {
   model: async () => (await import('./model.ts')).openModelScenario({faults: false}),
   faults: async () => (await import('./model.ts')).openModelScenario({faults: true}),
   run: async () => (await import('./run.ts')).openRunScenario(),
-  cdc: async () => (await import('./cdc.ts')).openCdcScenario(),
-  'cdc-mariadb': async () => (await import('./cdc-mysql.ts')).openCdcMysqlScenario('mariadb'),
-  'cdc-mysql': async () => (await import('./cdc-mysql.ts')).openCdcMysqlScenario('mysql'),
+  cdc: () => cdc('cdc', async () => (await import('./cdc-postgres.ts')).openChaosPostgres()),
+  'cdc-mariadb': () => cdc('cdc-mariadb', async () => (await import('./cdc-mysql.ts')).openChaosMysql('mariadb')),
+  'cdc-mysql': () => cdc('cdc-mysql', async () => (await import('./cdc-mysql.ts')).openChaosMysql('mysql')),
 };
+
+async function cdc(name: string, open: () => Promise<ChaosDatabase>): Promise<Scenario> {
+  return (await import('./cdc.ts')).openCdcScenario(name, open);
+}
 
 /** A sample for CI: every step once, in the first scenario that has it, and some random moments of each scenario. */
 const SAMPLE_KILLS = 4;
@@ -25,6 +30,7 @@ async function main(): Promise<void> {
       minutes: {type: 'string'},
       kills: {type: 'string'},
       sample: {type: 'boolean'},
+      steps: {type: 'boolean'},
       seed: {type: 'string'},
       scenario: {type: 'string'},
     },
@@ -40,7 +46,8 @@ async function main(): Promise<void> {
     add(
       total,
       await runNamed(name, seed, {
-        steps: values.sample === true ? await unseenSteps(name, seen) : [],
+        steps:
+          values.steps === true ? await stepsOf(name) : values.sample === true ? await unseenSteps(name, seen) : [],
         kills: values.sample === true ? SAMPLE_KILLS : Number(values.kills ?? (isUnlimited ? 50 : Infinity)),
         // Each scenario has its share of the time.
         untilMs: minutes === null ? Infinity : performance.now() + (minutes * 60_000) / names.length,

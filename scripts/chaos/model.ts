@@ -8,7 +8,8 @@ import type {FailpointName} from '../../src/core/failpoint.ts';
 import {openTable} from '../../src/delta/table.ts';
 import {quarantineRoot} from '../../src/pipeline/quarantine.ts';
 import {openTestLake, type TestLake} from '../../src/testkit/run-connector.ts';
-import type {Command, Comparison, Maintenance, Scenario} from '../../src/testkit/scenario.ts';
+import type {Command, Comparison, Program, Scenario} from '../../src/testkit/scenario.ts';
+import {isOfMaintenance, maintainedTurn, type Candidate} from './maintained-turn.ts';
 import type {ModelRequest} from './model-run.ts';
 import {MODEL_TABLES, readLog, stateOf, UNORDERED, type ModelChange, type ModelTable} from './model-source.ts';
 
@@ -73,19 +74,24 @@ class ModelScenario implements Scenario {
     this.name = faults ? 'faults' : 'model';
   }
 
-  command(random: Random, calm: boolean): Command {
-    const fullRefresh = calm || random() < 0.85 ? [] : [pick(MODEL_TABLES.filter(mayRefresh), random)];
-    return this.#command({task: 'run', fullRefresh}, random, calm);
+  undisturbed(random: Random): Command {
+    return this.#command({task: 'run', fullRefresh: []}, random, true);
   }
 
-  maintenance(random: Random, step: string | null): Maintenance | null {
+  turn(random: Random, step: string | null): readonly Program[] {
     const isRestore = step === null ? random() < 0.1 : step.startsWith('restore.');
-    if (step === null && !isRestore && random() < 0.4) return null;
-    const task = isRestore ? 'restore' : 'maintain';
+    if (isRestore) return maintainedTurn(step, {run: null, maintenance: this.#maintenance(random, 'restore', step)});
+    const fullRefresh = random() < 0.85 ? [] : [pick(MODEL_TABLES.filter(mayRefresh), random)];
+    const run = {name: 'run', ...this.#command({task: 'run', fullRefresh}, random, false)};
+    const isMaintained = isOfMaintenance(step) || random() < 0.6;
+    return maintainedTurn(step, {run, maintenance: isMaintained ? this.#maintenance(random, 'maintain', step) : null});
+  }
+
+  #maintenance(random: Random, task: 'restore' | 'maintain', step: string | null): Candidate {
     // Only a clock that is ahead finds files that are old enough to go.
     const isOld = step !== null && /^(?:vacuum|log-cleanup)\./.test(step);
     const aheadMs = isOld ? {aheadMs: 26 * HOUR_MS, jumpMs: 0} : {};
-    return {...this.#command({task, fullRefresh: [], ...aheadMs}, random, false), alone: isRestore};
+    return {name: task, ...this.#command({task, fullRefresh: [], ...aheadMs}, random, false)};
   }
 
   async change(random: Random): Promise<void> {

@@ -9,9 +9,10 @@ import type {Random} from '../../src/core/clock.ts';
 import type {FailpointName} from '../../src/core/failpoint.ts';
 import {openTable} from '../../src/delta/table.ts';
 import {openTestLake} from '../../src/testkit/run-connector.ts';
-import type {Command, Comparison, Maintenance, Scenario} from '../../src/testkit/scenario.ts';
+import type {Command, Comparison, Program, Scenario} from '../../src/testkit/scenario.ts';
 import {startPostgres, type PostgresServer} from '../../test/postgres.ts';
 import {groupedRows} from './grouped-rows.ts';
+import {isOfMaintenance, maintainedTurn, type Candidate} from './maintained-turn.ts';
 
 const bin = fileURLToPath(new URL('../../bin/sluice', import.meta.url));
 
@@ -63,17 +64,22 @@ class RunScenario implements Scenario {
     this.#server = server;
   }
 
-  command(): Command {
+  undisturbed(): Command {
     const {configuration, lake} = this.#places();
     return {args: [bin, 'run', configuration, '--lake', lake, '--json'], env: {}};
   }
 
-  maintenance(random: Random, step: string | null): Maintenance | null {
+  turn(random: Random, step: string | null): readonly Program[] {
+    const run = {name: 'run', ...this.undisturbed()};
+    const isMaintained = isOfMaintenance(step) || random() < 0.5;
+    return maintainedTurn(step, {run, maintenance: isMaintained ? this.#maintenance(random, step) : null});
+  }
+
+  #maintenance(random: Random, step: string | null): Candidate {
     const {configuration, lake} = this.#places();
-    if (step === null && random() < 0.5) return null;
-    const task = step !== null || random() < 0.5 ? ['optimize'] : ['vacuum', '--retain', '1'];
-    const [name = '', ...flags] = task;
-    return {args: [bin, name, configuration, 'chaos_db', '--lake', lake, ...flags], env: {}, alone: false};
+    const [name, ...flags] =
+      isOfMaintenance(step) || random() < 0.5 ? (['optimize'] as const) : (['vacuum', '--retain', '1'] as const);
+    return {name, args: [bin, name, configuration, 'chaos_db', '--lake', lake, ...flags], env: {}};
   }
 
   #places(): {readonly configuration: string; readonly lake: string} {

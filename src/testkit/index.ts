@@ -48,7 +48,7 @@ export type {KillEnd, KillRun} from './kill.ts';
 export {runAndKill} from './kill.ts';
 export type {KillLimit} from './run-scenario.ts';
 export {runScenario} from './run-scenario.ts';
-export type {Command, Comparison, Maintenance, Scenario, Tally} from './scenario.ts';
+export type {Command, Comparison, Program, Scenario, Tally} from './scenario.ts';
 export type {TestLake, TestRun, TestRunEnd, TestTable} from './run-connector.ts';
 export {landedRows, openTestLake, runConnector} from './run-connector.ts';
 export type {CaseSample, SimulatedWorld} from './simulated-world.ts';

@@ -19,6 +19,13 @@ describe('a program under test', () => {
     expect(end).toMatchObject({code: null, killed: true});
   });
 
+  it('is stopped in good order', async () => {
+    const script = `process.once('SIGTERM', () => { console.log('bye'); process.exit(0); }); setInterval(() => {}, 1000);`;
+    const end = await runAndKill({args: ['-e', script], stop: AbortSignal.timeout(500), timeoutMs: 8000});
+    expect(end).toMatchObject({code: 0, killed: false});
+    expect(end.output).toContain('bye');
+  });
+
   it('is told when it hangs', async () => {
     await expect(runAndKill({args: ['-e', 'setInterval(() => {}, 1000)'], timeoutMs: 300})).rejects.toThrow('hung');
   });

@@ -8,6 +8,8 @@ export interface KillRun {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** SIGKILL for the program and all that it started, so many milliseconds after its start. */
   readonly killAfterMs?: number;
+  /** SIGTERM for the program alone, as a service manager would stop it. */
+  readonly stop?: AbortSignal;
   /** A program that runs longer hangs: it is killed and the call rejects. Default 120 seconds. */
   readonly timeoutMs?: number;
 }
@@ -48,8 +50,11 @@ export function runAndKill(run: KillRun): Promise<KillEnd> {
       hangs = true;
       kill();
     }, run.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const stop = (): void => void child.kill('SIGTERM');
+    run.stop?.addEventListener('abort', stop, {once: true});
     child.on('error', reject);
     child.on('close', (code, signal) => {
+      run.stop?.removeEventListener('abort', stop);
       clearTimeout(killer);
       clearTimeout(watchdog);
       if (hangs) reject(new Error(`The program hung:\n${output.slice(-4000)}`));

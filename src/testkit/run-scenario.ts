@@ -1,13 +1,17 @@
 import type {Random} from '../core/clock.ts';
 import {runAndKill, type KillEnd} from './kill.ts';
-import type {Command, Comparison, Scenario, Tally} from './scenario.ts';
+import type {Command, Comparison, Program, Scenario, Tally} from './scenario.ts';
 
-const EVERY_KILLS_COMPARE = 10;
+const EVERY_KILLS_COMPARE = 50;
 /** Keys that are shown of each table. */
 const SHOWN_DIFFERENCES = 10;
 const LONGEST_RUN_MS = 120_000;
-/** Runs before a step counts as one that is never reached. */
-const TRIES_OF_A_STEP = 4;
+/** Turns before a step counts as one that is never reached. */
+const TRIES_OF_A_STEP = 5;
+/** A step is passed many times: the pass that kills is one of the first so many. */
+const MOST_PASSES = 4;
+/** Before this share of its time a program has loaded its code and no more. */
+const STARTED = 0.1;
 
 /** When to stop, and what comes first. */
 export interface KillLimit {
@@ -15,7 +19,7 @@ export interface KillLimit {
   readonly kills: number;
   /** As `performance.now()` tells it. */
   readonly untilMs: number;
-  /** Steps at which a run is killed once before anything else; one that is never reached ends all with an error. */
+  /** Steps at which a program is killed once before anything else; one that is never reached ends all with an error. */
   readonly steps: readonly string[];
   /** What the programs are started with, beside what the scenario says: in most cases that of this process. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -24,9 +28,9 @@ export interface KillLimit {
 }
 
 /**
- * Kills runs at named steps and at random moments until the limit is reached, with changes of the source between them.
+ * Kills programs at named steps and at random moments until the limit is reached, with changes of the source between them.
  * Compares now and then, and at the end.
- * @throws Error when an undisturbed run fails or hangs, or a step is never reached.
+ * @throws Error when a program that was not killed fails or hangs, or a step is never reached.
  */
 export async function runScenario(scenario: Scenario, random: Random, limit: KillLimit): Promise<Tally> {
   return new ScenarioRun(scenario, random, limit).run();
@@ -38,7 +42,12 @@ class ScenarioRun {
   readonly #limit: KillLimit;
   readonly #tally: Tally = {kills: 0, rows: 0, lost: 0, duplicated: 0, wrong: 0};
   readonly #reached = new Set<string>();
-  #typicalMs = 3000;
+  /** How long programs take that are not killed, by name. */
+  readonly #typicalMs = new Map<string, number>();
+  /** The pass of a step that programs are known to come to. */
+  readonly #passes = new Map<string, number>();
+  readonly #beganAtMs = performance.now();
+  #comparedAt = -1;
 
   constructor(scenario: Scenario, random: Random, limit: KillLimit) {
     this.#scenario = scenario;
@@ -47,24 +56,17 @@ class ScenarioRun {
   }
 
   async run(): Promise<Tally> {
-    await this.#scenario.change(this.#random);
-    this.#typicalMs = (await this.#runToEnd()).milliseconds;
+    await this.#scenario.change(this.#random, null);
+    await this.#runToEnd();
     await this.#reachSteps();
     await this.#killAtRandom();
-    await this.#compare();
+    if (this.#comparedAt !== this.#tally.kills) await this.#compare();
     return this.#tally;
   }
 
   async #reachSteps(): Promise<void> {
-    const steps = shuffled(this.#limit.steps, this.#random);
-    // Maintenance needs something to maintain.
-    const inOrder = [
-      ...steps.filter((step) => !MAINTENANCE.test(step)),
-      ...steps.filter((step) => MAINTENANCE.test(step)),
-    ];
-    for (const step of inOrder) {
-      for (let attempt = 0; attempt < TRIES_OF_A_STEP && !this.#reached.has(step); attempt++)
-        await this.#killOnce(step, 1);
+    for (const step of shuffled(this.#limit.steps, this.#random)) {
+      for (let attempt = 0; attempt < TRIES_OF_A_STEP && !this.#reached.has(step); attempt++) await this.#turn(step, 1);
     }
     const missed = this.#limit.steps.filter((step) => !this.#reached.has(step));
     if (missed.length > 0) throw new Error(`${this.#scenario.name} never came to ${missed.join(', ')}.`);
@@ -75,57 +77,81 @@ class ScenarioRun {
     const kills = this.#tally.kills + this.#limit.kills;
     const mostTries = this.#limit.kills * 4;
     let steps: string[] = [];
-    let comparedAt = 0;
+    this.#comparedAt = this.#tally.kills;
     // A program that ends before it is killed counts as a try only.
     for (let tries = 0; this.#tally.kills < kills && tries < mostTries && performance.now() < untilMs; tries++) {
       if (steps.length === 0) steps = shuffled(this.#scenario.failpoints, this.#random);
-      await this.#killOnce(this.#random() < 0.6 ? steps.pop() : undefined, 1 + Math.floor(this.#random() * 4));
-      if (this.#random() < 0.25) await this.#runToEnd();
-      if (this.#tally.kills - comparedAt < EVERY_KILLS_COMPARE) continue;
-      comparedAt = this.#tally.kills;
-      await this.#compare();
+      const step = this.#random() < 0.6 ? (steps.pop() ?? null) : null;
+      await this.#turn(step, 1 + Math.floor(this.#random() * (this.#passes.get(step ?? '') ?? MOST_PASSES)));
+      if (this.#random() < 0.05) await this.#runToEnd();
+      if (this.#tally.kills - this.#comparedAt >= EVERY_KILLS_COMPARE) await this.#compare();
     }
   }
 
-  /** One run, killed at a pass of a step or at a random moment, with or without maintenance beside. */
-  async #killOnce(step: string | undefined, pass: number): Promise<void> {
-    await this.#scenario.change(this.#random);
-    const moment = this.#random() * this.#typicalMs * 1.1;
-    const isMaintained = step !== undefined && MAINTENANCE.test(step);
-    const work = this.#scenario.maintenance(this.#random, isMaintained ? step : null);
-    const death: Death = step === undefined ? {killAfterMs: moment} : {failpoint: `${step}:${pass}`};
-    const [run, maintenance] = await Promise.all([
-      work?.alone === true ? null : this.#start(this.#scenario.command(this.#random, false), isMaintained ? {} : death),
-      work === null ? null : this.#start(work, isMaintained || step === undefined ? death : {}),
-    ]);
-    const end = isMaintained || run === null ? maintenance : run;
-    // A program that starts others ends with an error when one of them is killed.
-    const killed = end !== null && (end.killed || end.code !== 0);
-    if (killed) this.#tally.kills++;
-    if (killed && step !== undefined) this.#reached.add(step);
-    const how = killed ? 'killed' : 'ran through';
-    this.#limit.say(`  ${this.#scenario.name}: ${step ?? 'random moment'} ${how} (${this.#tally.kills})`);
+  /** Programs side by side, of which some are killed at a pass of a step or at random moments. */
+  async #turn(step: string | null, pass: number): Promise<void> {
+    await this.#scenario.change(this.#random, step);
+    const programs = this.#scenario.turn(this.#random, step);
+    const ends = await Promise.all(programs.map((program) => this.#startProgram(program, `${step}:${pass}`)));
+    const told = ends.map(({program, end, isKilled, isAtStep}) => {
+      if (isKilled) this.#tally.kills++;
+      if (step !== null && program.death === 'step') this.#rememberPass(step, pass, isAtStep);
+      const isUnharmed = !isKilled && program.lifeMs === undefined;
+      if (isUnharmed && end.code === 0) this.#rememberTime(program.name, end.milliseconds);
+      const where = isAtStep ? `at ${step}:${pass}` : `after ${(end.milliseconds / 1000).toFixed(1)} s`;
+      return `${program.name} ${isKilled ? 'killed' : 'ended'} ${where}`;
+    });
+    const minutes = ((performance.now() - this.#beganAtMs) / 60_000).toFixed(1);
+    this.#limit.say(`  ${this.#scenario.name}: ${told.join(', ')} (${this.#tally.kills} kills, ${minutes} min)`);
   }
 
-  async #runToEnd(): Promise<KillEnd> {
-    const end = await this.#start(this.#scenario.command(this.#random, true), {});
-    if (end.code === 0) return end;
-    throw new Error(`An undisturbed run of ${this.#scenario.name} ended with ${end.code}:\n${end.output.slice(-4000)}`);
+  async #startProgram(program: Program, failpoint: string): Promise<ProgramEnd> {
+    const {name, death, lifeMs} = program;
+    const typicalMs = lifeMs ?? this.#typicalMs.get(name) ?? 3000;
+    const momentMs = typicalMs * (STARTED + (1 - STARTED) * this.#random());
+    const killAfterMs = death === 'moment' ? Math.min(momentMs, lifeMs ?? Infinity) : lifeMs;
+    const end = await this.#start(program, {
+      ...(death === 'step' ? {failpoint} : {}),
+      ...(killAfterMs === undefined ? {} : {killAfterMs}),
+    });
+    // A program that starts others ends with an error when one of them is killed.
+    const isKilled = end.killed || (death !== null && end.code !== 0 && end.output.includes('SIGKILL'));
+    const isFailed = !isKilled && end.code !== 0 && program.mayFail?.test(end.output) !== true;
+    if (isFailed) throw failed(`${name} of ${this.#scenario.name}`, end);
+    return {program, end, isKilled, isAtStep: isKilled && death === 'step' && !end.isLate};
+  }
+
+  #rememberPass(step: string, pass: number, isReached: boolean): void {
+    if (isReached) this.#reached.add(step);
+    const known = this.#passes.get(step) ?? MOST_PASSES;
+    this.#passes.set(step, isReached ? Math.min(MOST_PASSES, known + 1) : Math.max(1, Math.min(known, pass - 1)));
+  }
+
+  #rememberTime(name: string, milliseconds: number): void {
+    const known = this.#typicalMs.get(name);
+    this.#typicalMs.set(name, known === undefined ? milliseconds : (known * 2 + milliseconds) / 3);
+  }
+
+  async #runToEnd(): Promise<void> {
+    const end = await this.#start(this.#scenario.undisturbed(this.#random), {});
+    if (end.code !== 0) throw failed(`An undisturbed run of ${this.#scenario.name}`, end);
+    this.#rememberTime('run', end.milliseconds);
   }
 
   async #compare(): Promise<void> {
+    this.#comparedAt = this.#tally.kills;
     for (let run = 0; run < this.#scenario.runsToSettle; run++) await this.#runToEnd();
     this.#tally.rows = 0;
-    for (const comparison of await this.#scenario.compare()) {
+    for (const comparison of await this.#scenario.compare(this.#random)) {
       const differing = addComparison(comparison, this.#tally);
       this.#limit.say(`  ${comparison.table}: ${comparison.source.size} keys compared, ${differing.length} differ`);
       for (const line of differing.slice(0, SHOWN_DIFFERENCES)) this.#limit.say(`    ${line}`);
     }
   }
 
-  #start(command: Command, death: Death): Promise<KillEnd> {
+  async #start(command: Command, death: Death): Promise<KillEnd & {readonly isLate: boolean}> {
     const {failpoint, killAfterMs} = death;
-    return runAndKill({
+    const end = await runAndKill({
       args: command.args,
       env: {
         ...this.#limit.environment,
@@ -135,6 +161,7 @@ class ScenarioRun {
       ...(killAfterMs === undefined ? {} : {killAfterMs}),
       timeoutMs: LONGEST_RUN_MS,
     });
+    return {...end, isLate: killAfterMs !== undefined && end.milliseconds >= killAfterMs};
   }
 }
 
@@ -143,8 +170,16 @@ interface Death {
   readonly killAfterMs?: number;
 }
 
-/** Steps of what runs beside a pipeline. */
-const MAINTENANCE = /^(?:optimize|vacuum|log-cleanup|restore)\./;
+interface ProgramEnd {
+  readonly program: Program;
+  readonly end: KillEnd;
+  readonly isKilled: boolean;
+  readonly isAtStep: boolean;
+}
+
+function failed(what: string, {code, output}: KillEnd): Error {
+  return new Error(`${what} ended with ${code}:\n${output.slice(-4000)}`);
+}
 
 /** Counts, and says what differs, a line per key. */
 function addComparison({source, destination}: Comparison, tally: Tally): readonly string[] {

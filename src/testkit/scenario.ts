@@ -18,10 +18,16 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Work on the tables that is no run. */
-export interface Maintenance extends Command {
-  /** No run is started beside it. */
-  readonly alone: boolean;
+/** A program of a turn, and how it is to die. */
+export interface Program extends Command {
+  /** For people, and to remember how long it takes: programs of one name take about as long. */
+  readonly name: string;
+  /** At the step of the turn, at a random moment, or not. One that is not to die must end with exit status 0. */
+  readonly death: 'step' | 'moment' | null;
+  /** It never ends by itself: at the latest after so many milliseconds it is killed. */
+  readonly lifeMs?: number;
+  /** What it may say when it ends with an error all the same, for example that another program holds a lease. */
+  readonly mayFail?: RegExp;
 }
 
 /** Rows of one table by key: what must be there and what is, each as texts; a key that occurs twice has two texts. */
@@ -37,19 +43,19 @@ export interface Comparison {
  */
 export interface Scenario extends AsyncDisposable {
   readonly name: string;
-  /** Steps at which a run can be killed, see {@link FAILPOINTS}. */
+  /** Steps at which a program can be killed, see {@link FAILPOINTS}. */
   readonly failpoints: readonly string[];
   /** Undisturbed runs, without a change between, after which the destination has what the source has. */
   readonly runsToSettle: number;
-  /** The program under test. Calm: nothing goes wrong with it but the kill. */
-  command(random: Random, calm: boolean): Command;
+  /** An undisturbed run: nothing goes wrong with it. */
+  undisturbed(random: Random): Command;
   /**
-   * What maintains the tables: beside a run, or alone where the run would keep it from working; null: nothing this time.
-   * @param step where it is to be killed; null when it is the run that is.
+   * What runs side by side in one turn: at least one program is to die.
+   * @param step where; null: at a random moment.
    */
-  maintenance(random: Random, step: string | null): Maintenance | null;
-  /** Changes the sources a little. */
-  change(random: Random): Promise<void>;
+  turn(random: Random, step: string | null): readonly Program[];
+  /** Changes the sources a little, so that a program comes by the step of the turn that follows. */
+  change(random: Random, step: string | null): Promise<void>;
   /** Reads both sides, after the runs that settle it. */
-  compare(): Promise<readonly Comparison[]>;
+  compare(random: Random): Promise<readonly Comparison[]>;
 }
