@@ -253,6 +253,7 @@ export type {KeepableSession} from './sql/kept-session.ts';
 export {KeptSession} from './sql/kept-session.ts';
 export type {BoundRequest, QueryDatabase, QueryTable, QueryView} from './sql/query-connector.ts';
 export {QueryConnector} from './sql/query-connector.ts';
+export type {FlaggedRows} from './sql/query-verify.ts';
 export {keyColumns, selectedColumns} from './sql/table-columns.ts';
 export {QUERY_OPTIONS, schemaChanged} from './sql/table-options.ts';
 export type {SshOptions, TunnelFailure} from './sql/tunnel.ts';

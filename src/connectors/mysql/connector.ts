@@ -5,14 +5,13 @@ import {describeTable, listDatabases, listTables, readCollations, splitName} fro
 import {typeToJson} from './column-type.ts';
 import type {SourceCursor} from './cursor.ts';
 import {cursorOf} from './cursor.ts';
-import {dialectOf, incrementReader} from './incremental.ts';
+import {dialectOf, incrementReader, readFlagged} from './incremental.ts';
 import {columnSql} from './keyset.ts';
 import type {ConnectionOptions} from './session.ts';
 import {Session} from './session.ts';
 import {unknownTable} from './source-errors.ts';
 import {landedSchema} from './table-reads.ts';
 import {settledBound} from './upper-bound.ts';
-import {openPoint} from './verify.ts';
 
 /** Reads tables of a MySQL or MariaDB server by queries. */
 export type MysqlConnector = QueryConnector<Session, SourceColumn, SourceTable, SourceCursor>;
@@ -47,6 +46,6 @@ function databaseOf(options: ConnectionOptions): QueryDatabase<Session, SourceCo
       await session.query('start transaction with consistent snapshot', doing);
     },
     readerOf: incrementReader,
-    openVerify: openPoint,
+    readFlagged,
   };
 }

@@ -1,4 +1,4 @@
-import type {IncrementBatch, IncrementDialect, IncrementReader, QueryView} from '../../sdk/index.ts';
+import type {FlaggedRows, IncrementBatch, IncrementDialect, IncrementReader, QueryView} from '../../sdk/index.ts';
 import {keyColumns} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {tableSql} from './catalog.ts';
@@ -60,4 +60,15 @@ export function incrementReader(
       return answer === 'after' || answer === 'equal' ? answer : 'before';
     },
   };
+}
+
+/** All rows of a view, and for which of them a condition holds. */
+export async function* readFlagged(
+  {session, source, columns, doing}: QueryView<Session, SourceColumn, SourceTable>,
+  condition: string | null,
+): AsyncGenerator<FlaggedRows, void> {
+  const hidden = condition === null ? [] : [condition];
+  const from = `${tableSql(source)} as source`;
+  for await (const {batch, rescued, hiddenText} of readBatches(session, {from, columns, hidden}, doing))
+    yield {batch, rescued, holds: (row) => condition === null || hiddenText(0, row) !== '0'};
 }

@@ -22,7 +22,7 @@ export interface ReadBatch {
   readonly batch: ColumnBatch;
   readonly rescued: readonly RescuedCell[];
   /** Text of hidden expression `index` in a row. */
-  hiddenText(index: number, row: number): string | null;
+  readonly hiddenText: (index: number, row: number) => string | null;
 }
 
 /** The columns as they land. */

@@ -11,9 +11,8 @@ import {Session} from './session.ts';
 import {columnSql} from './snapshot.ts';
 import type {Doing} from './source-errors.ts';
 import {unknownTable} from './source-errors.ts';
-import {landedSchema, readerOf} from './table-reads.ts';
+import {landedSchema, readerOf, readFlagged} from './table-reads.ts';
 import {settledBound} from './upper-bound.ts';
-import {openPoint} from './verify.ts';
 
 /** Reads tables of a SQL Server database by queries. */
 export type SqlServerConnector = QueryConnector<Session, SourceColumn, SourceTable, SourceCursor>;
@@ -44,7 +43,7 @@ function databaseOf(options: ConnectionOptions): QueryDatabase<Session, SourceCo
     settledBound,
     beginView,
     readerOf,
-    openVerify: openPoint,
+    readFlagged,
   };
 }
 

@@ -1,5 +1,6 @@
 import type {
   ColumnBatch,
+  FlaggedRows,
   IncrementBatch,
   IncrementReader,
   QueryView,
@@ -101,6 +102,21 @@ export function readerOf(
       return answer === 'after' || answer === 'equal' ? answer : 'before';
     },
   };
+}
+
+/** All rows of a view, and for which of them a condition holds. */
+export async function* readFlagged(
+  {session, source, columns, doing}: QueryView<Session, SourceColumn, SourceTable>,
+  condition: string | null,
+): AsyncGenerator<FlaggedRows, void> {
+  const read = {
+    table: source,
+    columns,
+    where: null,
+    hidden: condition === null ? [] : [`case when ${condition} then 1 else 0 end`],
+  };
+  for await (const {batch, rescued, hidden} of readBatches(session, read, doing))
+    yield {batch, rescued, holds: (row) => hidden[row]?.[0] !== 0};
 }
 
 /** The hidden expressions of rows whose last place is wanted, and how they are read. */

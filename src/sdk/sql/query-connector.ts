@@ -17,6 +17,7 @@ import {cursorOffset, lookbackOf, parseCursorOffset} from './cursor-column.ts';
 import type {IncrementDialect, IncrementReader} from './increment.ts';
 import {compareToStart, firstLoadCondition, readIncrement} from './increment.ts';
 import {KeptSession, type KeepableSession} from './kept-session.ts';
+import {openQueryVerify, type FlaggedRows} from './query-verify.ts';
 import {selectedColumns} from './table-columns.ts';
 import {schemaChanged} from './table-options.ts';
 
@@ -85,11 +86,8 @@ export interface QueryDatabase<
   beginView(session: S, doing: SqlDoing, ctx: Pick<ReadContext, 'log'>): Promise<void>;
   /** Runs queries in a view. @param cursor null: no place is asked for and no values are compared */
   readerOf(view: QueryView<S, C, T>, cursor: K | null): IncrementReader;
-  /** The point owns the session, whose view has begun. */
-  openVerify(
-    session: S,
-    target: {readonly table: T; readonly scope: VerifyScope; readonly end: Offset | null},
-  ): VerifyPoint;
+  /** All rows of a view, and for which of them a condition holds; null: for all. */
+  readFlagged(view: QueryView<S, C, T>, condition: string | null): AsyncIterable<FlaggedRows>;
 }
 
 /** Reads tables of a database by queries: whole, or by a cursor column. One view of the database is one session. */
@@ -226,11 +224,8 @@ export class QueryConnector<
     const session = await this.#database.open(ctx.signal);
     try {
       await this.#database.beginView(session, {what: `verify table "${scope.table}"`, table: scope.table}, ctx);
-      return this.#database.openVerify(session, {
-        table: await this.#database.describe(session, scope.table),
-        scope,
-        end,
-      });
+      const table = await this.#database.describe(session, scope.table);
+      return openQueryVerify(this.#database, session, {table, scope, end});
     } catch (error) {
       await session[Symbol.asyncDispose]();
       throw error;
