@@ -103,7 +103,8 @@ export class BatchReader {
     const {connector} = this.#services.open;
     const {sourceTable, options} = this.#flow;
     const estimate = start.rows === null ? await connector.estimate?.(sourceTable, options, ctx) : undefined;
-    if (start.rows === null) this.#services.extract.warm?.(estimate?.rows ?? null);
+    if (start.rows === null && connector.readsPartitionsHere !== true)
+      this.#services.extract.warm?.(estimate?.rows ?? null);
     const end = (await connector.latestOffset?.(sourceTable, start.rows, options, ctx)) ?? null;
     if (start.rows !== null && offsetsEqual(start.rows, end)) return emptyBatch(start);
     if (estimate?.rows !== undefined) this.#options.counter.setTotal(estimate.rows);

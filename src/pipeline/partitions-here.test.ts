@@ -19,11 +19,16 @@ afterEach(async () => {
 });
 
 /** Twelve partitions of two pages; a partition ends when all that may be open have begun. */
-function source(parallelHere: number | undefined): {
+function source(
+  parallelHere: number | undefined,
+  readsPartitionsHere = false,
+): {
   readonly run: () => Promise<TestRunEnd>;
   readonly most: () => number;
+  readonly warmed: () => number;
 } {
   let open = 0;
+  let warmed = 0;
   let most = 0;
   const table = {
     schema: struct({id: long(), at: long()}),
@@ -35,6 +40,7 @@ function source(parallelHere: number | undefined): {
   const scripted = scriptedConnector({t: table});
   const connector: Connector = {
     ...scripted.connector,
+    readsPartitionsHere,
     isPartitioned: () => true,
     latestOffset: () => Promise.resolve({n: 1}),
     getPartitions: () =>
@@ -55,7 +61,11 @@ function source(parallelHere: number | undefined): {
       }
     },
   };
-  return {run: () => runConnector(lake, {...scripted, connector, tables: [{source: 't'}]}), most: () => most};
+  return {
+    run: () => runConnector(lake, {...scripted, connector, tables: [{source: 't'}], onWarm: () => warmed++}),
+    most: () => most,
+    warmed: () => warmed,
+  };
 }
 
 test('partitions that may be read at once in this process are, up to their number', async () => {
@@ -65,7 +75,14 @@ test('partitions that may be read at once in this process are, up to their numbe
 });
 
 test('partitions that say nothing are read one after the other', async () => {
-  const {run, most} = source(undefined);
+  const {run, most, warmed} = source(undefined);
   expect(await run()).toMatchObject({state: 'COMPLETED', flows: [{rowsInserted: 24}]});
   expect(most()).toBe(1);
+  expect(warmed()).toBe(1);
+});
+
+test('no processes are started ahead for a connector that reads all its partitions in this one', async () => {
+  const {run, warmed} = source(5, true);
+  expect(await run()).toMatchObject({state: 'COMPLETED', flows: [{rowsInserted: 24}]});
+  expect(warmed()).toBe(0);
 });

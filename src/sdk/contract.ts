@@ -234,6 +234,8 @@ export interface PartitionPlan extends Partial<AsyncDisposable> {
 
 /** Reads over (start, end] cut into partitions that run in parallel. `null` as start means from the beginning. */
 export interface SupportsPartitionedStream {
+  /** Every plan says `parallelHere`: no processes are started ahead. Default false. */
+  readonly readsPartitionsHere?: boolean;
   /** False: the table is read by `readTable`. May depend on the start: a first load in partitions, then increments by `readTable`. */
   isPartitioned(table: string, start: Offset | null, options: TableOptions): boolean;
   /** Where a read that starts now would end; equal to `start` when nothing is new. Cheap: metadata only. */

@@ -45,6 +45,8 @@ export interface TestRun {
   readonly dropHistory?: boolean;
   readonly signal?: AbortSignal;
   readonly files?: SourceFiles;
+  /** Told when processes would be started for partitions that are about to be planned. */
+  readonly onWarm?: () => void;
 }
 
 /** How a test's run ended. */
@@ -129,7 +131,10 @@ export async function runConnector(lake: TestLake, run: TestRun): Promise<TestRu
     open: {definition, connector},
     context,
     apply: createDuckDbApply(context),
-    extract: createInlineExtract({context, connector, read}),
+    extract: {
+      ...createInlineExtract({context, connector, read}),
+      ...(run.onWarm === undefined ? {} : {warm: run.onWarm}),
+    },
     files,
     log: SILENT,
     random: Math.random,

@@ -63,6 +63,7 @@ export function createExampleConnector(context: CreateContext): Connector {
     },
     readTableDeletes: (table, start, options, ctx) =>
       readChanges(client, start, {table, path: `/tables/${table}/deleted_records`, options, ctx}),
+    readsPartitionsHere: true,
     // The first load only: few windows follow it, and `readTable` goes on where it ends.
     isPartitioned: (table, start) => table === METRICS && isBeginning(start),
     async latestOffset(table, start, options, ctx) {

@@ -168,8 +168,8 @@ export interface CustomPlan {
 }
 
 /**
- * The first read cut into parts, the partitions of the contract: several are read at once, and all of them are one commit, so that a
- * run which is killed begins it anew. `read` goes on where they end.
+ * The first read cut into parts, the partitions of the contract: several are read at once, and all up to an end are one commit, so that
+ * a run which is killed begins again behind the last one. `read` goes on where the parts end.
  */
 export interface CustomParts {
   /** False: with these table options `read` reads from the beginning. Without I/O. Default: always true. */

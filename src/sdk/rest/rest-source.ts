@@ -52,6 +52,8 @@ export class RestSource implements Connector {
   readonly #context: CreateContext;
   #client: HttpClient | null = null;
   #isChecked = false;
+  /** All workers of a connection share its client, and with it the limits of the source. */
+  readonly readsPartitionsHere = true;
   /** What the parts of one plan share: rows that moved from one to another come once. */
   readonly #ofPlan = new WeakMap<Partition, RepeatedRows>();
   readonly #tables = new Map<string, {readonly table: Promise<RestTable | null>; readonly untilMs: number}>();
