@@ -38,6 +38,17 @@ describe('sluice connector test', () => {
     expect(JSON.parse(await readFile(join(cwd, 'trace.har'), 'utf8'))).toMatchObject({log: {entries: []}});
   });
 
+  it('writes what the suites asked to the trace, without the login', async () => {
+    const args = ['connector', 'test', 'github', '--suite', 'writeback', '--table', 'issues', '--trace', 'asked.har'];
+    expect(await run(args, {cwd})).toMatchObject({status: 0});
+    const text = await readFile(join(cwd, 'asked.har'), 'utf8');
+    const {log} = JSON.parse(text) as {
+      readonly log: {readonly entries: readonly {readonly request: {readonly method: string}}[]};
+    };
+    expect(new Set(log.entries.map(({request}) => request.method))).toEqual(new Set(['GET', 'POST', 'PATCH']));
+    expect(text).not.toMatch(/Bearer (?!\*)/i);
+  }, 60_000);
+
   it('gives all results as one document', async () => {
     const {stdout} = await prove('--table', 'orders', '--json');
     const results = JSON.parse(stdout) as {readonly results: readonly {readonly state: string}[]};

@@ -27,7 +27,7 @@ export async function showState(
 ): Promise<readonly FlowStateReport[]> {
   await using bench = await openWorkbench(options);
   const found = await findTables(bench, tables);
-  return Promise.all(found.filter((entry) => ownerOf(entry.table) === spec.key).map((entry) => report(bench, entry)));
+  return await Promise.all(found.filter((entry) => ownerOf(entry.table) === spec.key).map((entry) => report(bench, entry)));
 }
 
 /** Forgets where flows stand. The rows stay readable; the next run reads the tables anew and swaps them in one commit. */

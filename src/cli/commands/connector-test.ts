@@ -80,7 +80,8 @@ async function runSuites(context: CommandContext, proof: ConnectorProof, run: Ru
     ...(trace === null ? {} : {trace: trace.trace}),
   });
   const isShown = flags.json !== true && flags.quiet !== true;
-  return runConnectorCases(cases, {
+  // Awaited here: the trace stays open until the last case has ended.
+  return await runConnectorCases(cases, {
     signal,
     onResult: (result) => {
       if (isShown || (result.state === 'failed' && flags.json !== true))
