@@ -1,3 +1,4 @@
+import {IngestError} from '../../core/errors.ts';
 import type {CreateContext} from '../define-connector.ts';
 import {createAdmission} from './admission.ts';
 import type {AuthSpec} from './auth.ts';
@@ -20,10 +21,11 @@ const DEFAULT_MAX_WAIT_SECONDS = 900;
 /**
  * Makes the client of one connection; it opens nothing before the first request. All readers of the connection share it, so
  * that limits, waits and tokens are theirs together. Closing it ends its sockets.
- * @throws CONTRACT_VIOLATION when the base URL is none.
+ * @throws INVALID_OPTION when the base URL, or an allowed origin, is no http or https URL.
  */
 export function createHttpClient(options: HttpClientOptions, create: CreateContext): HttpClient {
   const {clock, random} = create;
+  for (const url of [options.baseUrl, ...(options.allowedOrigins ?? [])]) checkAddress(url, create.connectionName);
   const redactor = createRedactor([
     ...(options.secrets ?? []),
     ...credentialOptions(create),
@@ -108,6 +110,15 @@ function credentialOptions({options}: CreateContext): readonly string[] {
   return Object.entries(options).flatMap(([name, value]) =>
     typeof value === 'string' && isCredentialName(name) ? [value] : [],
   );
+}
+
+function checkAddress(url: string, connection: string): void {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return;
+  // The address is not shown: it may hold a name and a password.
+  throw new IngestError('INVALID_OPTION', `connection "${connection}": its address is no http or https URL.`, {
+    fix: 'Write it with its protocol, for example https://api.example.com.',
+    context: {connection},
+  });
 }
 
 /** Credentials in an address are told by no message. */

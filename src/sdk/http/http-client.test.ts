@@ -373,6 +373,20 @@ describe('TLS', () => {
   });
 });
 
+describe('an address', () => {
+  it.each(['api.example.com', 'localhost:8080', '127.0.0.1:9', 'ftp://user:hush@example.com', ''])(
+    'that is no URL of the web is refused before anything is asked: %s',
+    (baseUrl) => {
+      expect(() => clientOf({baseUrl})).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_OPTION',
+          message: 'connection "shop": its address is no http or https URL.',
+        }),
+      );
+    },
+  );
+});
+
 describe('a proxy', () => {
   /** A proxy that leads every tunnel to one origin, and what it was asked for. */
   async function tunnel(): Promise<{readonly url: string; readonly asked: string[]; readonly close: () => void}> {
