@@ -1,7 +1,7 @@
 import {isIngestError} from '../core/errors.ts';
 import {failpoint} from '../core/failpoint.ts';
 import {LinkedAbort} from '../core/linked-abort.ts';
-import type {LogIdentity, LogReader} from '../sdk/change-log.ts';
+import type {KnownTables, LogIdentity, LogReader} from '../sdk/change-log.ts';
 import {claimSource} from '../staging/staging.ts';
 import {isChanged, recordTables, wantedTables} from './follow-tables.ts';
 import {Backoff, errorText, mayPass, stopped, type GatewayCore} from './gateway-core.ts';
@@ -78,7 +78,8 @@ class LogTask {
     }
     const {end} = manifest.state;
     if (end === null) throw stopped();
-    await using reader = await source.openLog(end, tables, context);
+    const known: KnownTables = (id) => [...manifest.state.tables.values()].find(({table}) => table.id === id)?.table;
+    await using reader = await source.openLog(end, tables, context, known);
     this.#lost = null;
     await recordTables(this.#core, wanted);
     facts.connection = 'streaming';

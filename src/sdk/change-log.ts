@@ -11,6 +11,9 @@ export interface LogPoint {
   readonly token: PlainJson;
 }
 
+/** Tables by their numbers, as they are known now. */
+export type KnownTables = (id: number) => LogTable | undefined;
+
 /** Which server this is. Positions of different identities cannot be compared: a change begins a new epoch. */
 export interface LogIdentity {
   /** The server's own name of itself, e.g. PostgreSQL's system identifier, MySQL's server UUID. */
@@ -152,9 +155,11 @@ export interface ChangeLogSource {
   prepare(tables: readonly string[], ctx: CallContext): Promise<LogPoint>;
   /**
    * Opens the log behind a point.
+   * @param known a table, by its number, as what is staged of it shows it: where the log does not say that a table was altered, the source
+   *   compares with that; default: nothing is known
    * @throws LOG_LOST when the source no longer has all that comes behind it, also when `prepare` made anew what keeps it
    */
-  openLog(from: LogPoint, tables: readonly string[], ctx: CallContext): Promise<LogReader>;
+  openLog(from: LogPoint, tables: readonly string[], ctx: CallContext, known?: KnownTables): Promise<LogReader>;
   /**
    * Opens a view of a table while the log is read. What the view does not see comes in the log: where transactions that began before
    * `prepare` could be missing there, it waits for their end first.

@@ -74,6 +74,7 @@ export type {
   ChunkEnd,
   Finding,
   FindingLevel,
+  KnownTables,
   LogBatch,
   LogCodec,
   LogColumn,

@@ -1,4 +1,4 @@
-import type {CallContext, LogReader} from '../../sdk/index.ts';
+import type {CallContext, KnownTables, LogReader} from '../../sdk/index.ts';
 import {IngestError} from '../../sdk/index.ts';
 import type {PgConnection} from '../../wire/pg/connection.ts';
 import {PgError} from '../../wire/pg/pg-error.ts';
@@ -18,6 +18,7 @@ export interface LogRequest {
   readonly names: LogNames;
   readonly from: bigint;
   readonly tables: readonly string[];
+  readonly known: KnownTables;
 }
 
 const READING = {what: 'read the log'};
@@ -37,6 +38,7 @@ export async function openReader(request: LogRequest, ctx: CallContext): Promise
       stream,
       start: {from, xid: start.xid},
       wanted: start.wanted,
+      known: request.known,
       openCatalog: () => Session.open(options, ctx.signal),
       explain: (error) => explain(error, request, ctx),
     });

@@ -1,4 +1,4 @@
-import type {LogBatch, LogColumn, LogPoint, LogReader, LogTable} from '../../sdk/index.ts';
+import type {KnownTables, LogBatch, LogColumn, LogPoint, LogReader, LogTable} from '../../sdk/index.ts';
 import {FrameWriter} from '../../sdk/index.ts';
 import {quoteLiteral} from '../../wire/pg/quote.ts';
 import type {ReplicationStream} from '../../wire/pg/replication.ts';
@@ -15,6 +15,8 @@ export interface LogReading {
   readonly start: FramerStart;
   /** Tables to stage, by oid and by `schema.name`: a table that was made anew has another oid, a renamed one another name. */
   readonly wanted: {readonly oids: ReadonlySet<number>; readonly names: ReadonlySet<string>};
+  /** Tables as they were before what is read now. */
+  readonly known: KnownTables;
   /** A session for questions to the catalog. */
   readonly openCatalog: () => Promise<Session>;
   /** What an error of the stream means. */
@@ -109,7 +111,7 @@ export class PgLogReader implements LogReader {
       return logColumn(column.name, types[index] ?? UNKNOWN_TYPE, isKey, session);
     });
     const table: LogTable = {id: root.id, namespace: [root.namespace], name: root.name, columns, identity};
-    const before = this.#framer.shownTable(root.id);
+    const before = this.#framer.shownTable(root.id) ?? this.#reading.known(root.id);
     const added = before === undefined ? [] : addedColumns(before, table);
     return {oid, table, isPart, reset: await whyFilled(session, root.id, added)};
   }

@@ -3,6 +3,7 @@ import type {
   ChangeLogSettings,
   ChangeLogSource,
   Finding,
+  KnownTables,
   LogHealth,
   LogIdentity,
   LogPoint,
@@ -93,8 +94,13 @@ export class PostgresChangeLog implements ChangeLogSource {
     return pointAt(position);
   }
 
-  openLog(from: LogPoint, tables: readonly string[], ctx: CallContext): Promise<LogReader> {
-    return openReader({options: this.#options, names: this.#names, from: from.position, tables}, ctx);
+  openLog(
+    from: LogPoint,
+    tables: readonly string[],
+    ctx: CallContext,
+    known: KnownTables = () => undefined,
+  ): Promise<LogReader> {
+    return openReader({options: this.#options, names: this.#names, from: from.position, tables, known}, ctx);
   }
 
   planSnapshot(table: string, ctx: CallContext): Promise<TableSnapshot> {
