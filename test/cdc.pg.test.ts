@@ -83,9 +83,10 @@ function bundle(definition: object = {}): object {
   };
 }
 
-async function run(spec: object = bundle()): Promise<RunResult> {
+async function run(spec: object = bundle(), options: {readonly fullRefresh?: boolean} = {}): Promise<RunResult> {
   const notes: string[] = [];
   const result = await ingest(spec, {
+    ...options,
     lake: join(folder, 'lake'),
     onUpdate: (update) => {
       if (update.kind === 'note') notes.push(`${update.level} ${update.code} ${update.message}`);
@@ -192,6 +193,20 @@ describe('a pipeline that follows the log of PostgreSQL', () => {
     await expectEqual();
   }, 60_000);
 
+  test('reads a table anew that got a column with values before anything else was written to it, at work or not', async () => {
+    await run();
+    await sql('ALTER TABLE orders ADD COLUMN extra int NOT NULL DEFAULT 5');
+    await sql('UPDATE orders SET extra = 6 WHERE id = 7');
+    await run();
+    await expectEqual();
+    expect(await lake('SELECT count(*)::INT AS n FROM main.shop.orders WHERE extra IS NULL')).toEqual([{n: 0}]);
+    await sql('ALTER TABLE orders ADD COLUMN more text');
+    await sql(`UPDATE orders SET more = 'x' WHERE id = 8`);
+    const {flows} = await run();
+    expect(flows[0]).toMatchObject({rowsInserted: 0, rowsUpdated: 1});
+    await expectEqual();
+  }, 60_000);
+
   test('takes up new tables of a schema, and keeps history where it is asked to', async () => {
     const spec = bundle({
       objects: [{schema: {source_schema: 'public', table_configuration: {scd_type: 'SCD_TYPE_2'}}}],
@@ -229,6 +244,40 @@ describe('a pipeline that follows the log of PostgreSQL', () => {
       {line: 'three', kind: 'insert'},
       {line: 'two', kind: 'update_postimage'},
     ]);
+  }, 60_000);
+
+  test('keeps the changes of a table that is appended only when it is read anew, with a truncate before what it has now', async () => {
+    await sql(`CREATE TABLE kept (id int PRIMARY KEY, v text); INSERT INTO kept VALUES (1, 'a'), (2, 'b')`);
+    const configuration = {scd_type: 'APPEND_ONLY'};
+    const object = {table: {source_schema: 'public', source_table: 'kept', table_configuration: configuration}};
+    const spec = bundle({objects: [object]});
+    await run(spec);
+    await sql(`UPDATE kept SET v = 'c' WHERE id = 1; DELETE FROM kept WHERE id = 2; INSERT INTO kept VALUES (3, 'd')`);
+    await run(spec);
+    await sql(`ALTER TABLE kept ADD COLUMN extra int NOT NULL DEFAULT 5; UPDATE kept SET v = 'e' WHERE id = 3`);
+    await run(spec);
+    await sql(`INSERT INTO kept VALUES (4, 'f', 6)`);
+    await run(spec);
+    const changes = 'SELECT id, v, extra, _change_type AS kind FROM main.shop.kept ORDER BY _sluice_sequence, id';
+    expect(
+      (await lake(changes)).map((row) =>
+        Object.values(Object(row) as Record<string, unknown>)
+          .map((value) => String(value ?? ''))
+          .join(' '),
+      ),
+    ).toEqual([
+      '1 a  update_postimage',
+      '2 b  update_postimage',
+      '1 c  update_postimage',
+      '2   delete',
+      '3 d  insert',
+      '   truncate',
+      '1 c 5 update_postimage',
+      '3 e 5 update_postimage',
+      '4 f 6 insert',
+    ]);
+    await run(spec, {fullRefresh: true});
+    expect((await lake('SELECT count(*)::INT AS n FROM main.shop.kept'))[0]).toEqual({n: 3});
   }, 60_000);
 
   test('is compared with the database as it is: what changed since counts as unproven, what is wrong is named', async () => {

@@ -52,6 +52,11 @@ export interface ApplyJob {
   readonly snapshotAt: bigint;
   /** SCD type 2: a `replace` begins the history anew instead of going on with it. */
   readonly dropHistory?: boolean;
+  /**
+   * An append-only flow that keeps changes: a `replace` brings its rows behind those that are there, with a truncate between, where all of
+   * them have greater sequences. Default false.
+   */
+  readonly keepsChanges?: boolean;
   /** A snapshot that holds a key twice: fail with DUPLICATE_KEY, or quarantine all but the first by sequence. */
   readonly onDuplicateKey: 'fail' | 'quarantine';
   /** Deletes of rows with an older sequence must be remembered (source not ordered across batches). */

@@ -274,9 +274,9 @@ function changedMetadata(job: ApplyJob, table: DeltaTable): Metadata | null {
   return withMaxColumnId({...metadata, schemaString: schemaToJson(job.schema)}, job.schema);
 }
 
-/** True for a refresh that leaves the versions before it. */
-function keepsHistory({target, dropHistory}: ApplyJob): boolean {
-  return target === 'scd2' && dropHistory !== true;
+/** True for a refresh that leaves the versions or changes before it. */
+function keepsHistory({target, dropHistory, keepsChanges}: ApplyJob): boolean {
+  return (target === 'scd2' && dropHistory !== true) || keepsChanges === true;
 }
 
 /** The job with what the table knows of its columns; new ones have their names in files, those of held rows the same as there. */

@@ -1,5 +1,6 @@
 import {IngestError} from '../core/errors.ts';
 import {typesEqual} from '../core/schema.ts';
+import {CHANGE_TYPE_COLUMN, SEQUENCE_COLUMN} from '../core/types.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {PendingFile} from '../delta/batch-file.ts';
 import {storedNameOf} from '../delta/stored-name.ts';
@@ -44,7 +45,7 @@ export async function replacingBatch(context: BatchContext): Promise<TableChange
   const sources = [...(await pendingSources(context)), ...(await eventSources(context))];
   const rows = await finalRows(context, sources);
   if (job.target === 'scd2') return replacedHistory(context, rows);
-  const change = await differenceOrAll(context, rows);
+  const change = (await behindChanges(context, rows)) ?? (await differenceOrAll(context, rows));
   const side: TableChange['side'] = async () => ({
     truncates: [],
     authors: [],
@@ -224,6 +225,36 @@ async function differenceOrAll(context: BatchContext, rows: FinalRows): Promise<
       : overwrite(context, rows, null);
   }
   return keyedDifference(context, rows, live);
+}
+
+/**
+ * The rows behind the changes that are kept, and between them a truncate: who replays the table in the order of its sequence comes to
+ * what the source has. Null where that order would be another one, or nothing is kept.
+ */
+async function behindChanges(context: BatchContext, rows: FinalRows): Promise<TableChange | null> {
+  const {job, table, work, columns} = context;
+  const names = job.schema.fields.map(({name}) => name);
+  const isKept = job.keepsChanges === true && names.includes(SEQUENCE_COLUMN) && names.includes(CHANGE_TYPE_COLUMN);
+  if (!isKept || table.snapshot.files.size === 0) return null;
+  const at = columns.quote(SEQUENCE_COLUMN);
+  const bounds = await work.keep(
+    `SELECT (SELECT max(${at}) FROM (${await liveRows(context)}) AS t) AS last, (SELECT min(${at}) FROM (${rows.select}) AS r) AS first`,
+  );
+  if ((await work.count(`SELECT count(*) AS n FROM ${bounds} WHERE first <= last`, 'n')) > 0) return null;
+  const values = job.schema.fields.map((field) => {
+    const value =
+      field.name === SEQUENCE_COLUMN
+        ? 'coalesce(first - 1, last + 1)'
+        : field.name === CHANGE_TYPE_COLUMN
+          ? "'truncate'"
+          : 'NULL';
+    return `CAST(${value} AS ${columns.dialect.type(field.type)}) AS ${columns.quote(field.name)}`;
+  });
+  const truncate = await writeRows(context, `SELECT ${values.join(', ')} FROM ${bounds}`);
+  const fresh =
+    rows.sources === null ? await writeRows(context, rows.select) : await sourceFiles(context, rows.sources);
+  const adds = [...truncate, ...fresh];
+  return {...NO_CHANGE, blindAppend: false, adds, counts: {...NO_CHANGE.counts, inserted: rowsIn(fresh)}};
 }
 
 async function keyedDifference(context: BatchContext, rows: FinalRows, live: readonly AddFile[]): Promise<TableChange> {

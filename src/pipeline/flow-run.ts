@@ -28,6 +28,8 @@ import {keepPoint, type KeptPoint, type TriggerEnd} from './verify-after.ts';
 /** What is asked of one trigger of a flow. */
 export interface TriggerRequest {
   readonly fullRefresh: boolean;
+  /** It is the source that wants a full refresh: nobody knows any more what changed. Default false. */
+  readonly isExpired?: boolean;
   /** Columns to fill for the rows that are there, by their names in the table or in the source. */
   readonly backfill?: readonly string[];
   /** A full refresh begins the history of a table that keeps one anew. Default false. */
@@ -115,7 +117,14 @@ export class FlowRun {
 
   /** What is read anew goes into the history of the rows that are there. */
   get #keepsHistory(): boolean {
-    return this.#flow.target === 'scd2' && !this.#dropsHistory;
+    return (this.#flow.target === 'scd2' && !this.#dropsHistory) || this.#keepsChanges;
+  }
+
+  /** Changes that are kept as rows stay, unless somebody asks for others in their place. */
+  get #keepsChanges(): boolean {
+    const {target, changes} = this.#flow;
+    const isReplaced = (this.#request.fullRefresh && this.#request.isExpired !== true) || this.#schema.isReloading;
+    return target === 'append' && changes !== null && !isReplaced;
   }
 
   get #dropsHistory(): boolean {
@@ -334,6 +343,7 @@ export class FlowRun {
         tombstoneRetentionMs: this.#flow.configuration.tombstoneRetentionMs,
         keepTombstones: this.#flow.keepTombstones,
         dropHistory: this.#dropsHistory,
+        keepsChanges: this.#keepsChanges,
         deletesWinTies: false,
         appendCursor: appendCursorOf(this.#flow),
         schema: this.#schema.schema,

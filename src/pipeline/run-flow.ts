@@ -39,7 +39,7 @@ export async function runFlow(services: FlowServices, name: string, task: FlowTa
     } catch (error) {
       if (isIngestError(error, 'OFFSET_EXPIRED') && !request.fullRefresh) {
         // The changes that were missed cannot be had any more: only all rows together say what the table is.
-        request = {...request, fullRefresh: true};
+        request = {...request, fullRefresh: true, isExpired: true};
         services.note({
           level: 'WARN',
           flow: name,
