@@ -7,6 +7,7 @@ import type {GatewayEvent, GatewayLimits} from '../src/gateway/options.ts';
 import {runGateway} from '../src/gateway/run-gateway.ts';
 import type {GatewaySpec} from '../src/runtime/config/resolve-gateway.ts';
 import {openChangeLog, wantedTables} from '../src/runtime/gateway/open-gateway.ts';
+import {hasReached, type LogTarget} from '../src/sdk/change-log.ts';
 import type {CallContext} from '../src/sdk/contract.ts';
 import {openStaging} from '../src/staging/staging.ts';
 import type {StagingState} from '../src/staging/state.ts';
@@ -80,7 +81,7 @@ export async function startGateway(
       const isStaged = (): boolean =>
         state?.end !== null &&
         state?.end !== undefined &&
-        state.end.position >= position &&
+        hasReached(state.end, position) &&
         state.tables.size > 0 &&
         [...state.tables.values()].every(({snapshot, reset}) => snapshot !== null && reset === null);
       await expect
@@ -105,7 +106,7 @@ export async function startGateway(
   };
 }
 
-async function positionNow(gateway: GatewaySpec): Promise<bigint> {
+async function positionNow(gateway: GatewaySpec): Promise<LogTarget> {
   const {source} = await openChangeLog(gateway);
   try {
     return await source.currentPosition(contextOf(new AbortController().signal));

@@ -1,5 +1,5 @@
 import type {Change, ChangeLogSource, LogBatch, LogCodec, LogDecoder, LogPoint, LogTable} from '../src/sdk/index.ts';
-import {FRAME, readBegin, readFrames, readSchema} from '../src/sdk/index.ts';
+import {FRAME, hasReached, readBegin, readFrames, readSchema} from '../src/sdk/index.ts';
 import {testContext} from './read-context.ts';
 
 /** A change with the transaction that made it. */
@@ -32,7 +32,7 @@ export class LogReplay {
       const payload = bytes.subarray(frame.start, frame.end);
       if (frame.kind === FRAME.begin) this.#begin = readBegin(bytes, frame);
       else if (frame.kind === FRAME.commit) this.commits++;
-      else if (frame.kind === FRAME.schema) this.#describe(readSchema(bytes, frame));
+      else if (frame.kind === FRAME.schema) this.describe(readSchema(bytes, frame));
       else if (frame.kind === FRAME.truncate) this.#push(frame.table, [{op: 'truncate'}]);
       else if (frame.kind === FRAME.change) {
         const out: Change[] = [];
@@ -42,7 +42,8 @@ export class LogReplay {
     }
   }
 
-  #describe(table: LogTable): void {
+  /** From here on the table looks like this. */
+  describe(table: LogTable): void {
     this.tables.set(table.id, table);
     const decoder = this.#decoders.get(table.id);
     if (decoder === undefined) this.#decoders.set(table.id, this.#codec.createDecoder(table));
@@ -60,18 +61,21 @@ export class LogReplay {
 export async function replayUntilNow(
   source: ChangeLogSource,
   codec: LogCodec,
-  {from, tables}: {readonly from: LogPoint; readonly tables: readonly string[]},
+  {
+    from,
+    tables,
+    replay = new LogReplay(codec),
+  }: {readonly from: LogPoint; readonly tables: readonly string[]; readonly replay?: LogReplay},
 ): Promise<{readonly replay: LogReplay; readonly end: LogPoint}> {
   const ctx = testContext();
-  const until = await source.prepare(tables, ctx);
-  const replay = new LogReplay(codec);
+  const until = await source.currentPosition(ctx);
   let end = from;
-  if (from.position >= until.position) return {replay, end};
+  if (hasReached(from, until)) return {replay, end};
   await using reader = await source.openLog(from, tables, ctx);
   for await (const batch of reader.batches()) {
     replay.add(batch);
     if (batch.end !== null) end = batch.end;
-    if (end.position >= until.position) break;
+    if (batch.open === null && hasReached(end, until)) break;
   }
   return {replay, end};
 }

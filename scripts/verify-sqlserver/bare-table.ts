@@ -3,7 +3,7 @@ import {sqlServerCodec} from '../../src/connectors/sqlserver/log-codec.ts';
 import {connectionOptions} from '../../src/connectors/sqlserver/session.ts';
 import {systemClock} from '../../src/core/clock.ts';
 import type {CallContext, JsonValue, SnapshotToken} from '../../src/sdk/index.ts';
-import {canonicalCell} from '../../src/sdk/index.ts';
+import {canonicalCell, hasReached} from '../../src/sdk/index.ts';
 import {LogReplay} from '../../test/change-log-replay.ts';
 import type {VerifiedServer, WrittenRow} from './verified-server.ts';
 import {TABLES} from './verified-server.ts';
@@ -11,30 +11,33 @@ import {TABLES} from './verified-server.ts';
 /**
  * Joins a first reading of the table without a key with its captured changes, while both tables are written to: there a change that
  * comes twice or not at all shows.
+ * @param method `cdc`, or `auto` with the changes of a table that goes by change tracking in the same log
  * @param write writes some transactions to the table
  * @param move writes something elsewhere, so that the log moves on
  */
 export async function replayBareTable(
   server: VerifiedServer,
+  method: string,
   {write, move}: {readonly write: () => Promise<void>; readonly move: () => Promise<void>},
 ): Promise<string | null> {
   const stop = new AbortController();
   const ctx = contextOf(stop.signal);
-  const options = connectionOptions({...server.options, change_method: 'cdc', poll_seconds: 0.5}, 'verify');
+  const options = connectionOptions({...server.options, change_method: method, poll_seconds: 0.5}, 'verify');
   const source = new SqlServerChangeLog(options, {gatewayId: 'verify'});
   try {
     const name = `dbo.${TABLES.bare}`;
-    const from = await source.prepare([name], ctx);
+    const names = method === 'auto' ? [name, `dbo.${TABLES.keyed}`] : [name];
+    const from = await source.prepare(names, ctx);
     const writing = write();
     const seen = await readSnapshot(source, name, ctx);
     await writing;
     const target = await source.currentPosition(ctx);
     const replay = new LogReplay(sqlServerCodec);
     const moving = repeat(move, stop.signal);
-    await using reader = await source.openLog(from, [name], ctx);
+    await using reader = await source.openLog(from, names, ctx);
     for await (const batch of reader.batches()) {
       replay.add(batch);
-      if (batch.open === null && batch.end !== null && batch.end.position >= target) break;
+      if (batch.open === null && batch.end !== null && hasReached(batch.end, target)) break;
     }
     stop.abort(new Error('done'));
     await moving;
@@ -81,7 +84,8 @@ function compare({changes, resets}: LogReplay, seen: Seen, source: readonly Writ
   const counts = new Map<string, number>();
   const add = (text: string, by: number): void => void counts.set(text, (counts.get(text) ?? 0) + by);
   for (const row of seen.rows) add(row, 1);
-  for (const {change, transaction} of changes) {
+  for (const {change, transaction, table} of changes) {
+    if (table.name !== TABLES.bare) continue;
     if (seen.tokens.every((token) => sqlServerCodec.isVisible(transaction, token))) continue;
     if (change.oldKey !== undefined) add(textOf(change.oldKey), -1);
     add(textOf(change.row ?? {}), change.op === 'delete' ? -1 : 1);

@@ -138,10 +138,10 @@ export class RealServer implements VerifiedServer {
       await this.#run(`insert into dbo.${TABLES.types} (id, ${list}) values (${place}, ${values})`);
     }
     const written = 'a int not null, b varchar(20) not null, v decimal(20, 2) null';
-    await this.#run(`create table dbo.${TABLES.keyed} (${written}, primary key (b, a))`);
+    for (const table of [TABLES.keyed, TABLES.captured])
+      await this.#run(`create table dbo.${table} (${written}, primary key (b, a))`);
     await this.#run(`create table dbo.${TABLES.bare} (${written})`);
-    for (const table of [TABLES.types, TABLES.keyed])
-      await this.#run(`alter table dbo.${table} enable change_tracking`);
+    for (const table of [TABLES.types, TABLES.keyed]) await this.setTracking(table, true);
     await this.#prepareCapture();
     return TYPES.map(({declared, lake = 'cast({} as varchar)', lands}, index) => ({
       column: declared,
@@ -161,6 +161,10 @@ export class RealServer implements VerifiedServer {
       await this.#run('if @@trancount > 0 rollback transaction');
       return false;
     }
+  }
+
+  async setTracking(table: string, isOn: boolean): Promise<void> {
+    await this.#run(`alter table dbo.${table} ${isOn ? 'enable' : 'disable'} change_tracking`);
   }
 
   async rows(table: string): Promise<readonly WrittenRow[]> {

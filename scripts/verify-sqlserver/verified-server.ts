@@ -26,14 +26,24 @@ export interface VerifiedServer {
   readonly options: Readonly<Record<string, string | number | boolean>>;
   /** Why change data capture is left out; null when it is there. */
   readonly noCapture: string | null;
-  /** Makes the tables of `TABLES` with change tracking and, where it can, capture instances; rows of all types are in the first. */
+  /**
+   * Makes the tables of `TABLES`, where it can with capture instances; the first two have change tracking, too. Rows of all types are in
+   * the first.
+   */
   prepare(): Promise<readonly TypeProof[]>;
   /** One transaction on a table; false when it was rolled back. */
   write(table: string, writes: readonly RandomWrite[]): Promise<boolean>;
+  /** Switches change tracking of a table on or off. */
+  setTracking(table: string, isOn: boolean): Promise<void>;
   /** The rows of a table that is written at random. */
   rows(table: string): Promise<readonly WrittenRow[]>;
   cleanUp(): Promise<void>;
 }
 
 /** Names of the tables, all in dbo. */
-export const TABLES = {types: 'sluice_verify_types', keyed: 'sluice_verify_rows', bare: 'sluice_verify_bare'} as const;
+export const TABLES = {
+  types: 'sluice_verify_types',
+  keyed: 'sluice_verify_rows',
+  captured: 'sluice_verify_captured',
+  bare: 'sluice_verify_bare',
+} as const;

@@ -63,6 +63,7 @@ function scripted({database, options}: SqlServerSimulator): VerifiedServer {
       );
       await database.write({table: TABLES.types, insert: {id: 0, c0: '-1.5000'}});
       database.createTable(TABLES.keyed, columns, ['b', 'a']);
+      database.createTable(TABLES.captured, columns, ['b', 'a']).tracking = null;
       database.createTable(TABLES.bare, columns);
       for (const table of Object.values(TABLES)) database.enableCapture(table, `dbo_${table}`);
       return [{column: 'money', lake: 'cast(c0 as varchar)', lands: ['-1.5000']}];
@@ -74,6 +75,10 @@ function scripted({database, options}: SqlServerSimulator): VerifiedServer {
       } catch {
         return false;
       }
+    },
+    setTracking: (table, isOn) => {
+      database.table(table).tracking = isOn ? {minValid: database.version ?? 0n, changes: []} : null;
+      return Promise.resolve();
     },
     rows: (table) =>
       Promise.resolve(

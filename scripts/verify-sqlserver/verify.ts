@@ -29,38 +29,60 @@ export async function verifySqlServer(
   let types: readonly TypeProof[] = [];
   await check('tables are made', async () => {
     types = await server.prepare();
-    for (const table of [TABLES.keyed, TABLES.bare]) await writeSome(server, table, {random, transactions: 30});
+    for (const table of [TABLES.keyed, TABLES.captured, TABLES.bare])
+      await writeSome(server, table, {random, transactions: 30});
     return null;
   });
   if (checks.some(({problem}) => problem !== null)) return checks;
+  const keyed: readonly string[] = [TABLES.keyed];
   const ways = [
-    {name: 'change tracking', method: 'change_tracking', isCdc: true},
-    ...(server.noCapture === null ? [{name: 'change data capture', method: 'cdc', isCdc: true}] : []),
-    {name: 'queries', method: 'change_tracking', isCdc: false},
+    {name: 'change tracking', method: 'change_tracking', isCdc: true, written: keyed},
+    ...(server.noCapture === null
+      ? [
+          {name: 'change data capture', method: 'cdc', isCdc: true, written: keyed},
+          {name: 'both in one log', method: 'auto', isCdc: true, written: [...keyed, TABLES.captured]},
+        ]
+      : []),
+    {name: 'queries', method: 'auto', isCdc: false, written: keyed},
   ];
   if (server.noCapture !== null) tell(`left out: change data capture, ${server.noCapture}`);
   for (const way of ways) {
     const lake = join(folder, way.name.replaceAll(' ', '_'));
     const run = (): Promise<string | null> => runPipeline(server, {lake, ...way});
+    const writeAll = async (): Promise<void> => {
+      await Promise.all(way.written.map((table) => writeSome(server, table, {random, transactions: 40})));
+    };
+    const compare = (): Promise<string | null> => differences(server, lake, way.written);
     await check(`${way.name}: a first run while rows are written`, async () => {
-      const writing = writeSome(server, TABLES.keyed, {random, transactions: 40});
+      const writing = writeAll();
       const problem = await run();
       await writing;
       return problem;
     });
     for (let round = 1; round <= rounds; round++) {
       await check(`${way.name}: run ${round} after more writes makes the rows of the source`, async () => {
-        await writeSome(server, TABLES.keyed, {random, transactions: 40});
-        return (await run()) ?? differences(server, lake);
+        await writeAll();
+        return (await run()) ?? compare();
       });
     }
-    if (way.method === 'cdc') {
-      await check('change data capture: a table without a key has every row as often as the source', () =>
-        replayBareTable(server, {
+    if (way.method !== 'change_tracking' && way.isCdc) {
+      await check(`${way.name}: a table without a key has every row as often as the source`, () =>
+        replayBareTable(server, way.method, {
           write: () => writeSome(server, TABLES.bare, {random, transactions: 60}),
           move: () => writeSome(server, TABLES.keyed, {random, transactions: 1}),
         }),
       );
+    }
+    if (way.method === 'auto' && way.isCdc) {
+      for (const isOn of [false, true]) {
+        const name = isOn ? 'change tracking' : 'its capture instance';
+        await check(`${way.name}: a table goes over to ${name}`, async () => {
+          await server.setTracking(TABLES.keyed, isOn);
+          await writeAll();
+          // The first run may end before the table is read anew.
+          return (await run()) ?? (await run()) ?? compare();
+        });
+      }
     }
     await check(`${way.name}: every type landed as it should`, () => typeProblems(types, lake));
   }
@@ -81,11 +103,16 @@ interface PipelineRun {
   readonly lake: string;
   readonly method: string;
   readonly isCdc: boolean;
+  /** Tables that are written to. */
+  readonly written: readonly string[];
 }
 
 /** Null when it completed. */
-async function runPipeline(server: VerifiedServer, {lake, method, isCdc}: PipelineRun): Promise<string | null> {
-  const objects = [TABLES.types, TABLES.keyed].map((name) => ({table: {source_schema: 'dbo', source_table: name}}));
+async function runPipeline(
+  server: VerifiedServer,
+  {lake, method, isCdc, written}: PipelineRun,
+): Promise<string | null> {
+  const objects = [TABLES.types, ...written].map((name) => ({table: {source_schema: 'dbo', source_table: name}}));
   const definition = {connection_name: 'db', objects, ...(isCdc && {connector_type: 'CDC'})};
   const options = {...server.options, change_method: method};
   const notes: string[] = [];
@@ -111,16 +138,23 @@ async function runPipeline(server: VerifiedServer, {lake, method, isCdc}: Pipeli
   return [result.state, ...failures, ...notes].filter((text) => text !== '').join('; ');
 }
 
-async function differences(server: VerifiedServer, lake: string): Promise<string | null> {
+async function differences(server: VerifiedServer, lake: string, tables: readonly string[]): Promise<string | null> {
   const textOf = (row: Readonly<Record<string, unknown>>): string =>
     JSON.stringify([row['a'], row['b'], row['v']].map((cell) => (cell === null ? null : String(cell))));
-  const sql = `select cast(a as varchar) as a, b, cast(v as varchar) as v from main.verify.${TABLES.keyed}`;
-  const landed = new Set((await query(lake, sql)).map(textOf));
-  const source = new Set((await server.rows(TABLES.keyed)).map((row) => textOf({...row})));
-  const missing = [...source].filter((row) => !landed.has(row));
-  const extra = [...landed].filter((row) => !source.has(row));
-  if (missing.length === 0 && extra.length === 0) return null;
-  return `of ${source.size} rows ${missing.length} are missing and ${extra.length} should not be there, e.g. ${missing[0] ?? extra[0] ?? ''}`;
+  const problems: string[] = [];
+  for (const table of tables) {
+    const sql = `select cast(a as varchar) as a, b, cast(v as varchar) as v from main.verify.${table}`;
+    const landed = new Set((await query(lake, sql)).map(textOf));
+    const source = new Set((await server.rows(table)).map((row) => textOf({...row})));
+    const missing = [...source].filter((row) => !landed.has(row));
+    const extra = [...landed].filter((row) => !source.has(row));
+    if (missing.length === 0 && extra.length === 0) continue;
+    const example = missing[0] ?? extra[0] ?? '';
+    problems.push(
+      `of ${source.size} rows of ${table} ${missing.length} are missing and ${extra.length} should not be there, e.g. ${example}`,
+    );
+  }
+  return problems.length === 0 ? null : problems.join('; ');
 }
 
 async function typeProblems(types: readonly TypeProof[], lake: string): Promise<string | null> {

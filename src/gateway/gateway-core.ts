@@ -31,6 +31,8 @@ export interface GatewayFacts {
   readonly snapshots: Map<string, SnapshotProgress>;
   /** Why a table's last snapshot failed. */
   readonly failures: Map<string, string>;
+  /** Tables whose snapshots wait for the sealed log to come to the end of their views. */
+  readonly awaited: Set<string>;
   health: LogHealth | null;
   unsealedBytes: number;
   logBytes: number;
@@ -79,6 +81,7 @@ export function gatewayCore(options: GatewayOptions, manifest: ManifestWriter, s
       findings: new Set(),
       snapshots: new Map(),
       failures: new Map(),
+      awaited: new Set(),
       health: null,
       unsealedBytes: 0,
       logBytes: 0,

@@ -129,12 +129,14 @@ class LogPump {
 
   /** A quiet log has moved: where nothing waits to be sealed, the manifest says so now and then, and then the source may forget it. */
   async #advance(end: LogPoint | null): Promise<void> {
-    const {manifest, clock, limits} = this.#core;
+    const {manifest, clock, limits, facts} = this.#core;
     const {state} = manifest;
     if (end === null || state.end === null || end.position <= state.end.position) return;
     if (this.#writer.unsealedBytes > 0 || this.#sealing !== null) return;
     // A snapshot is whole once the log has reached the end of its views.
-    const isAwaited = [...state.tables.values()].some(({snapshot}) => isBetween(state.end, snapshot?.until, end));
+    const isAwaited =
+      facts.awaited.size > 0 ||
+      [...state.tables.values()].some(({snapshot}) => isBetween(state.end, snapshot?.until, end));
     if (!isAwaited && clock.nowMs() - this.#advancedAtMs < limits.advanceMs) return;
     this.#advancedAtMs = clock.nowMs();
     try {

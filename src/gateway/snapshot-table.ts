@@ -2,7 +2,7 @@ import {randomUUID} from 'node:crypto';
 
 import {failpoint} from '../core/failpoint.ts';
 import {LinkedAbort} from '../core/linked-abort.ts';
-import type {TableSnapshot} from '../sdk/change-log.ts';
+import {hasReached, type TableSnapshot} from '../sdk/change-log.ts';
 import {logFromOf} from '../staging/log-position.ts';
 import {
   readPlans,
@@ -26,7 +26,12 @@ export interface SnapshotWork {
   /** As the source names it. */
   readonly name: string;
   readonly signal: AbortSignal;
+  /** Called once nothing is read any more, and only the log is waited for. */
+  readonly onWaiting: () => void;
 }
+
+/** How often it is looked whether the log has come to the end of the views. */
+const LOOK_MS = 100;
 
 /**
  * Stages a snapshot of a table, or what an earlier process left to do of one, and adds its entry.
@@ -170,10 +175,29 @@ function count(
   facts.snapshots.set(name, {...known, ...sums});
 }
 
-async function finish({core, name, signal}: SnapshotWork, snapshot: SnapshotManifest): Promise<void> {
+/** A position of the log behind all that the views saw: where the source cannot tell it before, once what is sealed has come there. */
+async function endOfViews({core, name, signal, onWaiting}: SnapshotWork): Promise<bigint> {
+  const {source, manifest, facts, clock} = core;
+  const target = await source.currentPosition(core.context(signal), name);
+  if (typeof target === 'bigint') return target;
+  onWaiting();
+  facts.awaited.add(name);
+  try {
+    for (;;) {
+      const {end} = manifest.state;
+      if (end !== null && hasReached(end, target)) return end.position;
+      await clock.sleep(LOOK_MS, signal);
+    }
+  } finally {
+    facts.awaited.delete(name);
+  }
+}
+
+async function finish(work: SnapshotWork, snapshot: SnapshotManifest): Promise<void> {
+  const {core, name, signal} = work;
   const {manifest, event, clock, facts} = core;
   const {plan, chunks} = snapshot;
-  const until = await core.source.currentPosition(core.context(signal));
+  const until = await endOfViews(work);
   const file = await writeSnapshot(manifest.staging, snapshot);
   signal.throwIfAborted();
   const positions = [plan.position, ...chunks.flatMap(({view}) => view?.position ?? [])];

@@ -20,6 +20,8 @@ class SnapshotTask {
     string,
     {readonly done: Promise<void>; readonly stop: LinkedAbort; readonly demand: string}
   >();
+  /** Those of them that only wait for the log: others may be read meanwhile. */
+  readonly #waiting = new Set<string>();
   readonly #backoffs = new Map<string, Backoff>();
   #failure: unknown = null;
 
@@ -53,7 +55,7 @@ class SnapshotTask {
     const {facts, manifest, limits, options, clock} = this.#core;
     if (facts.connection === 'starting' || !(options.maySnapshot?.(clock.nowMs()) ?? true)) return;
     for (const name of manifest.state.tables.keys()) {
-      if (this.#running.size >= limits.parallelTables) return;
+      if (this.#running.size - this.#waiting.size >= limits.parallelTables) return;
       const demand = this.#demandOf(name);
       if (demand === null || this.#running.has(name)) continue;
       const stop = new LinkedAbort(this.#core.signal);
@@ -63,6 +65,7 @@ class SnapshotTask {
         })
         .finally(() => {
           stop[Symbol.dispose]();
+          this.#waiting.delete(name);
           this.#running.delete(name);
         });
       this.#running.set(name, {done, stop, demand});
@@ -83,7 +86,8 @@ class SnapshotTask {
     const backoff = this.#backoffs.get(name) ?? new Backoff(this.#core);
     this.#backoffs.set(name, backoff);
     try {
-      await snapshotTable({core: this.#core, gate: this.#gate, name, signal});
+      const onWaiting = (): void => void this.#waiting.add(name);
+      await snapshotTable({core: this.#core, gate: this.#gate, name, signal, onWaiting});
       facts.failures.delete(name);
       backoff.reset();
     } catch (error) {

@@ -5,10 +5,24 @@ import type {CallContext, Change, RescuedCell} from './contract.ts';
 
 /** Where a change log stands between two transactions. */
 export interface LogPoint {
-  /** Orders the points of one epoch: unsigned 64 bits. PostgreSQL: the LSN behind the commit. MySQL: file number and offset. */
+  /**
+   * Orders the points of one epoch: unsigned 64 bits. PostgreSQL: the LSN behind the commit. MySQL: file number and offset. SQL Server: a
+   * count of the reader.
+   */
   readonly position: bigint;
   /** What the source needs to go on behind this point, at most 64 KB of JSON text. */
   readonly token: PlainJson;
+}
+
+/**
+ * Where a log must have come to. A position, where positions are the source's own; else, where its reader counts them because the source
+ * has several clocks, a test of the points that the log comes to: nobody knows their positions before.
+ */
+export type LogTarget = bigint | {readonly isReachedBy: (end: LogPoint) => boolean};
+
+/** Whether a log that stands at a point has come to a target. */
+export function hasReached(end: LogPoint, target: LogTarget): boolean {
+  return typeof target === 'bigint' ? end.position >= target : target.isReachedBy(end);
 }
 
 /** Tables by their numbers, as they are known now. */
@@ -166,8 +180,11 @@ export interface ChangeLogSource {
    * @throws UNKNOWN_TABLE
    */
   planSnapshot(table: string, ctx: CallContext): Promise<TableSnapshot>;
-  /** A point of the log behind everything that has committed by now: a view opened before sees nothing that commits behind it. */
-  currentPosition(ctx: CallContext): Promise<bigint>;
+  /**
+   * What is behind everything that has committed by now: a view opened before sees nothing that commits behind it.
+   * @param table only what this table needs; default: all
+   */
+  currentPosition(ctx: CallContext, table?: string): Promise<LogTarget>;
   /** How much log the source keeps for us. */
   health(ctx: CallContext): Promise<LogHealth>;
   /** Writes something small into the log so that an idle source moves on; nothing where that is not needed. */

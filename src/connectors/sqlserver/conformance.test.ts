@@ -18,8 +18,33 @@ const NET_CHANGES_ALONE = new Set([
   'tells a position behind everything that has committed',
 ]);
 
-for (const method of ['change_tracking', 'cdc'] as const) {
-  describe(`the scripted server by ${method}`, () => {
+/** How the table is followed, and whether a table of the other kind is in the same log. */
+const VARIANTS = [
+  {method: 'change_tracking', isMixed: false},
+  {method: 'cdc', isMixed: false},
+  {method: 'change_tracking', isMixed: true},
+  {method: 'cdc', isMixed: true},
+] as const;
+
+/** A log that always has the table beside, too. */
+class MixedLog extends SqlServerChangeLog {
+  override preflight(...[tables, ctx]: Parameters<SqlServerChangeLog['preflight']>) {
+    return super.preflight([...tables, BESIDE], ctx);
+  }
+
+  override prepare(...[tables, ctx]: Parameters<SqlServerChangeLog['prepare']>) {
+    return super.prepare([...tables, BESIDE], ctx);
+  }
+
+  override openLog(...[from, tables, ctx]: Parameters<SqlServerChangeLog['openLog']>) {
+    return super.openLog(from, [...tables, BESIDE], ctx);
+  }
+}
+
+const BESIDE = 'dbo.beside';
+
+for (const {method, isMixed} of VARIANTS) {
+  describe(`the scripted server by ${method}${isMixed ? ', beside the other method' : ''}`, () => {
     let simulator: SqlServerSimulator;
     beforeAll(async () => {
       simulator = await startSimulator();
@@ -29,7 +54,12 @@ for (const method of ['change_tracking', 'cdc'] as const) {
         {name: 'value', type: 'nvarchar', length: 400, nullable: false},
       ];
       database.createTable('proof', columns, ['id']);
-      if (method === 'cdc') database.enableCapture('proof', 'dbo_proof');
+      database.createTable('beside', columns, method === 'cdc' ? ['id'] : []);
+      if (method === 'cdc') {
+        database.table('proof').tracking = null;
+        database.enableCapture('proof', 'dbo_proof');
+      } else if (isMixed) database.enableCapture('beside', 'dbo_beside');
+      await database.write({table: 'beside', insert: {id: 1, value: 'before'}});
     });
     afterAll(async () => {
       expect(simulator.unknown).toEqual([]);
@@ -38,10 +68,9 @@ for (const method of ['change_tracking', 'cdc'] as const) {
 
     const log: LogUnderTest = {
       open: () => {
-        const options = connectionOptions({...simulator.options, change_method: method}, 'test');
-        return Promise.resolve(
-          new SqlServerChangeLog(options, {gatewayId: 'conformance', chunkRows: 20, batchBytes: 50_000}),
-        );
+        const options = connectionOptions({...simulator.options, change_method: isMixed ? 'auto' : method}, 'test');
+        const Log = isMixed ? MixedLog : SqlServerChangeLog;
+        return Promise.resolve(new Log(options, {gatewayId: 'conformance', chunkRows: 20, batchBytes: 50_000}));
       },
       codec: sqlServerCodec,
       table: 'dbo.proof',

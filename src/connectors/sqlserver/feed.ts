@@ -1,4 +1,5 @@
 import type {LogTable, TableReset} from '../../sdk/index.ts';
+import type {ChangeMethod} from './log-mark.ts';
 
 /** A change of a table, encoded, with what orders it. */
 export interface FeedChange {
@@ -32,24 +33,23 @@ export interface ChangeRange {
   readonly limit: number | null;
 }
 
-/** One look at what has changed: all its reads see the database at one moment. */
-export interface Look extends AsyncDisposable {
+/** What a look shows of the tables that are followed by one method. */
+export interface Feed {
+  readonly method: ChangeMethod;
+  /** Where it begins: the mark of the place, or of now where no table was followed by the method. */
+  readonly from: bigint;
   /** The newest mark: all up to it can be read. */
   readonly to: bigint;
-  /** When the look was, by the server's clock, in microseconds since 1970. */
-  readonly at: bigint;
-  readonly resets: readonly TableReset[];
   readonly tables: readonly FeedTable[];
   /** Changes of a table, in pieces. */
   read(table: FeedTable, range: ChangeRange): AsyncGenerator<FeedPiece, void>;
 }
 
-/** Looks at a database again and again. */
-export interface ChangeFeed extends AsyncDisposable {
-  /**
-   * A look at what came behind a mark. Null when nothing can have.
-   * @param shapes of the tables at the mark, by table number
-   * @throws LOG_LOST
-   */
-  look(from: bigint, shapes: Readonly<Record<string, string>>): Promise<Look | null>;
+/** One look at what has changed: all its reads see the database at one moment. */
+export interface Look extends AsyncDisposable {
+  /** When the look was, by the server's clock, in microseconds since 1970. */
+  readonly at: bigint;
+  readonly resets: readonly TableReset[];
+  /** Of the methods by which a table is followed. */
+  readonly feeds: readonly Feed[];
 }

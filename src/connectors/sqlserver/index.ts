@@ -41,10 +41,10 @@ const CONNECTION: OptionSpecs = {
   },
   change_method: {
     type: 'string',
-    default: 'change_tracking',
-    enum: ['change_tracking', 'cdc'],
+    default: 'auto',
+    enum: ['auto', 'change_tracking', 'cdc'],
     description:
-      'How a gateway follows tables: by change tracking (tables with a primary key), or by change data capture (all tables that have a capture instance).',
+      'How a gateway follows tables: each by change tracking where it has a primary key and change tracking is on, else by change data capture (auto); or all of them by one of the two.',
   },
   poll_seconds: {
     type: 'number',

@@ -46,15 +46,21 @@ export function hasMisfits({name}: ColumnType): boolean {
   return name === 'datetimeoffset';
 }
 
-/** A snapshot's token is the mark up to which its view saw all, and nothing else. */
+/**
+ * A snapshot's token is the mark up to which its view saw all, and nothing else. What the other method told of a table is from before
+ * the snapshot: with its method a table is read anew.
+ */
 function isVisible(transaction: string, snapshot: SnapshotToken): boolean {
-  const {mark} = fieldsOf(snapshot);
+  const {mark, method} = fieldsOf(snapshot);
   if (typeof mark !== 'string') {
     throw new IngestError('STAGING_DAMAGED', 'What a snapshot saw cannot be read.', {
       fix: 'Refresh the table in full.',
     });
   }
-  return markOfName(transaction) <= BigInt(mark);
+  const told = markOfName(transaction);
+  // Tokens had no method when a log had one.
+  if (method !== undefined && method !== told.method) return true;
+  return told.mark <= BigInt(mark);
 }
 
 interface DecodedColumn {

@@ -1,17 +1,21 @@
 import type {CallContext, LogBatch, LogPoint, LogReader, LogTable} from '../../sdk/index.ts';
 import {FrameWriter} from '../../sdk/index.ts';
-import type {ChangeFeed, FeedChange, FeedTable, Look} from './feed.ts';
-import type {LogPlace} from './log-mark.ts';
-import {positionOf, toPoint, transactionName} from './log-mark.ts';
+import type {Feed, FeedChange, FeedTable, Look} from './feed.ts';
+import type {ChangeMethod, FollowedAs, LogPlace, Marks, WantedMethod} from './log-mark.ts';
+import {fromPoint, leastPosition, toPoint, transactionName} from './log-mark.ts';
 
 /** What an open log reads from and how. */
 export interface LogReaderInit {
-  readonly feed: ChangeFeed;
+  /** Looks at what came behind a place; owned by the reader. */
+  readonly rounds: AsyncDisposable & {look(place: LogPlace): Promise<Look>};
   readonly from: LogPlace;
+  readonly wanted: WantedMethod;
+  /** Told what is durable. */
+  readonly onDurable: (place: LogPlace) => void;
   /** Milliseconds between two looks. */
   readonly pollMs: number;
   readonly ctx: CallContext;
-  /** Changes of one look that are held at a time, over all tables; default 50,000. */
+  /** Changes of one look that are held at a time, over all tables of a method; default 50,000. */
   readonly maxChanges?: number;
   /** A batch is handed out at this size; a transaction may take it to twice that. Default 1 MB. */
   readonly batchBytes?: number;
@@ -21,43 +25,58 @@ const BATCH_BYTES = 1 << 20;
 const MAX_CHANGES = 50_000;
 const MIN_CHANGES = 500;
 
-/** Reads changes by looking for them again and again; each version or LSN is a transaction. */
+/**
+ * Reads changes by looking for them again and again; each version or LSN is a transaction. Where tables are followed by both methods, a
+ * look gives the versions first, then the LSNs: each kind in its own order, in one log that counts its transactions.
+ */
 export class PolledLogReader implements LogReader {
   readonly #init: LogReaderInit;
   readonly #writer = new FrameWriter(2 * BATCH_BYTES);
   readonly #batchBytes: number;
   /** Tables as their last schema frames had them, as JSON. */
   readonly #described = new Map<number, string>();
-  #shapes: Readonly<Record<string, string>>;
-  #mark: bigint;
+  #marks: Marks;
+  #tables: ReadonlyMap<number, FollowedAs>;
+  #position: bigint;
+  /** Where the transaction ends that has begun. */
+  #opened: {readonly marks: Marks; readonly position: bigint} | null = null;
+  /** The place is another one than the last batch said, or than its position says. */
   #hasMoved = false;
-  #hasReset = false;
+  #isAhead = false;
+  /** A position that is durable. */
+  #durable: bigint;
 
   constructor(init: LogReaderInit) {
     this.#init = init;
     this.#batchBytes = init.batchBytes ?? BATCH_BYTES;
-    this.#mark = init.from.mark;
-    this.#shapes = init.from.shapes;
+    ({marks: this.#marks, tables: this.#tables, position: this.#position} = init.from);
+    this.#durable = init.from.position;
   }
 
   async *batches(): AsyncGenerator<LogBatch, void> {
-    const {ctx, pollMs, feed} = this.#init;
+    const {ctx, pollMs, rounds} = this.#init;
     for (;;) {
       ctx.signal.throwIfAborted();
-      const look = await feed.look(this.#mark, this.#shapes);
-      const isAtEnd = look === null || (yield* this.#takeAndEnd(look));
-      if (this.#writer.length > 0 || this.#hasReset || this.#hasMoved) yield this.#batch();
+      const isAtEnd = yield* this.#takeAndEnd(await rounds.look(this.#place));
+      // Of a quiet database no look may ever say more: the place is told until it is durable.
+      if (this.#position > this.#durable) this.#hasMoved = true;
+      if (this.#writer.length > 0 || this.#hasMoved) yield this.#batch();
       if (isAtEnd) await ctx.clock.sleep(pollMs, ctx.signal);
     }
   }
 
   /** The database keeps changes for a time, whoever reads them. */
-  acknowledge(_point: LogPoint): void {
-    // Nothing waits for it.
+  acknowledge(point: LogPoint): void {
+    this.#durable = point.position;
+    this.#init.onDurable(fromPoint(point));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#init.feed[Symbol.asyncDispose]();
+    await this.#init.rounds[Symbol.asyncDispose]();
+  }
+
+  get #place(): LogPlace {
+    return {position: this.#position, marks: this.#marks, tables: this.#tables};
   }
 
   async *#takeAndEnd(look: Look): AsyncGenerator<LogBatch, boolean> {
@@ -70,19 +89,45 @@ export class PolledLogReader implements LogReader {
 
   /** Takes what a look shows, or as much of it as fits into memory: false when there is more. */
   async *#take(look: Look): AsyncGenerator<LogBatch, boolean> {
-    for (const {table, message} of look.resets) {
-      this.#writer.reset(table, message);
-      this.#hasReset = true;
+    if (look.resets.length > 0) {
+      for (const {table, message} of look.resets) this.#writer.reset(table, message);
+      // Alone: that tables are read anew must be durable before the place is behind what they lack.
+      yield this.#writer.take(null);
     }
+    this.#begins(look);
+    let isAtEnd = true;
+    for (const feed of look.feeds) isAtEnd = (yield* this.#takeFeed(feed, look.at)) && isAtEnd;
+    return isAtEnd;
+  }
+
+  /** Which tables are followed, and by which methods, is part of the place. */
+  #begins({feeds}: Look): void {
+    const markOf = (method: ChangeMethod): bigint | null => feeds.find((feed) => feed.method === method)?.from ?? null;
+    const marks = {change_tracking: markOf('change_tracking'), cdc: markOf('cdc')};
+    const tables = new Map(
+      feeds.flatMap(({method, tables: own}) => own.map(({table, shape}) => [table.id, {method, shape}] as const)),
+    );
+    const isSame =
+      marks.change_tracking === this.#marks.change_tracking &&
+      marks.cdc === this.#marks.cdc &&
+      areSame(tables, this.#tables);
+    if (isSame) return;
+    this.#marks = marks;
+    this.#tables = tables;
+    this.#moved();
+  }
+
+  async *#takeFeed(feed: Feed, at: bigint): AsyncGenerator<LogBatch, boolean> {
+    const {method, from, tables} = feed;
     const budget = this.#init.maxChanges ?? MAX_CHANGES;
-    const limit = Math.max(Math.floor(budget / Math.max(1, look.tables.length)), Math.min(budget, MIN_CHANGES));
-    let to = look.to;
+    const limit = Math.max(Math.floor(budget / Math.max(1, tables.length)), Math.min(budget, MIN_CHANGES));
+    let {to} = feed;
     const found: {readonly table: FeedTable; readonly change: FeedChange}[] = [];
-    if (look.to > this.#mark) {
-      for (const table of look.tables) {
+    if (to > from) {
+      for (const table of tables) {
         let count = 0;
-        let last = this.#mark;
-        for await (const piece of look.read(table, {from: this.#mark, to, limit})) {
+        let last = from;
+        for await (const piece of feed.read(table, {from, to, limit})) {
           for (const change of piece.changes) found.push({table, change});
           count += piece.rows;
           ({last} = piece);
@@ -91,62 +136,65 @@ export class PolledLogReader implements LogReader {
         if (count >= limit && last - 1n < to) to = last - 1n;
       }
     }
-    if (to <= this.#mark && look.to > this.#mark) {
-      yield* this.#takeOne(look, this.#mark + 1n);
-      return this.#mark === look.to;
+    if (to <= from && feed.to > from) {
+      yield* this.#takeOne(feed, from + 1n, at);
+      return from + 1n === feed.to;
     }
-    yield* this.#emit(found, to, look);
-    this.#moveTo(to, look);
-    return to === look.to;
+    yield* this.#emit(found, {method, to, at});
+    this.#moveTo(method, to);
+    return to === feed.to;
   }
 
   /** The changes of many transactions, gathered table by table. */
   async *#emit(
     found: readonly {readonly table: FeedTable; readonly change: FeedChange}[],
-    to: bigint,
-    look: Look,
+    {method, to, at}: {readonly method: ChangeMethod; readonly to: bigint; readonly at: bigint},
   ): AsyncGenerator<LogBatch, void> {
     const ordered = found.filter(({change}) => change.mark <= to).toSorted(byMark);
     let open: bigint | null = null;
     for (const {table, change} of ordered) {
       if (open !== change.mark) {
-        if (open !== null) this.#commit(open);
+        if (open !== null) this.#commit();
         if (this.#writer.length >= this.#batchBytes) yield this.#batch();
         open = change.mark;
-        this.#begin(open, change.committedAt ?? look.at);
+        this.#begin(method, open, change.committedAt ?? at);
       }
       this.#change(table, change);
       if (this.#writer.length >= 2 * this.#batchBytes) yield this.#batch();
     }
-    if (open !== null) this.#commit(open);
+    if (open !== null) this.#commit();
   }
 
   /** One transaction that has more changes than fit into memory: straight from the server, table by table. */
-  async *#takeOne(look: Look, mark: bigint): AsyncGenerator<LogBatch, void> {
+  async *#takeOne(feed: Feed, mark: bigint, at: bigint): AsyncGenerator<LogBatch, void> {
     let hasBegun = false;
-    for (const table of look.tables) {
-      for await (const {changes} of look.read(table, {from: this.#mark, to: mark, limit: null})) {
+    for (const table of feed.tables) {
+      for await (const {changes} of feed.read(table, {from: feed.from, to: mark, limit: null})) {
         for (const change of changes) {
-          if (!hasBegun) this.#begin(mark, change.committedAt ?? look.at);
+          if (!hasBegun) this.#begin(feed.method, mark, change.committedAt ?? at);
           hasBegun = true;
           this.#change(table, change);
           if (this.#writer.length >= 2 * this.#batchBytes) yield this.#batch();
         }
       }
     }
-    if (hasBegun) this.#commit(mark);
-    this.#moveTo(mark, look);
+    if (hasBegun) this.#commit();
+    this.#moveTo(feed.method, mark);
   }
 
-  #begin(mark: bigint, committedAt: bigint): void {
-    const {method} = this.#init.from;
+  #begin(method: ChangeMethod, mark: bigint, committedAt: bigint): void {
+    this.#settle();
+    const marks = {...this.#marks, [method]: mark};
+    const position = this.#behind(marks);
+    this.#opened = {marks, position};
     // A transaction begins where the one before it may have ended at the latest.
-    this.#writer.begin(positionOf(method, mark) - 1n, committedAt, transactionName(method, mark));
+    this.#writer.begin(position - 1n, committedAt, transactionName(method, mark));
   }
 
-  #commit(mark: bigint): void {
+  #commit(): void {
     this.#writer.commit();
-    this.#mark = mark;
+    if (this.#opened !== null) ({marks: this.#marks, position: this.#position} = this.#opened);
+    this.#opened = null;
     this.#hasMoved = true;
   }
 
@@ -163,19 +211,43 @@ export class PolledLogReader implements LogReader {
     this.#writer.schema(table);
   }
 
-  #moveTo(mark: bigint, {tables}: Look): void {
-    if (mark !== this.#mark) this.#hasMoved = true;
-    this.#mark = mark;
-    this.#shapes = Object.fromEntries(tables.map(({table, shape}) => [String(table.id), shape]));
+  #moveTo(method: ChangeMethod, mark: bigint): void {
+    if (mark === this.#marks[method]) return;
+    this.#marks = {...this.#marks, [method]: mark};
+    this.#moved();
+  }
+
+  /** The place has moved, and no transaction with it. */
+  #moved(): void {
+    this.#isAhead = true;
+    this.#hasMoved = true;
+  }
+
+  #settle(): void {
+    if (this.#isAhead) this.#position = this.#behind(this.#marks);
+    this.#isAhead = false;
+  }
+
+  /** The next position. */
+  #behind(marks: Marks): bigint {
+    const least = leastPosition(marks, this.#init.wanted);
+    return least > this.#position ? least : this.#position + 1n;
   }
 
   #batch(): LogBatch {
     const hasEnd = this.#hasMoved;
+    this.#settle();
     this.#hasMoved = false;
-    this.#hasReset = false;
-    const {method} = this.#init.from;
-    return this.#writer.take(hasEnd ? toPoint({method, mark: this.#mark, shapes: this.#shapes}) : null);
+    return this.#writer.take(hasEnd ? toPoint(this.#place) : null);
   }
+}
+
+function areSame(left: ReadonlyMap<number, FollowedAs>, right: ReadonlyMap<number, FollowedAs>): boolean {
+  if (left.size !== right.size) return false;
+  return [...left].every(([id, {method, shape}]) => {
+    const other = right.get(id);
+    return other?.method === method && other.shape === shape;
+  });
 }
 
 function byMark(left: {readonly change: FeedChange}, right: {readonly change: FeedChange}): number {

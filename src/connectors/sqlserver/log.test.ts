@@ -62,7 +62,7 @@ describe('change tracking', () => {
       ['version:4', {op: 'delete', row: {id: 2}}],
       ['version:4', {op: 'upsert', isInsert: true, row: {id: 3, a: 'zwei', b: '-2.25'}}],
     ]);
-    expect(end.position).toBe(4n);
+    expect(end.position).toBe(4n << 16n);
   });
 
   it('reads a table anew whose changes are not kept any more, and goes on with the others', async () => {
@@ -108,15 +108,16 @@ describe('change tracking', () => {
     ];
     const reader = await source.openLog(point, ['dbo.t'], testContext());
     const seen: {readonly rows: unknown; readonly resets: readonly string[]}[] = [];
-    const {LogReplay} = await import('../../../test/change-log-replay.ts');
+    let resets: readonly string[] = [];
     for await (const batch of reader.batches()) {
-      const replay = new LogReplay(sqlServerCodec);
-      // Schema frames come when they change: a replay of one batch needs the last ones too.
-      for (const table of batch.tables) replay.tables.set(table.id, table);
-      seen.push({
-        rows: batch.tables.map(({columns}) => columns.map(({name}) => name)),
-        resets: batch.resets.map(({message}) => message),
-      });
+      // Resets come alone, before the place is behind them.
+      if (batch.resets.length > 0) {
+        expect(batch).toMatchObject({frames: 0, end: null});
+        resets = batch.resets.map(({message}) => message);
+        continue;
+      }
+      seen.push({rows: batch.tables.map(({columns}) => columns.map(({name}) => name)), resets});
+      resets = [];
       if (batch.end !== null) point = batch.end;
       const step = steps.shift();
       if (step === undefined) break;

@@ -1,10 +1,13 @@
 import type {Finding} from '../../sdk/index.ts';
 import {isIngestError} from '../../sdk/index.ts';
-import {readInstances} from './capture.ts';
+import type {CaptureInstance} from './capture-instances.ts';
+import {readInstances} from './capture-instances.ts';
 import type {SourceTable} from './catalog.ts';
-import {numberOf, tableSql, textOf} from './catalog.ts';
+import {describeTable, numberOf, splitName, tableSql, textOf} from './catalog.ts';
 import type {ChangeMethod} from './log-mark.ts';
 import type {Session} from './session.ts';
+import type {StateOptions, TableState} from './table-method.ts';
+import {methodOf, readTableStates} from './table-method.ts';
 
 const LOOKING = {what: 'check the settings of the database'};
 const THREE_DAYS_MINUTES = 3 * 1440;
@@ -12,74 +15,131 @@ const THREE_DAYS_MINUTES = 3 * 1440;
 const OLDEST_VERSION = 13;
 const AZURE_SQL = 5;
 
+/** Whether tables can be followed, by which method each, and what mends what is missing. Changes nothing. */
+export async function preflight(
+  session: Session,
+  tables: readonly string[],
+  options: StateOptions,
+): Promise<readonly Finding[]> {
+  const database = await readSettings(session);
+  const findings: Finding[] = [];
+  const used = new Set<ChangeMethod>(options.changeMethod === 'auto' ? [] : [options.changeMethod]);
+  const asked = {session, options, database, isEndHidden: () => isRefused(session, LOG_END)};
+  for (const name of tables) {
+    const checked = await checkTable(asked, await describeTable(session, splitName(name), options));
+    if (checked.method !== null) used.add(checked.method);
+    findings.push(...checked.findings.map((finding) => ({...finding, table: name})));
+  }
+  return [...(await checkDatabase(asked, used)), ...findings];
+}
+
+/** What is asked, and with what. */
+interface Asked {
+  readonly session: Session;
+  readonly options: StateOptions;
+  readonly database: Settings;
+  /** Whether the user may not see the end of the transaction log. */
+  readonly isEndHidden: () => Promise<boolean>;
+}
+
+interface Settings {
+  readonly version: number;
+  readonly edition: number;
+  readonly allowsSnapshots: boolean;
+  readonly isCaptured: boolean;
+  readonly isTracked: boolean;
+  /** Changes of change tracking are kept for so long; null: for ever. */
+  readonly retentionMinutes: number | null;
+  readonly name: string;
+}
+
 const SETTINGS = `select convert(int, serverproperty('ProductMajorVersion')), convert(int, serverproperty('EngineEdition')), convert(int, d.snapshot_isolation_state),
  convert(int, d.is_cdc_enabled), case when t.database_id is null then 0 else 1 end, convert(int, t.is_auto_cleanup_on),
  case t.retention_period_units when 1 then t.retention_period when 2 then t.retention_period * 60 else t.retention_period * 1440 end, d.name
  from sys.databases as d left join sys.change_tracking_databases as t on t.database_id = d.database_id where d.database_id = db_id()`;
 
-/** What the database's settings say about following its changes. Changes nothing. */
-export async function checkDatabase(session: Session, method: ChangeMethod): Promise<readonly Finding[]> {
+async function readSettings(session: Session): Promise<Settings> {
   const [row = []] = await session.query(SETTINGS, LOOKING);
-  const [version, edition, snapshots, captures, tracks, cleansUp, retention] = row.map(numberOf);
-  const name = textOf(row[7]);
+  const [version = 0, edition = 0, snapshots, captures, tracks, cleansUp, retention = 0] = row.map(numberOf);
+  return {
+    version,
+    edition,
+    allowsSnapshots: snapshots === 1,
+    isCaptured: captures === 1,
+    isTracked: tracks === 1,
+    retentionMinutes: cleansUp === 1 ? retention : null,
+    name: `[${textOf(row[7]).replaceAll(']', ']]')}]`,
+  };
+}
+
+async function checkDatabase(asked: Asked, used: ReadonlySet<ChangeMethod>): Promise<readonly Finding[]> {
+  const {database, options} = asked;
+  const {version, edition, name} = database;
   const findings: Finding[] = [];
-  if ((version ?? 0) < OLDEST_VERSION && edition !== AZURE_SQL) {
+  if (version < OLDEST_VERSION && edition !== AZURE_SQL) {
     findings.push({
       level: 'warning',
       code: 'VERSION',
-      message: `Version ${version ?? 0} is older than those that this connector is made for: SQL Server 2016 SP2 (13) and later.`,
+      message: `Version ${version} is older than those that this connector is made for: SQL Server 2016 SP2 (13) and later.`,
     });
   }
-  if (snapshots !== 1) {
+  if (!database.allowsSnapshots) {
     findings.push({
       level: 'error',
       code: 'SNAPSHOT_ISOLATION',
       message: 'The database allows no snapshot isolation: rows and changes cannot be read at one moment.',
-      fix: `ALTER DATABASE [${name}] SET ALLOW_SNAPSHOT_ISOLATION ON`,
+      fix: `ALTER DATABASE ${name} SET ALLOW_SNAPSHOT_ISOLATION ON`,
     });
   }
-  if (method === 'cdc') return [...findings, ...(await checkCapture(session, captures === 1))];
-  if (tracks !== 1) {
-    findings.push({
-      level: 'error',
-      code: 'CHANGE_TRACKING',
-      message: 'Change tracking of the database is off.',
-      fix: `ALTER DATABASE [${name}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, AUTO_CLEANUP = ON)`,
-    });
-  } else if (cleansUp === 1 && (retention ?? 0) < THREE_DAYS_MINUTES) {
-    findings.push({
+  if (options.changeMethod === 'auto' && !database.isTracked && !database.isCaptured) {
+    const message = 'Neither change tracking nor change data capture of the database is on.';
+    findings.push({level: 'error', code: 'CHANGE_TRACKING', message, fix: trackDatabase(database)});
+  }
+  if (used.has('change_tracking')) findings.push(...checkTrackedDatabase(database));
+  if (used.has('cdc')) findings.push(...(await checkCapturedDatabase(asked)));
+  return findings;
+}
+
+function checkTrackedDatabase(database: Settings): readonly Finding[] {
+  const {isTracked, retentionMinutes, name} = database;
+  if (!isTracked) {
+    const message = 'Change tracking of the database is off.';
+    return [{level: 'error', code: 'CHANGE_TRACKING', message, fix: trackDatabase(database)}];
+  }
+  if (retentionMinutes === null || retentionMinutes >= THREE_DAYS_MINUTES) return [];
+  return [
+    {
       level: 'warning',
       code: 'RETENTION',
-      message: `Changes are kept for ${Math.round((retention ?? 0) / 60)} hours: a gateway that stands still for longer reads its tables anew.`,
-      fix: `ALTER DATABASE [${name}] SET CHANGE_TRACKING (CHANGE_RETENTION = 7 DAYS)`,
-    });
-  }
-  return findings;
+      message: `Changes are kept for ${Math.round(retentionMinutes / 60)} hours: a gateway that stands still for longer reads its tables anew.`,
+      fix: `ALTER DATABASE ${name} SET CHANGE_TRACKING (CHANGE_RETENTION = 7 DAYS)`,
+    },
+  ];
+}
+
+function trackDatabase({name}: Settings): string {
+  return `ALTER DATABASE ${name} SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, AUTO_CLEANUP = ON)`;
 }
 
 const RETENTION = `select convert(int, j.retention) from msdb.dbo.cdc_jobs as j where j.database_id = db_id() and j.job_type = N'cleanup'`;
 const LOG_END = `select log_end_lsn from sys.dm_db_log_stats(db_id())`;
+const CAPTURE_DATABASE = 'EXEC sys.sp_cdc_enable_db';
 
-async function checkCapture(session: Session, isEnabled: boolean): Promise<readonly Finding[]> {
-  if (!isEnabled) {
-    return [
-      {
-        level: 'error',
-        code: 'CDC',
-        message: 'Change data capture of the database is off.',
-        fix: 'EXEC sys.sp_cdc_enable_db',
-      },
-    ];
+const END_HIDDEN: Finding = {
+  level: 'error',
+  code: 'VIEW_DATABASE_STATE',
+  message: 'The end of the transaction log cannot be read: first readings cannot be joined with the changes.',
+  fix: 'GRANT VIEW DATABASE STATE TO the user',
+};
+
+async function checkCapturedDatabase({session, database, options, isEndHidden}: Asked): Promise<readonly Finding[]> {
+  if (!database.isCaptured) {
+    const message = 'Change data capture of the database is off.';
+    return [{level: 'error', code: 'CDC', message, fix: CAPTURE_DATABASE}];
   }
   const findings: Finding[] = [];
-  if (await isRefused(session, LOG_END)) {
-    findings.push({
-      level: 'error',
-      code: 'VIEW_DATABASE_STATE',
-      message: 'The end of the transaction log cannot be read: first readings cannot be joined with the changes.',
-      fix: 'GRANT VIEW DATABASE STATE TO the user',
-    });
-  }
+  // Where other tables do without, only those that need it are kept back.
+  if (options.changeMethod === 'cdc' && (await isEndHidden())) findings.push(END_HIDDEN);
   const retention = await minutesOf(session, RETENTION);
   if (retention !== null && retention < THREE_DAYS_MINUTES) {
     findings.push({
@@ -92,107 +152,145 @@ async function checkCapture(session: Session, isEnabled: boolean): Promise<reado
   return findings;
 }
 
-/** Whether a table can be followed. @param name as the user wrote it. */
-export async function checkTable(
-  session: Session,
-  table: SourceTable | null,
-  {name, method}: {readonly name: string; readonly method: ChangeMethod},
-): Promise<readonly Finding[]> {
+interface Checked {
+  readonly method: ChangeMethod | null;
+  /** Without the table's name. */
+  readonly findings: readonly Finding[];
+}
+
+async function checkTable(asked: Asked, table: SourceTable | null): Promise<Checked> {
+  const {session, options} = asked;
+  const {changeMethod: wanted} = options;
   if (table === null) {
     const message = 'The table does not exist, or the user may not see it.';
-    return [{level: 'error', code: 'UNKNOWN_TABLE', message, fix: 'Names are schema.table.', table: name}];
+    return {
+      method: null,
+      findings: [{level: 'error', code: 'UNKNOWN_TABLE', message, fix: 'Names are schema.table.'}],
+    };
   }
   if (table.kind === 'view') {
-    return [
-      {
-        level: 'error',
-        code: 'VIEW',
-        message: 'A view has no changes of its own.',
-        fix: 'Follow its tables, or read the view by a cursor column.',
-        table: name,
-      },
-    ];
+    const fix = 'Follow its tables, or read the view by a cursor column.';
+    return {
+      method: null,
+      findings: [{level: 'error', code: 'VIEW', message: 'A view has no changes of its own.', fix}],
+    };
   }
-  const findings =
-    method === 'cdc' ? await checkInstance(session, table, name) : await checkTracking(session, table, name);
-  const sql = `select has_perms_by_name(@table, N'OBJECT', N'SELECT')`;
-  const [row] = await session.query(sql, LOOKING, [{name: 'table', type: 'text', value: tableSql(table)}]);
-  if (row?.[0] === 0) {
+  const permissions = await checkPermission(session, table);
+  if (wanted === 'change_tracking') {
+    const problem = await whyNotTracked(asked, table);
+    return {method: wanted, findings: [...(problem === null ? [] : [problem]), ...permissions]};
+  }
+  let isRefused = false;
+  const states = await readTableStates(session, [table.id], options, async (reading, ids) => {
+    const found = await readableInstances(reading, ids);
+    isRefused = found === null;
+    return found ?? [];
+  });
+  const state = states.get(table.id) ?? {table, oldestVersion: null, instances: []};
+  const {method} = methodOf(state, wanted);
+  const findings = method === 'change_tracking' ? [TRACKED] : await checkCapture(asked, table, {state, isRefused});
+  return {method: method ?? (wanted === 'cdc' ? wanted : null), findings: [...findings, ...permissions]};
+}
+
+const TRACKED: Finding = {level: 'info', code: 'FOLLOWED_BY', message: 'It is followed by change tracking.'};
+
+/** A table that change tracking does not tell, or that is not to be followed by it. */
+async function checkCapture(
+  asked: Asked,
+  table: SourceTable,
+  {state: {instances}, isRefused: isHidden}: {readonly state: TableState; readonly isRefused: boolean},
+): Promise<readonly Finding[]> {
+  const isAuto = asked.options.changeMethod === 'auto';
+  const notTracked = isAuto ? await whyNotTracked(asked, table) : null;
+  const newest = instances.at(-1);
+  if (newest === undefined) {
+    // A key is there: change tracking is the shorter way.
+    if (notTracked !== null && notTracked.code !== 'NO_PRIMARY_KEY')
+      return [{...notTracked, message: `${notTracked.message} It has no capture instance either.`}];
+    return [notCaptured(asked, table, isHidden)];
+  }
+  const findings: Finding[] = [];
+  if (notTracked !== null) {
+    const message = `It is followed by change data capture. ${notTracked.message}`;
+    const {fix} = notTracked;
     findings.push({
-      level: 'error',
-      code: 'SELECT',
-      message: 'The user may not read the table.',
-      fix: `GRANT SELECT ON ${tableSql(table)} TO the user`,
-      table: name,
+      level: 'info',
+      code: 'FOLLOWED_BY',
+      message,
+      ...(fix !== undefined && {fix: `For change tracking, with which it would be read anew: ${fix}`}),
     });
+    if (await asked.isEndHidden()) findings.push(END_HIDDEN);
   }
-  return findings;
+  return [...findings, ...checkInstance(table, newest)];
 }
 
 const TRACKING = `select case when exists (select 1 from sys.change_tracking_tables as t where t.object_id = object_id(@table)) then 1 else 0 end,
  has_perms_by_name(@table, N'OBJECT', N'VIEW CHANGE TRACKING')`;
 
-async function checkTracking(session: Session, table: SourceTable, name: string): Promise<Finding[]> {
+/** Why change tracking does not tell the changes of a table, and what mends that; null when it does. */
+async function whyNotTracked({session, database, options}: Asked, table: SourceTable): Promise<Finding | null> {
   if (table.primaryKey.length === 0) {
-    return [
-      {
-        level: 'error',
-        code: 'NO_PRIMARY_KEY',
-        message: 'Change tracking needs a primary key.',
-        fix: 'Add one, or follow the table by change data capture: a connection with change_method: cdc, in a gateway of its own.',
-        table: name,
-      },
-    ];
+    return {
+      level: 'error',
+      code: 'NO_PRIMARY_KEY',
+      message: 'Change tracking needs a primary key, which the table has not.',
+      fix:
+        options.changeMethod === 'auto'
+          ? 'add a primary key'
+          : 'Add one, or let the table be followed by change data capture: change_method: auto.',
+    };
   }
   const sql = tableSql(table);
   const [row] = await session.query(TRACKING, LOOKING, [{name: 'table', type: 'text', value: sql}]);
-  const findings: Finding[] = [];
   if (row?.[0] !== 1) {
-    findings.push({
+    const before = options.changeMethod === 'auto' && !database.isTracked ? `${trackDatabase(database)}; ` : '';
+    return {
       level: 'error',
       code: 'TABLE_CHANGE_TRACKING',
       message: 'Change tracking of the table is off.',
-      fix: `ALTER TABLE ${sql} ENABLE CHANGE_TRACKING`,
-      table: name,
-    });
-  } else if (row[1] !== 1) {
-    findings.push({
-      level: 'error',
-      code: 'VIEW_CHANGE_TRACKING',
-      message: 'The user may not see the changes of the table.',
-      fix: `GRANT VIEW CHANGE TRACKING ON ${sql} TO the user`,
-      table: name,
-    });
+      fix: `${before}ALTER TABLE ${sql} ENABLE CHANGE_TRACKING`,
+    };
   }
-  return findings;
+  if (row[1] === 1) return null;
+  return {
+    level: 'error',
+    code: 'VIEW_CHANGE_TRACKING',
+    message: 'The user may not see what change tracking tells of the table.',
+    fix: `GRANT VIEW CHANGE TRACKING ON ${sql} TO the user`,
+  };
 }
 
-async function checkInstance(session: Session, table: SourceTable, name: string): Promise<Finding[]> {
-  const instances = await readableInstances(session, table);
-  const newest = instances?.at(-1);
-  if (newest === undefined) {
-    return [
-      {
-        level: 'error',
-        code: instances === null ? 'CDC_PERMISSION' : 'CAPTURE_INSTANCE',
-        message: instances === null ? 'The user may not read the schema cdc.' : 'The table has no capture instance.',
-        fix:
-          instances === null
-            ? 'GRANT SELECT ON SCHEMA::cdc TO the user; where an instance has a gating role, add the user to it.'
-            : `EXEC sys.sp_cdc_enable_table @source_schema = N'${table.schema}', @source_name = N'${table.name}', @role_name = NULL`,
-        table: name,
-      },
-    ];
+function notCaptured({database, options}: Asked, table: SourceTable, isHidden: boolean): Finding {
+  if (isHidden) {
+    return {
+      level: 'error',
+      code: 'CDC_PERMISSION',
+      message: 'The user may not read the schema cdc.',
+      fix: 'GRANT SELECT ON SCHEMA::cdc TO the user; where an instance has a gating role, add the user to it.',
+    };
   }
-  const missing = table.columns.filter(({id}) => !newest.ordinals.has(id)).map((column) => column.name);
+  const isAuto = options.changeMethod === 'auto';
+  const literal = (name: string): string => `N'${name.replaceAll("'", "''")}'`;
+  const before = isAuto && !database.isCaptured ? `${CAPTURE_DATABASE}; ` : '';
+  return {
+    level: 'error',
+    code: 'CAPTURE_INSTANCE',
+    message: isAuto
+      ? 'The table has no primary key, which change tracking needs, and no capture instance.'
+      : 'The table has no capture instance.',
+    fix: `${before}EXEC sys.sp_cdc_enable_table @source_schema = ${literal(table.schema)}, @source_name = ${literal(table.name)}, @role_name = NULL`,
+  };
+}
+
+function checkInstance(table: SourceTable, {name, ordinals}: CaptureInstance): readonly Finding[] {
+  const missing = table.columns.filter(({id}) => !ordinals.has(id)).map((column) => column.name);
   const findings: Finding[] = [];
   if (missing.length > 0) {
     findings.push({
       level: 'warning',
       code: 'CAPTURED_COLUMNS',
-      message: `The capture instance ${newest.name} leaves columns out, which do not land: ${missing.join(', ')}.`,
+      message: `The capture instance ${name} leaves columns out, which do not land: ${missing.join(', ')}.`,
       fix: 'Create a second capture instance of the table; the gateway goes over to it. Drop the old one afterwards.',
-      table: name,
     });
   }
   if (table.primaryKey.length === 0) {
@@ -201,23 +299,28 @@ async function checkInstance(session: Session, table: SourceTable, name: string)
       code: 'NO_PRIMARY_KEY',
       message: 'Without a primary key rows are known by all their columns together, and the first reading is one part.',
       fix: 'Add a primary key.',
-      table: name,
     });
   }
   return findings;
 }
 
+async function checkPermission(session: Session, table: SourceTable): Promise<readonly Finding[]> {
+  const sql = `select has_perms_by_name(@table, N'OBJECT', N'SELECT')`;
+  const [row] = await session.query(sql, LOOKING, [{name: 'table', type: 'text', value: tableSql(table)}]);
+  if (row?.[0] !== 0) return [];
+  const fix = `GRANT SELECT ON ${tableSql(table)} TO the user`;
+  return [{level: 'error', code: 'SELECT', message: 'The user may not read the table.', fix}];
+}
+
 /** Null when the user may not see them. */
 async function readableInstances(
   session: Session,
-  table: SourceTable,
-): Promise<Awaited<ReturnType<typeof readInstances>> | null> {
+  tables: readonly number[],
+): Promise<readonly CaptureInstance[] | null> {
   try {
-    return await readInstances(session, [table.id]);
+    return await readInstances(session, tables);
   } catch (error) {
     if (isIngestError(error, 'PERMISSION_DENIED')) return null;
-    // Without change data capture there is no such schema; the finding about the database says so.
-    if (isIngestError(error, 'UNKNOWN_TABLE')) return [];
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 
-import {fromPoint, lsnText, markOfName, positionOf, toPoint, transactionName} from './log-mark.ts';
+import type {LogPoint} from '../../sdk/index.ts';
+import {fromPoint, lsnText, lsnPosition, markOfName, toPoint, transactionName} from './log-mark.ts';
 import type {RowValue} from './row-format.ts';
 import {RowReader, RowWriter, UNCHANGED} from './row-format.ts';
 
@@ -50,23 +51,46 @@ describe('marks', () => {
   it('keep their order as positions', () => {
     fc.assert(
       fc.property(lsn, lsn, (left, right) => {
-        const [a, b] = [positionOf('cdc', left), positionOf('cdc', right)];
+        const [a = 0n, b = 0n] = [lsnPosition(left) ?? undefined, lsnPosition(right) ?? undefined];
         expect(a < b).toBe(left < right);
         expect(a).toBeLessThan(1n << 64n);
       }),
     );
-    expect(() => positionOf('cdc', 1n << 79n)).toThrow('64 bits');
+    expect(lsnPosition(1n << 79n)).toBeNull();
   });
 
   it('survive as points and as names of transactions', () => {
     fc.assert(
       fc.property(lsn, (mark) => {
-        const place = {method: 'cdc', mark, shapes: {7: 'abc'}} as const;
-        expect(fromPoint(toPoint(place))).toEqual(place);
-        expect(markOfName(transactionName('cdc', mark))).toBe(mark);
-        expect(markOfName(transactionName('change_tracking', mark))).toBe(mark);
+        const tables = new Map([
+          [7, {method: 'cdc', shape: 'abc'}],
+          [8, {method: 'change_tracking', shape: 'c:'}],
+        ] as const);
+        for (const marks of [
+          {change_tracking: 5n, cdc: mark},
+          {change_tracking: null, cdc: mark},
+          {change_tracking: mark, cdc: null},
+        ]) {
+          const place = {position: 3n, marks, tables};
+          expect(fromPoint(toPoint(place))).toEqual(place);
+          expect(fromPoint(JSON.parse(JSON.stringify({...toPoint(place), position: 3})) as LogPoint).marks).toEqual(
+            marks,
+          );
+        }
+        expect(markOfName(transactionName('cdc', mark))).toEqual({method: 'cdc', mark});
+        expect(markOfName(transactionName('change_tracking', mark))).toEqual({method: 'change_tracking', mark});
         expect(lsnText(mark)).toHaveLength(20);
       }),
     );
+  });
+
+  it('are read as they were written when a log had one method, and in no other form', () => {
+    for (const method of ['change_tracking', 'cdc'] as const) {
+      const {marks, tables} = fromPoint({position: 9n, token: {method, mark: '12', shapes: {7: 'abc'}}});
+      expect(marks).toEqual({change_tracking: null, cdc: null, [method]: 12n});
+      expect(tables).toEqual(new Map([[7, {method, shape: 'abc'}]]));
+    }
+    for (const token of [null, {}, {method: 'cdc'}, {marks: {cdc: 'x'}}, {method: 'change_tracking', mark: 5}])
+      expect(() => fromPoint({position: 0n, token})).toThrow('cannot be read');
   });
 });

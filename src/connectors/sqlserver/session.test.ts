@@ -47,10 +47,7 @@ describe('a session', () => {
       class: 'config',
       message: 'Cannot try: error 102.',
     });
-    expect(
-      (await session.query('select sys.fn_cdc_get_max_lsn(), convert(varchar(27), sysutcdatetime(), 121)', DOING))
-        .length,
-    ).toBe(1);
+    expect((await session.query('select sys.fn_cdc_get_max_lsn()', DOING)).length).toBe(1);
   });
 
   it('ends with a reader that leaves early', async () => {

@@ -8,6 +8,7 @@ import type {OptionValue} from '../../sdk/index.ts';
 import {IngestError, sshOptionsOf} from '../../sdk/index.ts';
 import type {SshTunnelOptions} from '../../wire/ssh/tunnel.ts';
 import {openTunnel} from '../../wire/ssh/tunnel.ts';
+import type {WantedMethod} from './log-mark.ts';
 import type {Doing} from './source-errors.ts';
 import {sourceError} from './source-errors.ts';
 
@@ -254,7 +255,7 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
   readonly applicationName: string;
   readonly isReadOnlyIntent: boolean;
-  readonly changeMethod: 'change_tracking' | 'cdc';
+  readonly changeMethod: WantedMethod;
   readonly pollMs: number;
   /** Times of 100 ns land as text. */
   readonly areWideTimesText: boolean;
@@ -270,6 +271,7 @@ export function connectionOptions(
   const number = (name: string, otherwise: number): number =>
     typeof options[name] === 'number' ? options[name] : otherwise;
   const encrypt = text('encrypt');
+  const method = text('change_method');
   const ssh = sshOptionsOf(options);
   if (ssh !== null && text('instance_name') !== undefined) {
     throw new IngestError('INVALID_OPTION', 'A named instance cannot be asked for through a tunnel.', {
@@ -289,7 +291,7 @@ export function connectionOptions(
     connectTimeoutMs: number('connect_timeout_seconds', 15) * 1000,
     applicationName: `sluice ${connectionName}`.slice(0, 128),
     isReadOnlyIntent: options['read_only_intent'] === true,
-    changeMethod: text('change_method') === 'cdc' ? 'cdc' : 'change_tracking',
+    changeMethod: method === 'cdc' || method === 'change_tracking' ? method : 'auto',
     pollMs: number('poll_seconds', 5) * 1000,
     areWideTimesText: text('hundred_nanoseconds') === 'text',
     ssh,

@@ -83,6 +83,8 @@ export interface NetChange {
 /** What a session sees: the database now, or at the moment of its snapshot. */
 export interface ModelView {
   readonly version: bigint;
+  /** The newest LSN that the capture job had read. */
+  readonly maxLsn: bigint | null;
   readonly tables: readonly ModelTable[];
 }
 
@@ -285,7 +287,7 @@ export class ModelDatabase {
 
   /** What a session sees that begins to read now. */
   view(): ModelView {
-    return {version: this.version ?? 0n, tables: this.tables.map((table) => ({...table}))};
+    return {version: this.version ?? 0n, maxLsn: this.maxLsn, tables: this.tables.map((table) => ({...table}))};
   }
 
   #applyAll(writes: readonly ModelWrite[], version: bigint): LoggedTransaction['writes'] {

@@ -130,11 +130,16 @@ const CATALOG: readonly Golden[] = [
   },
   {
     name: 'newest LSN',
-    sql: `select sys.fn_cdc_get_max_lsn(), convert(varchar(27), sysutcdatetime(), 121)`,
-    run: ({database}) => {
-      const lsn = database.maxLsn;
-      return result(['varbinary', 'varchar'], [[lsn === null ? null : lsnBuffer(lsn), database.utc]]);
+    sql: `select sys.fn_cdc_get_max_lsn()`,
+    run: ({view}) => {
+      const lsn = view().maxLsn;
+      return result(['varbinary'], [[lsn === null ? null : lsnBuffer(lsn)]]);
     },
+  },
+  {
+    name: 'change data capture',
+    sql: `select convert(int, d.is_cdc_enabled) from sys.databases as d where d.database_id = db_id()`,
+    run: ({database}) => result(['int'], [[database.isCdcEnabled ? 1 : 0]]),
   },
   {
     name: 'end of the log',
@@ -191,8 +196,9 @@ export function listStatement(sql: string): Golden | null {
   return {
     name: 'states',
     sql,
-    run: ({view}) =>
-      result(
+    run: ({database, view}) => {
+      const isHidden = database.version === null || database.missingPermissions.has('VIEW CHANGE TRACKING');
+      return result(
         ['int', 'nvarchar', 'nvarchar', 'varchar'],
         view()
           .tables.filter(({id}) => ids.has(id))
@@ -200,9 +206,10 @@ export function listStatement(sql: string): Golden | null {
             id,
             schema,
             name,
-            tracking === null ? null : String(tracking.minValid),
+            tracking === null || isHidden ? null : String(tracking.minValid),
           ]),
-      ),
+      );
+    },
   };
 }
 
@@ -224,6 +231,8 @@ function captureList(sql: string): Golden | null {
       sql,
       run: ({database, view}) => {
         if (!database.isCdcEnabled) throw new WireError(208, `Invalid object name 'cdc.change_tables'.`);
+        if (database.missingPermissions.has('SELECT ON SCHEMA::cdc'))
+          throw new WireError(229, `The SELECT permission was denied on the object 'change_tables', schema 'cdc'.`);
         const rows = view()
           .tables.filter(({id}) => ids.has(id))
           .flatMap((table) =>

@@ -4,7 +4,6 @@ import type {SourceColumn, SourceTable} from './catalog.ts';
 import {describeTable, quoteIdentifier, shapeOf, tableSql, textOf, toLogTable} from './catalog.ts';
 import {isSortable, isWhole, keyTextSql, parameterSql, valueSql} from './column-type.ts';
 import type {ChangeMethod} from './log-mark.ts';
-import {positionOf} from './log-mark.ts';
 import {RowWriter} from './row-format.ts';
 import type {ConnectionOptions, Parameter} from './session.ts';
 import {Session} from './session.ts';
@@ -19,8 +18,10 @@ const MAX_CHUNKS = 10_000;
 export interface SnapshotContext {
   readonly options: ConnectionOptions;
   readonly method: ChangeMethod;
-  /** A mark before the view. */
-  readonly mark: bigint;
+  /** A position of the log that all is behind that has not committed when this is called. */
+  readonly position: () => bigint;
+  /** The least position of what commits behind a mark. */
+  readonly positionOf: (mark: bigint) => bigint;
   /** Rows of a chunk, about; default 100,000. */
   readonly chunkRows?: number;
 }
@@ -35,7 +36,7 @@ export async function planTableSnapshot(
   return {
     table: toLogTable(table),
     token: null,
-    position: positionOf(context.method, context.mark),
+    position: context.position(),
     chunks,
     isResumable: true,
     ...(table.estimatedRows !== null && {estimatedRows: table.estimatedRows}),
@@ -68,6 +69,7 @@ async function* readChunk(
   const doing = doingOf(table);
   const {options, method} = context;
   await using session = await Session.open(options, ctx.signal);
+  const before = context.position();
   const mark = await beginView(session, table, {options, method, signal: ctx.signal});
   const now = await describeTable(session, table, options);
   if (now === null || now.id !== table.id) throw schemaChanged(doing);
@@ -84,7 +86,9 @@ async function* readChunk(
     yield writer.bytes;
   }
   await session.rollback(doing);
-  return {rows, view: {token: {mark: mark.toString()}, position: positionOf(method, mark)}};
+  const least = context.positionOf(mark);
+  const position = least > before ? least : before;
+  return {rows, view: {token: {method, mark: mark.toString()}, position}};
 }
 
 /** Change data capture may leave columns out. */

@@ -1,7 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import type {LogReplay} from '../../../test/change-log-replay.ts';
-import {replayUntilNow} from '../../../test/change-log-replay.ts';
+import {LogReplay, replayUntilNow} from '../../../test/change-log-replay.ts';
 import {testContext} from '../../../test/read-context.ts';
 import {seededRandom} from '../../core/clock.ts';
 import type {JsonValue, Random, SnapshotToken} from '../../sdk/index.ts';
@@ -11,6 +10,12 @@ import {sqlServerCodec} from './log-codec.ts';
 import {connectionOptions} from './session.ts';
 import type {ModelDatabase, ModelRow, ModelWrite} from './simulator-database.ts';
 import {startSimulator} from './simulator.ts';
+
+const COLUMNS = [
+  {name: 'a', type: 'int', nullable: false},
+  {name: 'b', type: 'nvarchar', length: 40, nullable: false},
+  {name: 'v', type: 'decimal', precision: 20, scale: 2},
+];
 
 const VARIANTS = [
   {method: 'change_tracking', isKeyed: true, chunkRows: 1000},
@@ -24,12 +29,7 @@ describe.each(VARIANTS)('random writers by $method, keyed: $isKeyed, chunks of $
     await using simulator = await startSimulator();
     const {database} = simulator;
     const {method, isKeyed, chunkRows} = variant;
-    const columns = [
-      {name: 'a', type: 'int', nullable: false},
-      {name: 'b', type: 'nvarchar', length: 40, nullable: false},
-      {name: 'v', type: 'decimal', precision: 20, scale: 2},
-    ];
-    database.createTable('t', columns, isKeyed ? ['b', 'a'] : []);
+    database.createTable('t', COLUMNS, isKeyed ? ['b', 'a'] : []);
     if (method === 'cdc') database.enableCapture('t', 'dbo_t');
     const random = seededRandom(seed);
     for (let count = 0; count < 60; count++) await writeOnce(database, random);
@@ -51,26 +51,88 @@ describe.each(VARIANTS)('random writers by $method, keyed: $isKeyed, chunks of $
   });
 });
 
+/** A key and change tracking; no key and a capture instance. */
+const BOTH = ['t', 'l'];
+
+describe('random writers on tables of both kinds, in one log', () => {
+  it.each([1, 2, 3, 4])(
+    'seed %i: first readings and the changes make the rows of the source, over restarts',
+    async (seed) => {
+      await using simulator = await startSimulator();
+      const {database} = simulator;
+      database.createTable('t', COLUMNS, ['b', 'a']);
+      database.createTable('l', COLUMNS);
+      database.enableCapture('l', 'dbo_l');
+      const random = seededRandom(seed);
+      for (let count = 0; count < 60; count++) await writeOnce(database, random, BOTH);
+      const options = connectionOptions(simulator.options, 'test');
+      const names = BOTH.map((name) => `dbo.${name}`);
+      const open = (): SqlServerChangeLog =>
+        new SqlServerChangeLog(options, {gatewayId: 'writers', chunkRows: 20, maxChanges: 30, batchBytes: 500});
+      const first = open();
+      let point = await first.prepare(names, testContext());
+      const writing = writeUntil(database, random, BOTH);
+      const seen = new Map<string, Seen>();
+      for (const name of BOTH) seen.set(name, await readSnapshot(first, `dbo.${name}`));
+      await first.close();
+      const replay = new LogReplay(sqlServerCodec);
+      // Each reader is another process: it goes on behind the last commit that the one before gave.
+      for (let restart = 0; restart < 6; restart++) {
+        const source = open();
+        const reader = await source.openLog(point, names, testContext());
+        const iterator = reader.batches()[Symbol.asyncIterator]();
+        let isOpen = true;
+        for (let batches = 1 + Math.floor(random() * 5); batches > 0 || isOpen; batches--) {
+          const {value} = await iterator.next();
+          if (value === undefined) throw new Error('the log has ended');
+          isOpen = value.open !== null;
+          replay.add(value);
+          if (value.end !== null) point = value.end;
+          await writeOnce(database, random, BOTH);
+        }
+        await reader[Symbol.asyncDispose]();
+        await source.close();
+      }
+      await writing.stop();
+      database.isCapturing = true;
+      database.capture();
+      const last = open();
+      await replayUntilNow(last, sqlServerCodec, {from: point, tables: names, replay});
+      await last.close();
+      expect(simulator.unknown).toEqual([]);
+      expect(replay.resets).toEqual([]);
+      const positions = replay.changes.map(({position}) => position);
+      expect(positions).toEqual(positions.toSorted((left, right) => (left < right ? -1 : left > right ? 1 : 0)));
+      for (const name of BOTH) {
+        const rows = [...database.table(name).rows.values()].map(rowText).toSorted();
+        const own = {changes: replay.changes.filter(({table}) => table.name === name)};
+        const {rows: read, tokens} = seen.get(name) ?? {rows: [], tokens: []};
+        expect(replayed(own, {rows: read, tokens}, name === 't')).toEqual(rows);
+      }
+    },
+  );
+});
+
 function rowText({a, b, v}: ModelRow | Record<string, JsonValue | undefined>): string {
   return [a, b, v ?? null].map(String).join(' ');
 }
 
-async function writeOnce(database: ModelDatabase, random: Random): Promise<boolean> {
+async function writeOnce(database: ModelDatabase, random: Random, tables: readonly string[] = ['t']): Promise<boolean> {
   const pick = (below: number): number => Math.floor(random() * below);
-  const rows = [...database.table('t').rows.values()];
-  const any = (): ModelRow | undefined => rows[pick(rows.length)];
   const fresh = (): ModelRow => ({a: pick(40), b: `k${pick(12)}`, v: random() < 0.2 ? null : `${pick(100)}.50`});
   const writes = Array.from({length: 1 + pick(3)}, (): ModelWrite | null => {
-    const old = any();
+    const table = tables[pick(tables.length)] ?? '';
+    const rows = [...database.table(table).rows.values()];
+    const old = rows[pick(rows.length)];
     switch (old === undefined ? 0 : pick(5)) {
       case 0:
-        return {table: 't', insert: fresh()};
+        return {table, insert: fresh()};
       case 1:
-        return old === undefined ? null : {table: 't', delete: old};
+        return old === undefined ? null : {table, delete: old};
       case 2:
-        return old === undefined ? null : {table: 't', update: fresh(), old};
+        return old === undefined ? null : {table, update: fresh(), old};
       default:
-        return old === undefined ? null : {table: 't', update: {...old, v: `${pick(1000)}.25`}, old};
+        return old === undefined ? null : {table, update: {...old, v: `${pick(1000)}.25`}, old};
     }
   });
   try {
@@ -82,7 +144,11 @@ async function writeOnce(database: ModelDatabase, random: Random): Promise<boole
   }
 }
 
-function writeUntil(database: ModelDatabase, random: Random): {count: number; stop(): Promise<void>} {
+function writeUntil(
+  database: ModelDatabase,
+  random: Random,
+  tables?: readonly string[],
+): {count: number; stop(): Promise<void>} {
   let isStopped = false;
   const state = {
     count: 0,
@@ -94,7 +160,7 @@ function writeUntil(database: ModelDatabase, random: Random): {count: number; st
   const writing = (async (): Promise<void> => {
     while (!isStopped || state.count < 25) {
       database.isCapturing = random() < 0.5;
-      if (await writeOnce(database, random)) state.count++;
+      if (await writeOnce(database, random, tables)) state.count++;
       await new Promise((resolve) => setTimeout(resolve, random() * 3));
     }
   })();
@@ -106,9 +172,9 @@ interface Seen {
   readonly tokens: readonly SnapshotToken[];
 }
 
-async function readSnapshot(source: SqlServerChangeLog): Promise<Seen> {
+async function readSnapshot(source: SqlServerChangeLog, name = 'dbo.t'): Promise<Seen> {
   const ctx = testContext();
-  await using snapshot = await source.planSnapshot('dbo.t', ctx);
+  await using snapshot = await source.planSnapshot(name, ctx);
   const rows: Record<string, string | null>[] = [];
   const tokens: SnapshotToken[] = [];
   for (const chunk of snapshot.chunks) {
@@ -135,7 +201,7 @@ async function* whole(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array, 
 }
 
 /** Applies what no view saw. Without a key every change must find its row, and no row may come twice by itself. */
-function replayed(replay: LogReplay, {rows, tokens}: Seen, isKeyed: boolean): readonly string[] {
+function replayed(replay: Pick<LogReplay, 'changes'>, {rows, tokens}: Seen, isKeyed: boolean): readonly string[] {
   const keyOf = (row: Readonly<Record<string, JsonValue | undefined>>): string =>
     isKeyed ? `${String(row['a'])} ${String(row['b']).toLowerCase()}` : rowText(row);
   const table = new Map<string, string[]>();

@@ -8,6 +8,7 @@ import {readStatus, type GatewayStatus} from '../../gateway/status.ts';
 import {matchesTable, selectTables} from '../../pipeline/discover.ts';
 import {isRefreshed} from '../../pipeline/run-update.ts';
 import type {ChangeLogSpec, PipelineSpec} from '../../pipeline/spec.ts';
+import {hasReached, type LogTarget} from '../../sdk/change-log.ts';
 import type {CallContext, Connector, VerifyPoint, VerifyScope} from '../../sdk/contract.ts';
 import {requestSnapshot} from '../../staging/next-read.ts';
 import {type BlockedTable, stagedConnector} from '../../staging/staged-connector.ts';
@@ -183,14 +184,15 @@ async function stagedNow(spec: StagedPipeline, opening: StagingPlace): Promise<v
   await using opened = await openGatewayStaging(opening, spec.changeLog.gatewayId);
   let state = await loadState(opened.staging);
   if (spec.changeLog.isIntegrated) return isStagedTo(state, target) ? undefined : stageUntilNow(spec, quiet);
-  if (state.end !== null && state.end.position >= target) return undefined;
+  const isThere = (): boolean => state.end !== null && hasReached(state.end, target);
+  if (isThere()) return undefined;
   const status = await readStatus(opened.staging);
   const trouble = status === null ? null : troubleOf(spec.changeLog.gatewayId, status);
   // Nobody would stage what is waited for.
   if (trouble !== null) throw new IngestError('SOURCE_ERROR', trouble.message, {fix: 'Start it: sluice gateway run'});
   let lookMs = FIRST_LOOK_MS;
   let looksUnheld = 0;
-  for (const untilMs = systemClock.nowMs() + LONGEST_LAG_MS; state.end === null || state.end.position < target;) {
+  for (const untilMs = systemClock.nowMs() + LONGEST_LAG_MS; !isThere();) {
     opening.signal.throwIfAborted();
     if (systemClock.nowMs() >= untilMs) {
       throw new IngestError('SOURCE_ERROR', `Gateway "${spec.changeLog.gatewayId}" does not stage what is committed.`, {
@@ -251,7 +253,7 @@ async function stageUntilNow(spec: StagedPipeline, opening: Staging): Promise<vo
   if (failed !== null) throw failed.error;
 }
 
-async function positionNow(spec: StagedPipeline, {signal}: StagingPlace): Promise<bigint> {
+async function positionNow(spec: StagedPipeline, {signal}: StagingPlace): Promise<LogTarget> {
   const {source} = await openChangeLog(ownGateway(spec), spec.changeLog);
   const ctx: CallContext = {signal, clock: systemClock, log: silentLog, files: noFiles};
   try {

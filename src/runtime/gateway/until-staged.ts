@@ -1,5 +1,6 @@
 import {IngestError} from '../../core/errors.ts';
 import type {GatewayEvent} from '../../gateway/options.ts';
+import {hasReached, type LogTarget} from '../../sdk/change-log.ts';
 import type {StagingState} from '../../staging/state.ts';
 
 /** Waits for a gateway of this process by what it tells, without a look at its staging. */
@@ -9,10 +10,10 @@ export interface UntilStaged {
   /** The gateway has ended: there is nothing more to wait for. */
   readonly end: () => void;
   /**
-   * Resolves once the log is staged up to a position and every table that can be has its snapshot, or at the end.
+   * Resolves once the log is staged up to a target and every table that can be has its snapshot, or at the end.
    * @throws SOURCE_ERROR or STORAGE_FULL when the gateway has stood still for too long
    */
-  reaches(position: bigint): Promise<void>;
+  reaches(target: LogTarget): Promise<void>;
 }
 
 /** A server may restart or fail over, and somebody may make room, while an update waits. */
@@ -27,8 +28,8 @@ export function untilStaged(longestStandstillMs: number = LONGEST_STANDSTILL_MS)
   let failure: IngestError | null = null;
   let standstill: NodeJS.Timeout | null = null;
   let look = (): void => undefined;
-  const isReached = (position: bigint): boolean =>
-    hasEnded || (isStreaming && state !== null && isStagedTo(state, position, givenUp));
+  const isReached = (target: LogTarget): boolean =>
+    hasEnded || (isStreaming && state !== null && isStagedTo(state, target, givenUp));
   const moves = (): void => {
     if (standstill !== null) clearTimeout(standstill);
     standstill = null;
@@ -61,10 +62,10 @@ export function untilStaged(longestStandstillMs: number = LONGEST_STANDSTILL_MS)
       moves();
       look();
     },
-    reaches: (position) =>
+    reaches: (target) =>
       new Promise((resolve, reject) => {
         look = () => {
-          if (isReached(position)) resolve();
+          if (isReached(target)) resolve();
           else if (failure !== null) reject(failure);
         };
         look();
@@ -78,13 +79,13 @@ function stoodStill({type, message}: GatewayEvent): IngestError {
   });
 }
 
-/** The log is there up to a position, and every table but those that were given up has a snapshot that the log behind it completes. */
+/** The log is there up to a target, and every table but those that were given up has a snapshot that the log behind it completes. */
 export function isStagedTo(
   {end, tables}: StagingState,
-  position: bigint,
+  target: LogTarget,
   givenUp: ReadonlySet<string> = new Set(),
 ): boolean {
-  if (end === null || end.position < position) return false;
+  if (end === null || !hasReached(end, target)) return false;
   return [...tables.values()].every(
     ({name, snapshot, reset}) =>
       givenUp.has(name) || (snapshot !== null && reset === null && snapshot.until <= end.position),
