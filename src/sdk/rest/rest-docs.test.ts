@@ -5,10 +5,12 @@ import {parse} from 'yaml';
 
 import type {JsonObject} from '../../core/json-value.ts';
 import type {ConnectorDefinition} from '../define-connector.ts';
-import {createHttpClient, restConnector} from '../index.ts';
+import {type CustomPlan, createHttpClient, restConnector} from '../index.ts';
 import {parseRestDocument} from './rest-document.ts';
 import {
+  connectorOf,
   openConnector,
+  readContext,
   serve,
   testClock,
   TestFlow,
@@ -54,7 +56,31 @@ export const tracker: ConnectorDefinition = restConnector({
   ],
 });
 
+// prettier-ignore
+export const customers: CustomPlan = {
+  kind: 'custom',
+  parts: {
+    // A minute ago, for clocks: what changes from then on comes by `read`.
+    end: (_start, {ctx}) => Promise.resolve({since: new Date(ctx.clock.nowMs() - 60_000).toISOString()}),
+    // The year of creation never changes, so that no row moves from one part to another.
+    list: () => Promise.resolve(['2024', '2025', '2026'].map((year) => ({year}))),
+    async *read({year}, call) {
+      yield* call.list({request: {url: '/customers', query: {year: String(year)}}, records: 'items'});
+    },
+  },
+  async *read(start, call) {
+    const since = String(start?.['since'] ?? '');
+    let newest = since;
+    for await (const rows of call.list({request: {url: '/customers', query: {since}}, records: 'items'})) {
+      for (const {updated_at: at} of rows) if (String(at) > newest) newest = String(at);
+      yield rows;
+    }
+    return newest === since ? start : {since: newest};
+  },
+};
+
 function answer({path, query}: ApiRequest): ApiReply {
+  if (path === '/customers') return {body: {items: [{id: query.get('year') ?? 'changed'}]}};
   if (path === '/me') return {body: {}};
   if (path === '/projects') return {body: {items: [{id: 1}, {id: 2}, {id: 3}], next_cursor: null}};
   const project = Number(/^\/projects\/(\d+)\/issues$/.exec(path)?.[1]);
@@ -109,6 +135,26 @@ describe('the examples of docs/rest-layer.md', () => {
     const code = example.slice(example.indexOf('export const'));
     expect(own).toContain(code.trim());
     expect(await readIssues(tracker)).toEqual(ISSUES);
+  });
+
+  it('load in partitions of their own', async () => {
+    const [, example = ''] = await blocks('ts');
+    expect(await readFile(new URL(import.meta.url), 'utf8')).toContain(
+      example.slice(example.indexOf('export const')).trim(),
+    );
+    await using api = await serve(answer);
+    const table = {name: 'c', primaryKeys: ['id'], ingestionType: 'cdc', schema: 'id STRING', read: customers} as const;
+    const connector = openConnector(connectorOf(api, [table]));
+    const ctx = readContext();
+    expect(connector.isPartitioned?.('c', null, {})).toBe(true);
+    const end = (await connector.latestOffset?.('c', null, {}, ctx)) ?? null;
+    const plan = await connector.getPartitions?.('c', {start: null, end}, {}, ctx);
+    const pages: unknown[] = [];
+    for (const part of plan?.partitions ?? [])
+      for await (const page of connector.readPartition?.('c', part, {}, ctx) ?? []) pages.push(page);
+    expect(pages).toEqual(['2024', '2025', '2026'].map((id) => ({kind: 'records', rows: [{id}]})));
+    expect(connector.isPartitioned?.('c', end, {})).toBe(false);
+    await connector.close?.();
   });
 
   it('are logins and rules that load', async () => {
