@@ -111,6 +111,10 @@ resources:
       ingestion_definition: {connection_name: "\${resources.connections.shop.name}", connector_type: QUERY_BASED, objects: [{table: {source_table: t}}]}
 `,
   },
+  {
+    name: 'a pipeline that follows a log, all its tables to one place of it',
+    text: `ingestion_definition: {connection_name: shop, connector_type: CDC, consistency: transaction, objects: [{table: {source_table: a}}]}\n${CONNECTIONS}`,
+  },
 ];
 
 const SHAPE_ERRORS: readonly ConfigCase[] = [
@@ -381,6 +385,26 @@ const SHAPE_ERRORS: readonly ConfigCase[] = [
       code: 'UNSUPPORTED',
       message: 'continuous: true is for pipelines that follow a log (connector_type: CDC or ingestion_gateway_id)',
       at: '1:1',
+    },
+  },
+  {
+    name: 'transactions of what is asked by queries',
+    schemaAccepts: true,
+    text: `ingestion_definition: {connection_name: shop, consistency: transaction, objects: [{table: {source_table: a}}]}\n${CONNECTIONS}`,
+    error: {
+      code: 'UNSUPPORTED',
+      message:
+        'ingestion_definition: consistency: transaction is for pipelines that follow a log (connector_type: CDC or ingestion_gateway_id)',
+      at: '1:23',
+    },
+  },
+  {
+    name: 'another consistency of a log',
+    text: `ingestion_definition: {connection_name: shop, connector_type: CDC, consistency: table, objects: [{table: {source_table: a}}]}\n${CONNECTIONS}`,
+    error: {
+      code: 'INVALID_SPEC',
+      message: 'ingestion_definition.consistency: expected one of transaction, found "table"',
+      at: '1:81',
     },
   },
   {

@@ -52,6 +52,7 @@ export interface DefinitionText {
   readonly ingestion_gateway_id?: string | undefined;
   readonly source_configurations?: readonly SourceConfigurationText[] | undefined;
   readonly full_refresh_window?: WindowText | undefined;
+  readonly consistency?: 'transaction' | undefined;
   readonly objects: readonly ObjectText[];
   readonly table_configuration: TableConfigurationText | undefined;
 }
@@ -119,6 +120,19 @@ const oneSource: Rule<Pick<DefinitionText, 'connection_name' | 'ingestion_gatewa
   schema: {oneOf: [{required: ['connection_name']}, {required: ['ingestion_gateway_id']}]},
 };
 
+const transactionsOfLog: Rule<Pick<DefinitionText, 'consistency' | 'connector_type' | 'ingestion_gateway_id'>> = {
+  check: (value) =>
+    value.consistency !== undefined && value.connector_type !== 'CDC' && value.ingestion_gateway_id === undefined
+      ? {
+          code: 'UNSUPPORTED',
+          message:
+            'consistency: transaction is for pipelines that follow a log (connector_type: CDC or ingestion_gateway_id)',
+          fix: 'Remove it: tables that are read by queries are each as they were when they were read.',
+        }
+      : null,
+  schema: {},
+};
+
 const OBJECTS = 'a list with at least one table or schema';
 
 /** `ingestion_definition`, the managed form. */
@@ -137,10 +151,16 @@ export const ingestionDefinitionShape: Shape<DefinitionText> = struct(
     data_staging_options: ignored('the staging area lies in the lake, below _sluice/staging', true),
     full_refresh_window: optional(fullRefreshWindowShape),
     source_configurations: optional(sourceConfigurationsShape),
+    consistency: optional(
+      word<'transaction'>(
+        'What all tables of a run have in common: they end at one place of the log, as they always do.',
+        ['transaction'],
+      ),
+    ),
     netsuite_jar_path: refused('it is for the NetSuite connector'),
     source_type: ignored('the connection says it', true),
   },
-  {name: 'ingestion_definition', rules: [oneSource]},
+  {name: 'ingestion_definition', rules: [oneSource, transactionsOfLog]},
 );
 
 interface CommunityTableText extends Omit<TableText, 'table_configuration' | 'connector_options' | 'options'> {
