@@ -4,7 +4,7 @@ import {IngestError} from '../core/errors.ts';
 import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from '../pipeline/extract-runner.ts';
 import type {OpenConnector} from '../pipeline/resolve-flow.ts';
-import type {SourceFiles} from '../sdk/contract.ts';
+import type {ConnectorLog, SourceFiles} from '../sdk/contract.ts';
 import {updateEnvironment} from './config/process-environment.ts';
 import {
   fromPlainError,
@@ -13,7 +13,7 @@ import {
   type ExtractRequest,
   type ExtractStart,
 } from './process-messages.ts';
-import {readContextOf, silentLog} from './read-context.ts';
+import {readContextOf} from './read-context.ts';
 import type {Workbench} from './workbench.ts';
 
 /** Jobs of fewer rows are read in this process: starting processes takes longer. */
@@ -24,6 +24,8 @@ export interface ExtractSetup {
   readonly bench: Workbench;
   readonly open: OpenConnector;
   readonly files: SourceFiles;
+  /** What the connector says of partitions that are read in this process. */
+  readonly log: ConnectorLog;
   readonly inputs: readonly string[];
   readonly workers: number;
   readonly workerMemoryMb: number;
@@ -58,7 +60,7 @@ class ExtractPool implements ExtractRunner, AsyncDisposable {
         readContextOf({
           signal,
           clock: context.clock,
-          log: silentLog,
+          log: setup.log,
           files: setup.files,
           triggerStartedAt: job.triggerStartedAt,
         }),

@@ -60,7 +60,14 @@ export async function runUpdateHere(spec: PipelineSpec, options: RunOptions): Pr
     onUpdate: options.onUpdate,
   });
   await events.start(options);
-  await using extract = extractRunnerOf(bench, {open, files, inputs, options, gatewayId: spec.changeLog?.gatewayId});
+  await using extract = extractRunnerOf(bench, {
+    open,
+    files,
+    inputs,
+    options,
+    log: connectorLog(events),
+    gatewayId: spec.changeLog?.gatewayId,
+  });
   const services = servicesOf(spec, bench, {open, files, extract, events, options});
   const request = {
     tables: options.tables,
@@ -96,15 +103,16 @@ function gatewayNote(spec: PipelineSpec, updateId: string, {onUpdate}: RunOption
 /** Where partitions are read: memory is shared out among this process and those that read. */
 function extractRunnerOf(
   bench: Workbench,
-  parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & Pick<ExtractSetup, 'inputs' | 'gatewayId'>,
+  parts: Pick<ServiceParts, 'open' | 'files' | 'options'> & Pick<ExtractSetup, 'inputs' | 'log' | 'gatewayId'>,
 ): ReturnType<typeof createExtractRunner> {
-  const {open, files, inputs, options, gatewayId} = parts;
+  const {open, files, inputs, log, options, gatewayId} = parts;
   const workers = Math.min(options.threads ?? availableParallelism(), 4);
   const memoryMb = options.memoryLimitMb ?? DEFAULT_MEMORY_MB;
   return createExtractRunner({
     bench,
     open,
     files,
+    log,
     inputs,
     workers,
     traceFile: options.traceFile,
