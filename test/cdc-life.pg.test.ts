@@ -168,6 +168,30 @@ describe('a gateway', () => {
     expect(await shop.sql('SELECT pubname FROM pg_publication')).toEqual([{pubname: 'given'}]);
   }, 180_000);
 
+  test('works as its settings say: how fast, how much room, and how long it keeps what is applied', async () => {
+    const plain = shop.bundle();
+    await shop.run(plain);
+    const snapshots = async (): Promise<readonly string[]> =>
+      (await stagedFiles()).filter((name) => name.includes('/snap/'));
+    expect(await snapshots()).not.toEqual([]);
+    await removeGateway(await shop.gateway(plain), {lake: shop.lake, signal: new AbortController().signal});
+    const [{bytes = 0} = {}] = await shop.sql('SELECT sum(pg_column_size(orders))::int AS bytes FROM orders');
+    const megabytes = Number(bytes) / 1e6;
+    const settings = {
+      snapshot_megabytes_per_second: megabytes / 2,
+      staging_keep_hours: 0,
+      staging_compression: 'brotli',
+    };
+    const tuned = shop.bundle({pipeline: {gateway_settings: settings}});
+    const startedAt = performance.now();
+    await shop.run(tuned);
+    expect(performance.now() - startedAt).toBeGreaterThan(1000);
+    await shop.sql('UPDATE orders SET total = 8 WHERE id = 8');
+    await shop.run(tuned);
+    await shop.expectEqual();
+    expect(await snapshots()).toEqual([]);
+  }, 180_000);
+
   test('reads no snapshot outside of its window, while the log goes on', async () => {
     // Ten hours from now: the window of five hours is closed, and stays closed.
     const closed = (new Date(systemClock.nowMs()).getUTCHours() + 10) % 24;

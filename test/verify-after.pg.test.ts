@@ -48,8 +48,11 @@ async function loadWhileMoving(configuration: Partial<TableConfiguration>, sql: 
     return {...plan, [Symbol.asyncDispose]: close};
   };
   const moving = new Proxy(inner, {
-    get: (target, name: keyof Connector): unknown =>
-      name === 'getPartitions' ? getPartitions : target[name]?.bind(target),
+    get(target, name: keyof Connector): unknown {
+      const own = target[name];
+      if (name === 'getPartitions') return getPartitions;
+      return typeof own === 'function' ? own.bind(target) : own;
+    },
   });
   try {
     return await runConnector(lake, {

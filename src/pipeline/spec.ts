@@ -150,6 +150,24 @@ export interface ChangeLogSpec {
   readonly publicationName: string | null;
   /** When snapshots may begin; null: at any time. */
   readonly fullRefreshWindow: RefreshWindow | null;
+  /** Of the gateway that the pipeline runs itself. */
+  readonly settings: GatewaySettings;
+}
+
+/** How a gateway works, where that is not left to it. */
+export interface GatewaySettings {
+  /** Of all snapshots together. */
+  readonly snapshotBytesPerSecond?: number;
+  /** Tables whose snapshots are read at once. */
+  readonly parallelTables?: number;
+  /** Chunks that are read at once, of all tables together. */
+  readonly parallelChunks?: number;
+  /** What all pipelines applied stays in staging for so long. */
+  readonly minAgeMs?: number;
+  /** What is not applied after so long is deleted, and its tables are read anew. */
+  readonly maxAgeMs?: number;
+  readonly logCompression?: 'none' | 'brotli';
+  readonly snapshotCompression?: 'none' | 'brotli';
 }
 
 /** Five hours on some days of the week. */

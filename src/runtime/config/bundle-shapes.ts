@@ -1,6 +1,11 @@
 import {list, record} from './collection-shapes.ts';
 import type {ConfigNode} from './config-node.ts';
-import {gatewayFields, type GatewayDefinitionText} from './gateway-shapes.ts';
+import {
+  gatewayFields,
+  gatewaySettingsShape,
+  type GatewayDefinitionText,
+  type GatewaySettingsText,
+} from './gateway-shapes.ts';
 import {lakeOptionsShape} from './lake-shapes.ts';
 import {optionMapShape, type OptionMap} from './option-shapes.ts';
 import {flag, text} from './scalar-shapes.ts';
@@ -23,6 +28,7 @@ export interface PipelineText {
   readonly schema: string | undefined;
   readonly event_log: EventLogText | undefined;
   readonly continuous?: boolean | undefined;
+  readonly gateway_settings?: GatewaySettingsText | undefined;
   readonly ingestion_definition: DefinitionText | undefined;
   readonly pipeline_spec: DefinitionText | undefined;
 }
@@ -141,6 +147,7 @@ const pipelineFields = {
   target: refused('write schema instead'),
   continuous: optional(flag('The pipeline goes on until it is stopped; for connector_type CDC.')),
   gateway_definition: refused('a pipeline is a gateway or ingests'),
+  gateway_settings: optional(gatewaySettingsShape),
   libraries: refused('an ingestion pipeline has no libraries'),
   filters: refused('choose tables with --table'),
   ...ignoredFields,
@@ -176,12 +183,16 @@ const continuousLog: Rule<Pick<PipelineText, 'continuous' | 'ingestion_definitio
 };
 
 /** A pipeline of `resources.pipelines` that is a gateway. */
-export const gatewayShape: Shape<GatewayText> = struct({...ignoredFields, ...gatewayFields}, {name: 'gateway'});
+export const gatewayShape: Shape<GatewayText> = struct(
+  {...ignoredFields, ...gatewayFields, gateway_settings: optional(gatewaySettingsShape)},
+  {name: 'gateway'},
+);
 
 /** A gateway as written. */
 export interface GatewayText {
   readonly name: string | undefined;
   readonly gateway_definition: GatewayDefinitionText;
+  readonly gateway_settings: GatewaySettingsText | undefined;
 }
 
 /** A pipeline of `resources.pipelines`. */

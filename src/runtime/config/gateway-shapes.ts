@@ -23,6 +23,52 @@ export const gatewayDefinitionShape: Shape<GatewayDefinitionText> = struct(
   {name: 'gateway_definition'},
 );
 
+/** `gateway_settings` as written. */
+export interface GatewaySettingsText {
+  readonly snapshot_megabytes_per_second: number | undefined;
+  readonly snapshot_tables_at_once: number | undefined;
+  readonly snapshot_chunks_at_once: number | undefined;
+  readonly staging_retention_days: number | undefined;
+  readonly staging_keep_hours: number | undefined;
+  readonly staging_compression: 'none' | 'brotli' | undefined;
+}
+
+/** `gateway_settings`: how a gateway works. */
+export const gatewaySettingsShape: Shape<GatewaySettingsText> = struct(
+  {
+    snapshot_megabytes_per_second: optional(
+      number('How fast snapshots are read, all together; default: as fast as they come.', {integer: false, min: 0.01}),
+    ),
+    snapshot_tables_at_once: optional(
+      number('Tables whose snapshots are read at once; default 2.', {integer: true, min: 1, max: 64}),
+    ),
+    snapshot_chunks_at_once: optional(
+      number('Chunks of snapshots that are read at once, of all tables together; default 4.', {
+        integer: true,
+        min: 1,
+        max: 64,
+      }),
+    ),
+    staging_retention_days: optional(
+      number('What is not applied after so many days is deleted, and its tables are read anew; default 30.', {
+        integer: false,
+        min: 1,
+        max: 3650,
+      }),
+    ),
+    staging_keep_hours: optional(
+      number('What all pipelines applied stays for so many hours; default 1.', {integer: false, min: 0, max: 87_600}),
+    ),
+    staging_compression: optional(
+      word<'none' | 'brotli'>('Compression of staged logs and snapshots: less room, more work; default none.', [
+        'none',
+        'brotli',
+      ]),
+    ),
+  },
+  {name: 'gateway_settings'},
+);
+
 /** A replication slot and a publication that somebody else made. */
 export interface SlotText {
   readonly slot_name: string | undefined;

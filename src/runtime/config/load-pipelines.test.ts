@@ -6,7 +6,7 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 
 import {IngestError} from '../../core/errors.ts';
 import {ACCEPTED, REFUSED} from './config-cases.support.test.ts';
-import {loadLake, loadPipelines, type LoadedPipelines, type LoadRequest} from './load-pipelines.ts';
+import {loadGateways, loadLake, loadPipelines, type LoadedPipelines, type LoadRequest} from './load-pipelines.ts';
 
 let folder = '';
 beforeEach(async () => {
@@ -285,6 +285,43 @@ describe('bundles', () => {
       code: 'INVALID_SPEC',
       message: 'resources.pipelines: there is no ingestion pipeline',
     });
+  });
+
+  it('reads how gateways work, where a gateway is', async () => {
+    const settings =
+      'gateway_settings: {snapshot_megabytes_per_second: 1.5, snapshot_tables_at_once: 1, snapshot_chunks_at_once: 3, staging_retention_days: 7, staging_keep_hours: 0.5, staging_compression: brotli}';
+    const objects = 'objects: [{table: {source_schema: s, source_table: t}}]';
+    const bundle = (gateway: string, reader: string, alone: string): string => `
+resources:
+  connections: {db: {connection_type: POSTGRESQL, options: {host: h, database: d, user: u}}}
+  pipelines:
+    gw: {gateway_definition: {connection_name: db}, ${gateway}}
+    reads: {schema: a, ingestion_definition: {ingestion_gateway_id: gw, ${objects}}, ${reader}}
+    alone: {schema: b, ingestion_definition: {connection_name: db, connector_type: CDC, ${objects}}, ${alone}}
+    asks: {schema: c, ingestion_definition: {connection_name: db, ${objects}}, ${alone === '' ? '' : 'name: asks'}}
+`;
+    await write({'sluice.yml': bundle(settings, 'name: r', settings)});
+    const {gateways} = await loadGateways({variables: {}, cwd: folder, env: {}});
+    const expected = {
+      snapshotBytesPerSecond: 1_500_000,
+      parallelTables: 1,
+      parallelChunks: 3,
+      maxAgeMs: 7 * 86_400_000,
+      minAgeMs: 1_800_000,
+      logCompression: 'brotli',
+      snapshotCompression: 'brotli',
+    };
+    expect(gateways.map(({key, settings: own}) => [key, own])).toEqual([
+      ['gw', expected],
+      ['alone', expected],
+    ]);
+    await write({'sluice.yml': bundle('name: g', settings, 'name: o')});
+    expect(await refusal({pipeline: 'reads'})).toMatchObject({
+      code: 'INVALID_SPEC',
+      message: 'resources.pipelines.reads.gateway_settings: they are those of gateway "gw"',
+    });
+    await write({'sluice.yml': bundle('name: g', 'name: r', 'name: o').replace('name: asks', settings)});
+    expect(await refusal({pipeline: 'asks'})).toMatchObject({code: 'INVALID_SPEC'});
   });
 
   it('warns of what does nothing', async () => {

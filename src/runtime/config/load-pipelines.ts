@@ -38,7 +38,7 @@ import {sluiceHome} from './home-folders.ts';
 import {interpolate, type Scope} from './interpolate.ts';
 import {inFolder, lakeOptionsShape} from './lake-shapes.ts';
 import {findFile, loadData, loadFile, type LoadedFile} from './load-bundle.ts';
-import {gatewayIdOf, isIntegrated, ownGateway, type GatewaySpec} from './resolve-gateway.ts';
+import {gatewayIdOf, gatewaySettingsOf, isIntegrated, ownGateway, type GatewaySpec} from './resolve-gateway.ts';
 import {destinationOf, resolvePipeline} from './resolve-pipeline.ts';
 import {INVALID, type Shape} from './shape.ts';
 
@@ -333,7 +333,14 @@ class Bundle {
       `${path}.gateway_definition.connection_name`,
       at,
     );
-    return {key, name: text.name ?? key, gatewayId: gatewayIdOf(key), connection, pipelines: []};
+    return {
+      key,
+      name: text.name ?? key,
+      gatewayId: gatewayIdOf(key),
+      connection,
+      pipelines: [],
+      settings: gatewaySettingsOf(text.gateway_settings),
+    };
   }
 
   private connection(name: string, namePath: string, at: ConfigNode): ConnectionSpec {

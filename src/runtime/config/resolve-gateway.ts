@@ -1,8 +1,8 @@
 import {createHash} from 'node:crypto';
 
-import type {ChangeLogSpec, ConnectionSpec, PipelineSpec, RefreshWindow} from '../../pipeline/spec.ts';
+import type {ChangeLogSpec, ConnectionSpec, GatewaySettings, PipelineSpec, RefreshWindow} from '../../pipeline/spec.ts';
 import {childOf, type ConfigNode, scalarOf} from './config-node.ts';
-import {DAYS, type WindowText} from './gateway-shapes.ts';
+import {DAYS, type GatewaySettingsText, type WindowText} from './gateway-shapes.ts';
 import type {PipelineSource} from './resolve-pipeline.ts';
 
 /** A gateway: what it follows, and for whom. */
@@ -15,6 +15,7 @@ export interface GatewaySpec {
   readonly connection: ConnectionSpec;
   /** Those that read its staging; their objects say which tables are wanted. */
   readonly pipelines: readonly PipelineSpec[];
+  readonly settings: GatewaySettings;
 }
 
 const LONGEST_ID = 40;
@@ -36,13 +37,21 @@ export function isIntegrated(node: ConfigNode): boolean {
 /** The gateway that a pipeline runs itself. */
 export function ownGateway(spec: PipelineSpec): GatewaySpec {
   const gatewayId = spec.changeLog?.gatewayId ?? gatewayIdOf(spec.key);
-  return {key: spec.key, name: spec.name, gatewayId, connection: spec.connection, pipelines: [spec]};
+  const settings = spec.changeLog?.settings ?? {};
+  return {key: spec.key, name: spec.name, gatewayId, connection: spec.connection, pipelines: [spec], settings};
 }
 
 /** How a pipeline follows a log; null when it does not. */
 export function resolveChangeLog(source: PipelineSource): ChangeLogSpec | null {
   const {key, definition, text, gateway} = source;
   const isCdc = definition.connector_type === 'CDC' || gateway !== null;
+  if (text.gateway_settings !== undefined && (!isCdc || gateway !== null)) {
+    source.report('gateway_settings', {
+      code: 'INVALID_SPEC',
+      message: isCdc ? `they are those of gateway "${gateway}"` : 'this pipeline follows no log',
+      fix: isCdc ? 'Write them beside the gateway_definition.' : 'Remove them, or set connector_type: CDC.',
+    });
+  }
   if (!isCdc) {
     for (const name of ['source_configurations', 'full_refresh_window'] as const) {
       if (definition[name] === undefined) continue;
@@ -65,6 +74,30 @@ export function resolveChangeLog(source: PipelineSource): ChangeLogSpec | null {
     publicationName: slot?.publication_name ?? null,
     fullRefreshWindow:
       definition.full_refresh_window === undefined ? null : windowOf(definition.full_refresh_window, source),
+    settings: gatewaySettingsOf(text.gateway_settings),
+  };
+}
+
+const HOUR_MS = 3_600_000;
+const MEGABYTE = 1_000_000;
+
+/** `gateway_settings` in the units of the gateway. */
+export function gatewaySettingsOf(text: GatewaySettingsText | undefined): GatewaySettings {
+  const {
+    snapshot_megabytes_per_second: megabytes,
+    snapshot_tables_at_once: parallelTables,
+    snapshot_chunks_at_once: parallelChunks,
+    staging_retention_days: days,
+    staging_keep_hours: hours,
+    staging_compression: compression,
+  } = text ?? {};
+  return {
+    ...(megabytes === undefined ? {} : {snapshotBytesPerSecond: megabytes * MEGABYTE}),
+    ...(parallelTables === undefined ? {} : {parallelTables}),
+    ...(parallelChunks === undefined ? {} : {parallelChunks}),
+    ...(days === undefined ? {} : {maxAgeMs: days * 24 * HOUR_MS}),
+    ...(hours === undefined ? {} : {minAgeMs: hours * HOUR_MS}),
+    ...(compression === undefined ? {} : {logCompression: compression, snapshotCompression: compression}),
   };
 }
 

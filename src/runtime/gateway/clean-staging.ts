@@ -9,7 +9,7 @@ import {openGatewayStaging} from './open-gateway.ts';
 import type {StagedOpening, StagedPipeline} from './staged-pipeline.ts';
 
 /**
- * The last step of an update whose pipeline is its own gateway: deletes from staging what is applied and older than an hour. A gateway
+ * The last step of an update whose pipeline is its own gateway: deletes from staging what is applied and old enough. A gateway
  * that runs beside cleans for itself. Never throws: what stays is deleted after the next update.
  */
 export async function cleanAfterUpdate(spec: StagedPipeline, opening: StagedOpening): Promise<void> {
@@ -27,7 +27,7 @@ export async function cleanAfterUpdate(spec: StagedPipeline, opening: StagedOpen
 async function cleanNow(spec: StagedPipeline, opening: StagedOpening): Promise<number> {
   await using opened = await openGatewayStaging(opening, spec.changeLog.gatewayId);
   const {staging} = opened;
-  const {minAgeMs, maxAgeMs} = DEFAULT_LIMITS;
+  const {minAgeMs, maxAgeMs} = {...DEFAULT_LIMITS, ...spec.changeLog.settings};
   const nowMs = systemClock.nowMs();
   const {retiredThrough} = await loadState(staging);
   const oldest = await readEntryAt(staging, retiredThrough + 1);

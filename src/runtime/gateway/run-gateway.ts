@@ -37,7 +37,7 @@ export async function runGatewayHere(gateway: GatewaySpec, run: GatewayRun): Pro
       context,
       random: Math.random,
       onEvent: run.onEvent,
-      ...(run.limits === undefined ? {} : {limits: run.limits}),
+      limits: {...gateway.settings, ...run.limits},
       ...(run.onState === undefined ? {} : {onState: run.onState}),
       ...(windows.length === 0
         ? {}
