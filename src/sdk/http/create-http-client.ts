@@ -10,7 +10,7 @@ import {exchange} from './exchange.ts';
 import type {HttpClient, HttpRequest} from './http-client.ts';
 import type {HttpClientOptions} from './http-options.ts';
 import {createRedactor, isCredentialName} from './redaction.ts';
-import {createTracer} from './trace.ts';
+import {createTracer, heldTracer} from './trace.ts';
 import {createTransport} from './transport.ts';
 import type {ReadAnswer} from './verdict.ts';
 
@@ -66,8 +66,14 @@ export function createHttpClient(options: HttpClientOptions, create: CreateConte
     const given = options.auth ?? {kind: 'none'};
     const spec: AuthSpec = typeof given === 'function' ? given(create.options) : given;
     for (const secret of secretsOf(spec)) redactor.add(secret);
-    const anonymous = clientOver(shared, true, () => Promise.resolve());
-    return credentialsFor(spec, {client: anonymous, create, redactor, lifetime: lifetime.signal});
+    const held = shared.tracer === null ? null : heldTracer(shared.tracer);
+    return credentialsFor(spec, {
+      client: clientOver({...shared, tracer: held?.tracer ?? null}, true, () => Promise.resolve()),
+      releaseTrace: () => held?.release(),
+      create,
+      redactor,
+      lifetime: lifetime.signal,
+    });
   }
 }
 

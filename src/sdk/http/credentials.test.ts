@@ -370,6 +370,23 @@ describe('other logins', () => {
     await expect(wrong.json({url: '/a'}, contextOf())).rejects.toMatchObject({code: 'AUTH_FAILED'});
   });
 
+  it('show the token of a login in no trace, whatever the field is called that brings it', async () => {
+    const origin = await serve((request, response) => {
+      answer(response, 200, request.url === '/login' ? {data: {key: 'sess-abcdef'}} : {seen: request.headers['x-key']});
+    });
+    const traces: TraceEntry[] = [];
+    const login = {url: '/login', body: {kind: 'json', value: {user: 'u'}}} as const;
+    const auth = {kind: 'session', login, tokenPath: 'data.key', send: {header: 'X-Key'}} as const;
+    const told = {trace: (entry: TraceEntry): number => traces.push(entry)};
+    await clientOf({baseUrl: origin, auth}, told).json({url: '/a'}, contextOf());
+    expect(traces.map(({request}) => new URL(request.url).pathname)).toEqual(['/login', '/a']);
+    expect(JSON.stringify(traces)).not.toContain('sess-abcdef');
+    // What failed is told as well.
+    const wrong = clientOf({baseUrl: origin, auth: {...auth, tokenPath: 'nothing'}}, told);
+    await expect(wrong.json({url: '/a'}, contextOf())).rejects.toMatchObject({code: 'AUTH_FAILED'});
+    expect(traces).toHaveLength(3);
+  });
+
   it("fetch a token the connector's own way, with one place for all requests", async () => {
     const seen: unknown[] = [];
     const origin = await serve((request, response) => {

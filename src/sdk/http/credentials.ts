@@ -20,8 +20,10 @@ export interface Credentials {
 
 /** What credentials that are fetched need. */
 export interface CredentialsContext {
-  /** Sends without credentials, through the same door. */
+  /** Sends without credentials, through the same door; what it exchanges is kept from the trace until {@link releaseTrace}. */
   readonly client: HttpClient;
+  /** Tells the trace what `client` exchanged, once the secrets in it are known. */
+  readonly releaseTrace: () => void;
   readonly create: CreateContext;
   readonly redactor: Redactor;
   /** Aborts when the connection closes: a fetch is for all who wait, so no single caller's signal ends it. */

@@ -13,9 +13,13 @@ export function tokenCredentials(
   fetchToken: (ctx: HttpContext) => Promise<Token>,
 ): Credentials {
   const cell = tokenCell(context.create.clock, context.lifetime, async (ctx) => {
-    const token = await fetchToken(ctx);
-    context.redactor.add(token.value);
-    return token;
+    try {
+      const token = await fetchToken(ctx);
+      context.redactor.add(token.value);
+      return token;
+    } finally {
+      context.releaseTrace();
+    }
   });
   return {
     prepare: (ctx) => cell.ensure(ctx),

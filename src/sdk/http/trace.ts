@@ -59,6 +59,22 @@ export function createTracer(trace: (entry: TraceEntry) => void, redactor: Redac
   };
 }
 
+/** A tracer that keeps what it hears until it is released: the answer to a login holds a secret that is known only afterwards. */
+export function heldTracer(tracer: Tracer): {readonly tracer: Tracer; readonly release: () => void} {
+  const held: (() => void)[] = [];
+  return {
+    tracer: {
+      begin(request, about) {
+        const end = tracer.begin(request, about);
+        return (ended) => held.push(() => end(ended));
+      },
+    },
+    release: () => {
+      for (const tell of held.splice(0)) tell();
+    },
+  };
+}
+
 function tracedResponse(
   response: NonNullable<Parameters<EndTrace>[0]['response']>,
   redactor: Redactor,
