@@ -37,7 +37,8 @@ test('what a connector says while partitions are read is in the events of the ru
     const data = {
       schema: 'weather',
       connection_name: 'api',
-      objects: [{table: {source_table: 'stations'}}],
+      // A comparison would ask as well.
+      objects: [{table: {source_table: 'stations', table_configuration: {verify_after_snapshot: false}}}],
       connections: {api: {connector: './stations.yml', options: {base_url: `http://127.0.0.1:${port}`}}},
     };
     const {pipelines} = await loadPipelines({data, variables: {}, cwd: folder, env: {}});
