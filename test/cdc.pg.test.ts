@@ -8,7 +8,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RunResult} from '../src/runtime/api.ts';
 import {loadGateways, loadPipelines} from '../src/runtime/config/load-pipelines.ts';
 import {listStaging} from '../src/runtime/gateway/inspect-staging.ts';
-import {runGatewayHere} from '../src/runtime/gateway/run-gateway.ts';
+import {checkGateway, runGatewayHere} from '../src/runtime/gateway/run-gateway.ts';
 import {ingest} from '../src/runtime/ingest.ts';
 import {queryLake} from '../src/runtime/inspect.ts';
 import {verifyPipeline} from '../src/runtime/verify.ts';
@@ -191,6 +191,22 @@ describe('a pipeline that follows the log of PostgreSQL', () => {
       UPDATE orders SET extra = 6 WHERE id = 3`);
     await run();
     await expectEqual();
+  }, 60_000);
+
+  test('leaves views out where all tables of a schema are wanted, and says why to who names one', async () => {
+    await sql(
+      'CREATE VIEW late_orders AS SELECT * FROM orders; CREATE MATERIALIZED VIEW sums AS SELECT count(*) AS n FROM orders',
+    );
+    const all = bundle({objects: [{schema: {source_schema: 'public'}}]});
+    expect((await run(all)).flows.map(({flow}) => flow)).toEqual(['main.shop.orders']);
+    const {gateways} = await loadGateways({data: all, variables: {}, cwd: folder, env: {}});
+    const [gateway] = gateways;
+    if (gateway === undefined) throw new Error('no gateway');
+    const place = {lake: join(folder, 'lake'), signal: new AbortController().signal};
+    const {tables, findings} = await checkGateway(gateway, place);
+    expect([tables, findings.filter(({level}) => level === 'error')]).toEqual([['public.orders'], []]);
+    const named = bundle({objects: [{table: {source_schema: 'public', source_table: 'late_orders'}}]});
+    await expect(run(named)).rejects.toThrow('It is no table');
   }, 60_000);
 
   test('reads a table anew that got a column with values before anything else was written to it, at work or not', async () => {

@@ -36,16 +36,19 @@ export async function wantedTables(core: GatewayCore, signal: AbortSignal): Prom
 function tellFindings(core: GatewayCore, findings: readonly Finding[]): void {
   const {facts, event} = core;
   const blocked = new Map<string, string>();
+  facts.noTables.clear();
   for (const finding of findings) {
     const {level, table, fix} = finding;
     const isBlocked = table !== undefined && level === 'error';
     const message = isBlocked ? `${finding.message}${fix === undefined ? '' : ` ${fix}`}` : finding.message;
     if (isBlocked) blocked.set(table, message);
+    if (isBlocked && finding.isTable === false) facts.noTables.add(table);
     const text = JSON.stringify(finding);
     if (facts.findings.has(text)) continue;
     facts.findings.add(text);
     const about = {finding, ...(table === undefined ? {} : {table})};
-    if (isBlocked) event('table_blocked', 'error', `${table} cannot be followed: ${message}`, about);
+    const severity = finding.isTable === false ? 'info' : 'error';
+    if (isBlocked) event('table_blocked', severity, `${table} cannot be followed: ${message}`, about);
     else event('finding', level === 'error' ? 'error' : level, message, about);
   }
   facts.blocked.clear();

@@ -26,6 +26,8 @@ export interface GatewayFacts {
   followed: ReadonlySet<string>;
   /** Tables that cannot be followed, and why. */
   readonly blocked: Map<string, string>;
+  /** Those of them that are no tables, such as views. */
+  readonly noTables: Set<string>;
   /** Findings that were told, as JSON text. */
   readonly findings: Set<string>;
   readonly snapshots: Map<string, SnapshotProgress>;
@@ -78,6 +80,7 @@ export function gatewayCore(options: GatewayOptions, manifest: ManifestWriter, s
       message: null,
       followed: new Set(),
       blocked: new Map(),
+      noTables: new Set(),
       findings: new Set(),
       snapshots: new Map(),
       failures: new Map(),

@@ -13,6 +13,8 @@ export interface TableStatus {
   readonly etaSeconds: number | null;
   /** Why it waits, is blocked or failed. */
   readonly message: string | null;
+  /** It is no table, such as a view. Default true. */
+  readonly isTable?: false;
 }
 
 /** How a gateway stands, for `sluice gateway status`. */
@@ -76,7 +78,13 @@ export function statusOf(core: GatewayCore): GatewayStatus {
       ...[...state.tables.values()].map((table) => tableStatus(core, table)),
       ...[...facts.blocked]
         .filter(([name]) => !state.tables.has(name))
-        .map(([name, message]): TableStatus => ({...EMPTY, name, phase: 'blocked', message})),
+        .map(([name, message]): TableStatus => ({
+          ...EMPTY,
+          name,
+          phase: 'blocked',
+          message,
+          ...(facts.noTables.has(name) ? {isTable: false} : {}),
+        })),
     ],
   };
 }

@@ -140,6 +140,8 @@ export interface Finding {
   readonly fix?: string;
   /** The table that it is about; absent: the whole source. */
   readonly table?: string;
+  /** What bears the name is no table, such as a view: who asks for all tables does not mean it. Default true. */
+  readonly isTable?: false;
 }
 
 /** How well the source keeps the log for us. */

@@ -48,6 +48,8 @@ export interface BlockedTable {
   /** Names the table. */
   readonly message: string;
   readonly fix?: string;
+  /** It is no table, such as a view: only who names it is told. Default true. */
+  readonly isTable?: false;
 }
 
 /** The database behind a staging area. */
@@ -106,7 +108,8 @@ class StagedConnector implements Connector {
   }
 
   #blockedNames(): readonly string[] {
-    return [...(this.#source.blocked?.keys() ?? [])];
+    const blocked = [...(this.#source.blocked ?? [])];
+    return blocked.filter(([, {isTable}]) => isTable !== false).map(([name]) => name);
   }
 
   async getTableSchema(name: string): Promise<StructType> {

@@ -37,6 +37,7 @@ export function checkTable(table: SourceTable | null, name: string): readonly Fi
         message: 'A view has no rows in the binary log.',
         fix: 'Follow its tables, or read the view by a cursor column.',
         table: name,
+        isTable: false,
       },
     ];
   }

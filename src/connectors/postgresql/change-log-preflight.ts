@@ -279,8 +279,10 @@ async function tableFindings(session: Session, names: LogNames, table: string): 
 
 function kindFindings(facts: TableFacts): readonly Finding[] {
   const {sql, kind, persistence} = facts;
-  if (kind !== 'r' && kind !== 'p')
-    return [error('TABLE_KIND', 'It is no table: the log does not hold its rows.', 'Ingest it by queries.')];
+  if (kind !== 'r' && kind !== 'p') {
+    const noTable = error('TABLE_KIND', 'It is no table: the log does not hold its rows.', 'Ingest it by queries.');
+    return [{...noTable, isTable: false}];
+  }
   if (persistence !== 'p')
     return [
       error(

@@ -4,6 +4,7 @@ import {runGateway} from '../../gateway/run-gateway.ts';
 import type {RefreshWindow} from '../../pipeline/spec.ts';
 import type {Finding} from '../../sdk/change-log.ts';
 import type {CallContext} from '../../sdk/contract.ts';
+import {parseQualifiedName} from '../../sdk/names.ts';
 import {hasClaimedSource, type Staging} from '../../staging/staging.ts';
 import {acquireLease} from '../../state/lease.ts';
 import type {LakeOptions} from '../api.ts';
@@ -76,10 +77,22 @@ export async function checkGateway(
   const context: CallContext = {signal, clock: systemClock, log: silentLog, files: noFiles};
   try {
     const tables = await wantedTables(gateway, gateway.connection, context)(signal);
-    return {tables, findings: await source.preflight(tables, context)};
+    const findings = await source.preflight(tables, context);
+    const left = new Set(findings.flatMap((found) => (isMeant(found, gateway) ? [] : [found.table])));
+    return {
+      tables: tables.filter((name) => !left.has(name)),
+      findings: findings.filter(({table}) => table === undefined || !left.has(table)),
+    };
   } finally {
     await source.close?.();
   }
+}
+
+/** False for what is no table and comes only because all tables of a schema are wanted: it is left out. */
+function isMeant({table, isTable}: Finding, {pipelines}: GatewaySpec): boolean {
+  if (isTable !== false || table === undefined) return true;
+  const last = parseQualifiedName(table).at(-1);
+  return pipelines.some(({objects}) => objects.some(({kind, sourceTable}) => kind === 'table' && sourceTable === last));
 }
 
 /**

@@ -80,8 +80,9 @@ async function requestRefreshed(spec: StagedPipeline, opening: StagedOpening): P
 }
 
 function whyBlocked({table = '', message, finding}: GatewayEvent): BlockedTable {
-  if (finding?.fix === undefined) return {message};
-  return {message: `${table} cannot be followed: ${finding.message}`, fix: finding.fix};
+  const kind = finding?.isTable === false ? {isTable: false as const} : {};
+  if (finding?.fix === undefined) return {message, ...kind};
+  return {message: `${table} cannot be followed: ${finding.message}`, fix: finding.fix, ...kind};
 }
 
 /** A gateway says every few seconds how it is. */
@@ -94,11 +95,12 @@ async function saidByGateway(spec: StagedPipeline, place: StagingPlace): Promise
   if (status === null) return [];
   const blocked = status.tables
     .filter(({phase}) => phase === 'blocked' || phase === 'failed')
-    .map(({name, message}): GatewayEvent => ({
+    .map(({name, message, isTable}): GatewayEvent => ({
       type: 'table_blocked',
       level: 'warning',
       table: name,
       message: `${name} is not followed: ${message ?? 'its gateway says no reason'}`,
+      ...(isTable === false ? {finding: {level: 'error', code: 'TABLE_KIND', message: message ?? '', isTable}} : {}),
     }));
   // One that runs beside continuous updates tells of itself.
   const trouble = isContinuous ? null : troubleOf(gatewayId, status);
