@@ -65,6 +65,29 @@ const spec: SimulatorSpec = {
 };
 
 describe('a recording', () => {
+  it('holds no token of a header with any name, not even in the answer that brought it', async () => {
+    const cassette = join(folder, 'login.jsonl');
+    const token = 'sess-abcdef-987654';
+    await using real = await simulate({
+      name: 'logins',
+      collections: {},
+      endpoints: [
+        {path: '/login', method: 'POST', handler: () => ({body: {data: {key: token}}})},
+        {path: '/me', handler: (request) => ({body: {seen: request.headers['x-tok'] ?? null, on: '2025-01-01'}})},
+      ],
+    });
+    await using recorder = await record({target: real.url, cassette});
+    await (await fetch(`${recorder.url}/login`, {method: 'POST'})).text();
+    const headers = {'x-tok': token, 'x-api-version': '2025-01-01.preview'};
+    const seen: unknown = await (await fetch(`${recorder.url}/me`, {headers})).json();
+    expect(seen).toEqual({seen: token, on: '2025-01-01'});
+    await recorder.close();
+    const text = await readFile(cassette, 'utf8');
+    expect(text).not.toContain(token);
+    expect(text).toContain('2025-01-01');
+    expect((await readCassette(cassette)).length).toBe(2);
+  });
+
   it('holds no secret and is replayed page by page with other credentials', async () => {
     const cassette = join(folder, 'real.jsonl');
     const recorded: unknown[] = [];

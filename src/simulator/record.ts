@@ -1,4 +1,4 @@
-import {appendFile, writeFile} from 'node:fs/promises';
+import {appendFile, readFile, writeFile} from 'node:fs/promises';
 
 import {IngestError} from '../core/errors.ts';
 import {stringifyJson} from '../core/json-reader.ts';
@@ -39,13 +39,20 @@ export async function record(options: RecordOptions): Promise<Recorder> {
   await writeFile(options.cassette, cassetteHead());
   let count = 0;
   let written: Promise<void> = Promise.resolve();
+  let cleanedOf = removal.knownTexts;
   const server: PlainServer = await plainServer(async (request) => {
     const own = `http://${request.headers.get('host') ?? ''}`;
     learnCredentials(request, removal);
     const answer = await forward(request, {target, own, send: options.fetch ?? fetch});
     const exchange = recordedExchange(request, answer, {target, own, removal});
     count++;
-    written = written.then(() => appendFile(options.cassette, exchangeLine(exchange)));
+    // What shows only now to be a credential may stand in the lines before: in the answer that brought it.
+    const isLearnt = removal.knownTexts > cleanedOf && count > 1;
+    cleanedOf = removal.knownTexts;
+    written = written.then(async () => {
+      if (isLearnt) await cleanAgain(options.cassette, removal);
+      await appendFile(options.cassette, exchangeLine(exchange));
+    });
     await written;
     return {...answer, body: isText(answer) ? Buffer.from(swap(answer.body, target, own)) : answer.body};
   });
@@ -61,6 +68,12 @@ export async function record(options: RecordOptions): Promise<Recorder> {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+async function cleanAgain(cassette: string, removal: SecretRemoval): Promise<void> {
+  const text = await readFile(cassette, 'utf8');
+  const clean = removal.known(text);
+  if (clean !== text) await writeFile(cassette, clean);
 }
 
 function learnCredentials(request: PlainRequest, removal: SecretRemoval): void {

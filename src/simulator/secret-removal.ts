@@ -36,6 +36,12 @@ const SECRET_FORMS =
 const PARAM = /([?&])([^=&?#\s"'<>]+)=([^&#\s"'<>]+)/g;
 const EMAIL = /[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+/gi;
 
+/** Request headers that hold no credentials, whatever their values look like. */
+const PLAIN_HEADERS =
+  /^(?:accept|sec|content|if|x-forwarded)-|^(?:accept|host|connection|user-agent|referer|origin|date|range|expect|te|via|dnt|pragma|cache-control|prefer|priority|traceparent|tracestate|x-request-id|idempotency-key)$|version$/i;
+/** One word, long, of letters and digits: a token, rarely anything else that a header says. */
+const TOKEN_FORM = /^(?=.*[a-z])(?=.*\d)[\w.~+/=:-]{12,}$/i;
+
 /** Takes secrets out of one recording; equal hidden values get equal names in it. */
 export class SecretRemoval {
   readonly #secrets = new Set<string>();
@@ -58,6 +64,11 @@ export class SecretRemoval {
     }
   }
 
+  /** How many texts are removed wherever they stand: more than before when something was learnt. */
+  get knownTexts(): number {
+    return this.#secrets.size;
+  }
+
   /** From now on a text is removed wherever it stands, also encoded. */
   learn(secret: string): void {
     if (secret.length < 4) return;
@@ -68,8 +79,12 @@ export class SecretRemoval {
   /** Learns the credentials of a request's headers. */
   learnHeaders(headers: Readonly<Record<string, string | readonly string[] | undefined>>): void {
     for (const [name, value] of Object.entries(headers)) {
-      if (!this.isSecretName(name) || value === undefined) continue;
-      for (const text of typeof value === 'string' ? [value] : value) this.#learnHeader(name, text);
+      if (value === undefined) continue;
+      for (const text of typeof value === 'string' ? [value] : value) {
+        if (this.isSecretName(name)) this.#learnHeader(name, text);
+        // A vendor may call the header of a token anything; it is told by its form.
+        else if (!PLAIN_HEADERS.test(name) && TOKEN_FORM.test(text)) this.learn(text);
+      }
     }
   }
 
@@ -101,10 +116,16 @@ export class SecretRemoval {
     return isSecret ? REMOVED : this.text(value);
   }
 
-  /** The text without secrets. */
-  text(value: string): string {
+  /** The text without what was learnt: for lines that were written before. */
+  known(value: string): string {
     let clean = value;
     for (const secret of this.#secrets) if (clean.includes(secret)) clean = clean.replaceAll(secret, REMOVED);
+    return clean;
+  }
+
+  /** The text without secrets. */
+  text(value: string): string {
+    let clean = this.known(value);
     clean = clean.replace(PARAM, (whole, before: string, name: string) =>
       this.isSecretName(name) ? `${before}${name}=${REMOVED}` : whole,
     );
