@@ -113,6 +113,7 @@ function addTryCommands(connections: Command, parts: ConnectionsCommandParts): v
         .choices(['127.0.0.1', 'localhost'] as const)
         .default('127.0.0.1'),
     )
+    .option('--scopes <TEXT>', "scopes to ask for instead of the connector's, separated by blanks")
     .option('--no-browser', 'only print the address')
     .action((name: string, flags) =>
       act(flags, async (context) => (await commands()).connectionsLoginCommand(context, name, flags)),

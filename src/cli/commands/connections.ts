@@ -30,6 +30,7 @@ export interface TestFlags extends ConnectionsFlags {
 export interface LoginFlags extends ConnectionsFlags {
   readonly port?: number;
   readonly redirectHost?: '127.0.0.1' | 'localhost';
+  readonly scopes?: string;
   readonly browser?: boolean;
 }
 
@@ -242,6 +243,7 @@ export async function connectionsLoginCommand(
     loginConnection(known, name, {
       port: flags.port,
       redirectHost: flags.redirectHost,
+      scopes: flags.scopes,
       signal,
       onUrl: (url) => {
         const isOpening = flags.browser !== false && openBrowser(url, env);

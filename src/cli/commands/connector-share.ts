@@ -115,9 +115,13 @@ async function prove(
   });
   const first = results.find(({state}) => state === 'failed');
   if (first === undefined) return {passed, excluded, seed: SEED};
-  throw new IngestError('CONTRACT_VIOLATION', `The case "${first.name}" fails: ${first.reason ?? ''}.`, {
-    fix: `${first.fix ?? ''} See all that fails: sluice connector test PATH`.trim(),
-  });
+  throw new IngestError(
+    'CONTRACT_VIOLATION',
+    `The case "${first.name}" fails: ${(first.reason ?? '').replace(/\.$/, '')}.`,
+    {
+      fix: `${first.fix ?? ''} See all that fails: sluice connector test PATH`.trim(),
+    },
+  );
 }
 
 function entryFor(

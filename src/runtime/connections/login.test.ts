@@ -122,6 +122,17 @@ describe('a login in the browser', () => {
     expect(vendor.tokenRequests[0]?.has('code_verifier')).toBe(false);
   });
 
+  it('asks for the scopes that the caller names instead', async () => {
+    await using vendor = await startVendor(() => ({body: {access_token: 'a', refresh_token: 'r'}}));
+    let asked: string | null = null;
+    const visit = (url: URL): Promise<unknown> => {
+      asked = url.searchParams.get('scope');
+      return back(url, {state: stateOf(url), code: 'c'});
+    };
+    await login(vendor, visit, {options: {scopes: 'read tickets'}});
+    expect(asked).toBe('read tickets');
+  });
+
   it('keeps no access token as a refresh token: every run would be refused', async () => {
     await using vendor = await startVendor(() => ({body: {access_token: 'short-lived', error: null}}));
     const {result} = await login(vendor, (asked) => back(asked, {state: stateOf(asked), code: 'c'}));

@@ -15,6 +15,8 @@ export interface LoginOptions {
   readonly port?: number | undefined;
   /** How that address names this machine; some sources take only one of them. Default `127.0.0.1`. */
   readonly redirectHost?: '127.0.0.1' | 'localhost' | undefined;
+  /** Asked for instead of the scopes that the connector names, separated by blanks. */
+  readonly scopes?: string | undefined;
   /** Default 300,000. */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
@@ -47,6 +49,7 @@ export async function loginInBrowser(
 ): Promise<LoginToken> {
   const client = clientOf(connection);
   const urls = urlsOf(connection, endpoints);
+  const scopes = options.scopes ?? endpoints.scopes;
   const [verifier, state] = [oauth.generateRandomCodeVerifier(), oauth.generateRandomState()];
   using limit = new LinkedAbort(options.signal);
   const {signal} = limit;
@@ -62,7 +65,7 @@ export async function loginInBrowser(
       client_id: client.id,
       redirect_uri: redirectUri,
       state,
-      ...(endpoints.scopes === undefined ? {} : {scope: endpoints.scopes}),
+      ...(scopes === undefined ? {} : {scope: scopes}),
       ...(challenge === null ? {} : {code_challenge: challenge, code_challenge_method: 'S256'}),
     };
     for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
