@@ -126,6 +126,17 @@ test('a continuous pipeline ends whole and soon at Ctrl-C', async () => {
   await shop.expectEqual();
 }, 180_000);
 
+test('a run that waits for its tables is no defect when it is stopped', async () => {
+  const file = `${shop.lake}.yml`;
+  const later = (new Date().getUTCHours() + 6) % 24;
+  await writeFile(file, JSON.stringify(shop.bundle({definition: {full_refresh_window: {start_hour: later}}})));
+  const running = startCli(['run', file, '--lake', shop.lake]);
+  const slots = (): Promise<unknown> => shop.sql('SELECT active FROM pg_replication_slots');
+  await vi.waitFor(async () => expect(await slots()).toEqual([{active: true}]), {timeout: 30_000, interval: 100});
+  running.kill('SIGINT');
+  expect(await running.ended).toMatchObject({code: 130, stderr: expect.stringContaining('[CANCELLED]') as string});
+}, 60_000);
+
 describe('a gateway', () => {
   test('that is removed takes its slot, publication and staging along, and nothing of others', async () => {
     await shop.run();

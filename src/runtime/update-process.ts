@@ -1,3 +1,4 @@
+import {IngestError} from '../core/errors.ts';
 import type {RunUpdate} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
@@ -42,6 +43,13 @@ function sendUpdates(): void {
   unsent = [];
 }
 
+/** For a step that cannot end whole, such as waiting for a database. */
+function cancelled(): IngestError {
+  return new IngestError('CANCELLED', 'The run was asked to stop.', {
+    fix: 'Run it again: it goes on after the last commit.',
+  });
+}
+
 async function run(message: Extract<UpdateRequestMessage, {kind: 'run'}>): Promise<void> {
   try {
     const result = await runUpdateHere(message.spec, {...message.options, signal: stop.signal, onUpdate: tell});
@@ -58,7 +66,7 @@ installFailpointOf(processEnvironment());
 // The terminal sends Ctrl-C to the whole group: the parent decides and tells us.
 process.on('SIGINT', () => undefined);
 process.on('message', (message: UpdateRequestMessage) => {
-  if (message.kind === 'stop') stop.abort(new Error('The run was asked to stop.'));
+  if (message.kind === 'stop') stop.abort(cancelled());
   else void run(message);
 });
 // Without a parent nobody waits for the result: stop at the next safe place.
