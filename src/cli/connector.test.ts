@@ -158,7 +158,8 @@ describe('sluice connector', {timeout: 60_000}, () => {
       stderr: expect.stringContaining('other.json is no registry index') as string,
     });
     expect(stdout).toMatch(/^github +\d+\.\d+\.\d+ +beta .* sluice$/m);
-    expect(stdout).toMatch(/^acme .* \.\/acme$/m);
+    expect(stdout).toMatch(/^acme +0\.1\.0 .* \.\/acme$/m);
+    expect(stdout).toMatch(/^sqlserver +\S+ +beta .* sluice$/m);
     expect(stdout).toMatch(/^acme +0\.1\.0 +beta +- +countries, orders +index: sluice-acme-0\.1\.0\.tgz$/m);
     await writeFile(
       join(cwd, 'sluice.yml'),

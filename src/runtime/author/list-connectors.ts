@@ -1,9 +1,14 @@
+import {readFile} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+
 import {connectors} from '../../connectors/index.ts';
 import {messageOf} from '../../core/errors.ts';
 import type {ConnectorSpec} from '../../sdk/define-connector.ts';
 import {loadAddedConnector} from './added-connectors.ts';
+import {MANIFEST, readManifest} from './build-manifest.ts';
 import {loadProof} from './connector-target.ts';
 import {readConnectorsFile} from './connectors-file.ts';
+import {packageOf} from './package-folder.ts';
 import {readIndex, type Maturity} from './registry-index.ts';
 import {sdkVersion} from './sluice-doors.ts';
 
@@ -63,11 +68,21 @@ async function builtIn(name: string, spec: ConnectorSpec): Promise<ListedConnect
 async function addedOne(name: string, source: string, cwd: string): Promise<ListedConnector> {
   const unknown = {name, version: null, maturity: null, tables: null, origin: source};
   try {
-    const {definition} = await loadAddedConnector(name, cwd);
-    return {...unknown, auth: Object.keys(definition.spec.authMethods ?? {}), problem: null};
+    const {definition, file} = await loadAddedConnector(name, cwd);
+    const version = await versionBeside(file);
+    return {...unknown, version, auth: Object.keys(definition.spec.authMethods ?? {}), problem: null};
   } catch (error) {
     return {...unknown, auth: [], problem: messageOf(error)};
   }
+}
+
+/** The version that a built connector's manifest or a package says; null where nothing does, as for a file from a URL. */
+async function versionBeside(file: string): Promise<string | null> {
+  const folder = dirname(file);
+  const text = await readFile(join(folder, MANIFEST), 'utf8').catch(() => null);
+  if (text !== null) return readManifest(text, join(folder, MANIFEST)).version;
+  const version = (await packageOf(folder))?.['version'];
+  return typeof version === 'string' ? version : null;
 }
 
 /** Names of the tables that a proof proves. */
