@@ -128,14 +128,37 @@ test('a continuous pipeline ends whole and soon at Ctrl-C', async () => {
 
 test('a run that waits for its tables is no defect when it is stopped', async () => {
   const file = `${shop.lake}.yml`;
-  const later = (new Date().getUTCHours() + 6) % 24;
-  await writeFile(file, JSON.stringify(shop.bundle({definition: {full_refresh_window: {start_hour: later}}})));
+  await writeFile(file, JSON.stringify(shop.bundle()));
+  const held = shop.sql('BEGIN; LOCK TABLE orders; SELECT pg_sleep(60)').catch(() => undefined);
   const running = startCli(['run', file, '--lake', shop.lake]);
-  const slots = (): Promise<unknown> => shop.sql('SELECT active FROM pg_replication_slots');
-  await vi.waitFor(async () => expect(await slots()).toEqual([{active: true}]), {timeout: 30_000, interval: 100});
+  const waiting = (): Promise<unknown> => shop.sql('SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted');
+  await vi.waitFor(async () => expect(await waiting()).toEqual([{n: 1}]), {timeout: 30_000, interval: 100});
   running.kill('SIGINT');
   expect(await running.ended).toMatchObject({code: 130, stderr: expect.stringContaining('[CANCELLED]') as string});
+  await shop.sql(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()`,
+  );
+  await held;
 }, 60_000);
+
+test('a run outside of full_refresh_window goes on with the log and does not wait for what is to be read anew', async () => {
+  await shop.sql('CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)');
+  await shop.run(shop.bundle({definition: {objects: [{schema: {source_schema: 'public'}}]}}));
+  await shop.sql('ALTER TABLE late ADD COLUMN v int DEFAULT 5');
+  await shop.sql('INSERT INTO late VALUES (2, 6); UPDATE orders SET total = 0 WHERE id < 50');
+  const closed = (new Date(systemClock.nowMs()).getUTCHours() + 10) % 24;
+  const bundle = (start: number): object =>
+    shop.bundle({
+      definition: {objects: [{schema: {source_schema: 'public'}}], full_refresh_window: {start_hour: start}},
+    });
+  await shop.run(bundle(closed));
+  await shop.expectEqual('orders');
+  expect(shop.notes.filter((note) => note.includes('late is read by a run within full_refresh_window'))).toHaveLength(
+    1,
+  );
+  await shop.run(bundle(new Date(systemClock.nowMs()).getUTCHours()));
+  await shop.expectEqual('late');
+}, 120_000);
 
 describe('a gateway', () => {
   test('that is removed takes its slot, publication and staging along, and nothing of others', async () => {

@@ -25,11 +25,9 @@ export interface GatewayRun extends Pick<LakeOptions, 'lake' | 'storeOptions' | 
  * @throws CONCURRENT_RUN when it runs elsewhere; UNSUPPORTED for connectors without a change log; what keeps it from running at all
  */
 export async function runGatewayHere(gateway: GatewaySpec, run: GatewayRun): Promise<void> {
-  const changeLogs = gateway.pipelines.flatMap(({changeLog}) => (changeLog === undefined ? [] : [changeLog]));
   await using opened = await openGatewayStaging(run, gateway.gatewayId);
   const {source} = await openChangeLog(gateway, await settingsOf(gateway, opened.staging));
   const context: CallContext = {signal: run.signal, clock: systemClock, log: silentLog, files: noFiles};
-  const windows = changeLogs.flatMap(({fullRefreshWindow}) => (fullRefreshWindow === null ? [] : [fullRefreshWindow]));
   try {
     await runGateway({
       source,
@@ -40,13 +38,17 @@ export async function runGatewayHere(gateway: GatewaySpec, run: GatewayRun): Pro
       onEvent: run.onEvent,
       limits: {...gateway.settings, ...run.limits},
       ...(run.onState === undefined ? {} : {onState: run.onState}),
-      ...(windows.length === 0
-        ? {}
-        : {maySnapshot: (nowMs: number) => windows.some((window) => isOpen(window, nowMs))}),
+      maySnapshot: (nowMs) => maySnapshot(gateway, nowMs),
     });
   } finally {
     await source.close?.();
   }
+}
+
+/** True where a gateway may read snapshots now: one of its pipelines has an open window, or none has any. */
+export function maySnapshot({pipelines}: Pick<GatewaySpec, 'pipelines'>, nowMs: number): boolean {
+  const windows = pipelines.flatMap(({changeLog}) => changeLog?.fullRefreshWindow ?? []);
+  return windows.length === 0 || windows.some((window) => isOpen(window, nowMs));
 }
 
 const WINDOW_HOURS = 5;

@@ -13,6 +13,7 @@ import type {CallContext, Connector, VerifyPoint, VerifyScope} from '../../sdk/c
 import {requestSnapshot} from '../../staging/next-read.ts';
 import {type BlockedTable, stagedConnector} from '../../staging/staged-connector.ts';
 import {catchUp, loadState, type Staging as StagingArea} from '../../staging/staging.ts';
+import type {StagingState} from '../../staging/state.ts';
 import {leaseHeldSince} from '../../state/lease.ts';
 import type {LakeOptions, RunOptions} from '../api.ts';
 import {ownGateway} from '../config/resolve-gateway.ts';
@@ -21,7 +22,7 @@ import {connectorContext, type OpenedConnector} from '../open-connector.ts';
 import {silentLog} from '../read-context.ts';
 import {gatewayStatus} from './inspect-staging.ts';
 import {changeLogOf, openChangeLog, openGatewayStaging} from './open-gateway.ts';
-import {runGatewayHere} from './run-gateway.ts';
+import {maySnapshot, runGatewayHere} from './run-gateway.ts';
 import {isStagedTo, untilStaged} from './until-staged.ts';
 
 /** A pipeline that reads what a gateway staged. */
@@ -232,14 +233,20 @@ const LONGEST_LOOK_MS = 2000;
 /** Runs the pipeline's own gateway until everything that was committed before is staged, and every table has its snapshot. */
 async function stageUntilNow(spec: StagedPipeline, opening: Staging): Promise<void> {
   using stop = new LinkedAbort(opening.signal);
-  const until = untilStaged();
+  const gateway = ownGateway(spec);
+  const mayNow = (): boolean => maySnapshot(gateway, systemClock.nowMs());
+  const until = untilStaged(undefined, mayNow);
   const onEvent = (event: GatewayEvent): void => {
     opening.onEvent(event);
     until.onEvent(event);
   };
   let failure: {readonly error: unknown} | null = null;
-  const {onState} = until;
-  const running = runGatewayHere(ownGateway(spec), {...opening, signal: stop.signal, onEvent, onState, limits: LIMITS})
+  let state: StagingState | null = null;
+  const onState = (next: StagingState): void => {
+    state = next;
+    until.onState(next);
+  };
+  const running = runGatewayHere(gateway, {...opening, signal: stop.signal, onEvent, onState, limits: LIMITS})
     .catch((error: unknown) => {
       failure = {error};
     })
@@ -253,6 +260,16 @@ async function stageUntilNow(spec: StagedPipeline, opening: Staging): Promise<vo
   opening.signal.throwIfAborted();
   const failed = failure as {readonly error: unknown} | null;
   if (failed !== null) throw failed.error;
+  if (!mayNow()) tellWaiting(state, opening);
+}
+
+/** Tables that are to be read in the window. */
+function tellWaiting(state: StagingState | null, {onEvent}: Staging): void {
+  for (const {name, snapshot, reset} of state?.tables.values() ?? []) {
+    if (snapshot !== null && reset === null) continue;
+    const message = `${name} is read by a run within full_refresh_window; until then ${snapshot === null ? 'it has no rows' : 'its rows stay as they are'}.`;
+    onEvent({type: 'finding', level: 'warning', table: name, message});
+  }
 }
 
 async function positionNow(spec: StagedPipeline, {signal}: StagingPlace): Promise<LogTarget> {

@@ -19,8 +19,14 @@ export interface UntilStaged {
 /** A server may restart or fail over, and somebody may make room, while an update waits. */
 const LONGEST_STANDSTILL_MS = 10 * 60_000;
 
-/** Hears a gateway from its start on. */
-export function untilStaged(longestStandstillMs: number = LONGEST_STANDSTILL_MS): UntilStaged {
+/**
+ * Hears a gateway from its start on.
+ * @param maySnapshot false while it may read no snapshot: tables that lack one are not waited for
+ */
+export function untilStaged(
+  longestStandstillMs: number = LONGEST_STANDSTILL_MS,
+  maySnapshot: () => boolean = () => true,
+): UntilStaged {
   const givenUp = new Set<string>();
   let isStreaming = false;
   let hasEnded = false;
@@ -29,7 +35,10 @@ export function untilStaged(longestStandstillMs: number = LONGEST_STANDSTILL_MS)
   let standstill: NodeJS.Timeout | null = null;
   let look = (): void => undefined;
   const isReached = (target: LogTarget): boolean =>
-    hasEnded || (isStreaming && state !== null && isStagedTo(state, target, givenUp));
+    hasEnded ||
+    (isStreaming &&
+      state !== null &&
+      isStagedTo(state, target, maySnapshot() ? givenUp : new Set(state.tables.keys())));
   const moves = (): void => {
     if (standstill !== null) clearTimeout(standstill);
     standstill = null;
