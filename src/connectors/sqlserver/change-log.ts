@@ -17,7 +17,7 @@ import type {SourceTable} from './catalog.ts';
 import {describeTable, shapeOf, splitName, textOf, toLogTable} from './catalog.ts';
 import {currentVersion} from './change-tracking.ts';
 import {CODEC_NAME} from './log-codec.ts';
-import type {ChangeMethod, Marks} from './log-mark.ts';
+import type {ChangeMethod, LogPlace, Marks} from './log-mark.ts';
 import {fromPoint, leastPosition, toPoint} from './log-mark.ts';
 import {LogProgress} from './log-progress.ts';
 import {PolledLogReader} from './log-reader.ts';
@@ -158,15 +158,15 @@ export class SqlServerChangeLog implements ChangeLogSource {
   currentPosition(ctx: CallContext, table?: string): Promise<LogTarget> {
     return this.#catalog.run(ctx, async (session) => {
       const {changeMethod} = this.#options;
-      const method = table === undefined ? null : (await this.#describeOne(session, table)).method;
+      const only = table === undefined ? null : await this.#describeOne(session, table);
       const isAsked = (each: ChangeMethod): boolean =>
-        (changeMethod === 'auto' || changeMethod === each) && (method === null || method === each);
+        (changeMethod === 'auto' || changeMethod === each) && (only === null || only.method === each);
       const now: Marks = {
         change_tracking: isAsked('change_tracking') ? (await currentVersion(session)).version : null,
         // The capture job runs behind the log.
         cdc: isAsked('cdc') ? await this.#endOfLog(session) : null,
       };
-      return {isReachedBy: (end) => isReached(fromPoint(end).marks, now, method)};
+      return {isReachedBy: (end) => isReached(fromPoint(end), now, only)};
     });
   }
 
@@ -239,12 +239,14 @@ async function trackedVersion(session: Session): Promise<bigint> {
 
 /**
  * Whether a log has told all up to the marks. Of a kind by which no table is followed it has nothing to tell.
- * @param only the method of the one table that it is about; null: all that are followed
+ * @param only the one table that it is about; null: all that are followed
  */
-function isReached(end: Marks, target: Marks, only: ChangeMethod | null): boolean {
+function isReached({marks, tables}: LogPlace, target: Marks, only: Described | null): boolean {
+  // A table that is not followed yet, or not by its method, is read anew first.
+  if (only !== null && tables.get(only.table.id)?.method !== only.method) return false;
   return (['change_tracking', 'cdc'] as const).every((method) => {
-    if (only !== null && only !== method) return true;
-    const [mark, wanted] = [end[method], target[method]];
+    if (only !== null && only.method !== method) return true;
+    const [mark, wanted] = [marks[method], target[method]];
     if (mark === null) return only === null;
     // Versions that are gone, with change tracking off, are told by nobody; an end of the log that is hidden cannot be compared with.
     if (wanted === null) return method === 'change_tracking';

@@ -31,7 +31,7 @@ const BLOCK_BITS = 24n;
 const SLOT_BITS = 16n;
 
 /** Room behind a version for the transactions of change data capture that are read before the next one. */
-const ROOM_BITS = 16n;
+const ROOM_BITS = 20n;
 
 /**
  * Positions of a log are at least this: so a view's own mark gives it a place among the changes, behind those that it saw. Of a log that
@@ -39,7 +39,8 @@ const ROOM_BITS = 16n;
  */
 export function leastPosition(marks: Partial<Marks>, wanted: WantedMethod): bigint {
   if (wanted === 'cdc') return lsnPosition(marks.cdc ?? 0n) ?? 0n;
-  return (marks.change_tracking ?? 0n) << ROOM_BITS;
+  const least = (marks.change_tracking ?? 0n) << ROOM_BITS;
+  return least >> 63n === 0n ? least : 0n;
 }
 
 /**

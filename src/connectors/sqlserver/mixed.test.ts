@@ -2,7 +2,7 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 
 import {LogReplay, replayUntilNow} from '../../../test/change-log-replay.ts';
 import {testContext} from '../../../test/read-context.ts';
-import type {LogPoint} from '../../sdk/index.ts';
+import type {LogPoint, TableReset} from '../../sdk/index.ts';
 import {hasReached} from '../../sdk/index.ts';
 import {SqlServerChangeLog} from './change-log.ts';
 import {sqlServerCodec} from './log-codec.ts';
@@ -156,11 +156,72 @@ describe('tables that tell their changes in two ways, in one log', () => {
     const id = String(database.table('orders').id);
     const written = {position: 0n, token: {method: 'change_tracking', mark: '0', shapes: {[id]: shape}}};
     const {replay, end} = await read(open(), written);
-    expect(replay.resets).toEqual([]);
-    // What the other table had before is in its first reading.
+    // What was read of the other one before may lack what nobody followed; what it had before is in its first reading.
+    expect(replay.resets).toEqual(['its changes are followed from here on']);
     expect(told(replay)).toEqual([['version', 'orders', 1]]);
     await database.write({table: 'lines', insert: {id: 2}});
     expect(told((await read(open(), end)).replay)).toEqual([['lsn', 'lines', 2]]);
+  });
+
+  it('follow new columns in both ways, and read anew only the table whose definition changed otherwise', async () => {
+    const source = open();
+    const from = await source.prepare(NAMES, testContext());
+    database.addColumn('orders', {name: 'later', type: 'int'});
+    database.addColumn('lines', {name: 'later', type: 'int'});
+    database.enableCapture('lines', 'second');
+    await database.write({table: 'orders', insert: {id: 1, later: 7}}, {table: 'lines', insert: {id: 2, later: 8}});
+    const {replay, end} = await read(source, from);
+    // A gateway that stood still cannot tell this from other changes of the columns that changes of rows come with.
+    expect(replay.resets).toEqual(['its columns changed while nobody read its changes']);
+    expect(replay.changes.map(({change}) => change.row)).toEqual([
+      {id: 1, a: null, later: 7},
+      {id: 2, a: null, later: 8},
+    ]);
+    database.renameColumn('orders', 'later', 'latest');
+    await database.write({table: 'orders', insert: {id: 3}}, {table: 'lines', insert: {id: 4}});
+    const again = await read(open(), end);
+    expect(again.replay.resets).toHaveLength(1);
+    expect(told(again.replay)).toEqual([
+      ['version', 'orders', 3],
+      ['lsn', 'lines', 4],
+    ]);
+  });
+
+  it('are read anew each for itself when its changes are not kept any more', async () => {
+    database.createTable('kept', [ID], ['id']);
+    const names = [...NAMES, 'dbo.kept'];
+    const source = open();
+    const from = await source.prepare(names, testContext());
+    for (const id of [1, 2])
+      await database.write(
+        {table: 'orders', insert: {id}},
+        {table: 'lines', insert: {id}},
+        {table: 'kept', insert: {id}},
+      );
+    database.table('orders').tracking = {minValid: 2n, changes: []};
+    const {replay, end} = await read(source, from, names);
+    expect(replay.resets).toEqual(['its changes up to version 2 are not kept any more, or it was truncated']);
+    expect(told(replay).filter(([, table]) => table !== 'orders')).toEqual([
+      ['version', 'kept', 1],
+      ['version', 'kept', 2],
+      ['lsn', 'lines', 1],
+      ['lsn', 'lines', 2],
+    ]);
+    for (const id of [3, 4])
+      await database.write(
+        {table: 'orders', insert: {id}},
+        {table: 'lines', insert: {id}},
+        {table: 'kept', insert: {id}},
+      );
+    database.cleanUpCapture('dbo_lines', database.logEnd);
+    const again = await read(open(), end, names);
+    expect(again.replay.resets).toEqual(['the clean-up job has removed changes that were not read yet']);
+    expect(told(again.replay).filter(([, table]) => table !== 'lines')).toEqual([
+      ['version', 'orders', 3],
+      ['version', 'kept', 3],
+      ['version', 'orders', 4],
+      ['version', 'kept', 4],
+    ]);
   });
 
   it('are followed by one method where that is asked for', async () => {
@@ -206,6 +267,8 @@ describe('tables that tell their changes in two ways, in one log', () => {
     const planned = source.planSnapshot('dbo.lines', testContext());
     let isPlanned = false;
     void planned.then(() => (isPlanned = true));
+    const resets: readonly TableReset[] = (await batches.next()).value?.resets ?? [];
+    expect(resets.map(({message}) => message)).toEqual(['its changes are followed from here on']);
     const [first, second] = [(await batches.next()).value, (await batches.next()).value];
     expect(first).toMatchObject({frames: 0, end: {position: 1n}});
     expect(second).toMatchObject({frames: 0, end: first?.end});
@@ -241,12 +304,12 @@ describe('tables that tell their changes in two ways, in one log', () => {
         .map(({level, code, table, message, fix}) => [level, code, table, message, fix]);
     const tracking = 'Change tracking of the table is off.';
     expect(await found()).toEqual([
-      ['info', 'FOLLOWED_BY', 'dbo.orders', 'It is followed by change tracking.', undefined],
+      ['info', 'FOLLOWED_BY', undefined, 'Followed by change tracking: dbo.orders.', undefined],
       [
         'info',
         'FOLLOWED_BY',
         'dbo.lines',
-        'It is followed by change data capture. Change tracking needs a primary key, which the table has not.',
+        'Followed by change data capture. Change tracking needs a primary key, which the table has not.',
         'For change tracking, with which it would be read anew: add a primary key',
       ],
       [
@@ -260,7 +323,7 @@ describe('tables that tell their changes in two ways, in one log', () => {
         'info',
         'FOLLOWED_BY',
         'dbo.captured',
-        `It is followed by change data capture. ${tracking}`,
+        `Followed by change data capture. ${tracking}`,
         'For change tracking, with which it would be read anew: ALTER TABLE [dbo].[captured] ENABLE CHANGE_TRACKING',
       ],
       [

@@ -24,20 +24,52 @@ export async function preflight(
   const database = await readSettings(session);
   const findings: Finding[] = [];
   const used = new Set<ChangeMethod>(options.changeMethod === 'auto' ? [] : [options.changeMethod]);
-  const asked = {session, options, database, isEndHidden: () => isRefused(session, LOG_END)};
-  for (const name of tables) {
-    const checked = await checkTable(asked, await describeTable(session, splitName(name), options));
+  const found = new Map<string, SourceTable | null>();
+  for (const name of tables) found.set(name, await describeTable(session, splitName(name), options));
+  let isCaptureHidden = false;
+  const ids = [...found.values()].flatMap((table) => (table?.kind === 'table' ? [table.id] : []));
+  const states = await readTableStates(session, ids, options, async (reading, others) => {
+    const instances = await readableInstances(reading, others);
+    isCaptureHidden = instances === null;
+    return instances ?? [];
+  });
+  let isEndHidden: Promise<boolean> | null = null;
+  const asked = {
+    session,
+    options,
+    database,
+    states,
+    isCaptureHidden,
+    isEndHidden: () => (isEndHidden ??= isRefused(session, LOG_END)),
+  };
+  const tracked: string[] = [];
+  for (const [name, table] of found) {
+    const checked = await checkTable(asked, table);
+    if (checked.method === 'change_tracking') tracked.push(name);
     if (checked.method !== null) used.add(checked.method);
     findings.push(...checked.findings.map((finding) => ({...finding, table: name})));
   }
-  return [...(await checkDatabase(asked, used)), ...findings];
+  const isChosen = options.changeMethod === 'auto' && tracked.length > 0;
+  return [...(await checkDatabase(asked, used)), ...(isChosen ? [trackedTables(tracked)] : []), ...findings];
 }
+
+/** Nothing is to be mended of these: one finding for all. */
+function trackedTables(names: readonly string[]): Finding {
+  const shown = names.slice(0, MAX_NAMES).join(', ');
+  const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : '';
+  return {level: 'info', code: 'FOLLOWED_BY', message: `Followed by change tracking: ${shown}${more}.`};
+}
+
+const MAX_NAMES = 50;
 
 /** What is asked, and with what. */
 interface Asked {
   readonly session: Session;
   readonly options: StateOptions;
   readonly database: Settings;
+  readonly states: ReadonlyMap<number, TableState>;
+  /** The user may not read the schema cdc. */
+  readonly isCaptureHidden: boolean;
   /** Whether the user may not see the end of the transaction log. */
   readonly isEndHidden: () => Promise<boolean>;
 }
@@ -159,7 +191,7 @@ interface Checked {
 }
 
 async function checkTable(asked: Asked, table: SourceTable | null): Promise<Checked> {
-  const {session, options} = asked;
+  const {session, options, states} = asked;
   const {changeMethod: wanted} = options;
   if (table === null) {
     const message = 'The table does not exist, or the user may not see it.';
@@ -172,7 +204,7 @@ async function checkTable(asked: Asked, table: SourceTable | null): Promise<Chec
     const fix = 'Follow its tables, or read the view by a cursor column.';
     return {
       method: null,
-      findings: [{level: 'error', code: 'VIEW', message: 'A view has no changes of its own.', fix}],
+      findings: [{level: 'error', code: 'VIEW', message: 'A view has no changes of its own.', fix, isTable: false}],
     };
   }
   const permissions = await checkPermission(session, table);
@@ -180,26 +212,14 @@ async function checkTable(asked: Asked, table: SourceTable | null): Promise<Chec
     const problem = await whyNotTracked(asked, table);
     return {method: wanted, findings: [...(problem === null ? [] : [problem]), ...permissions]};
   }
-  let isRefused = false;
-  const states = await readTableStates(session, [table.id], options, async (reading, ids) => {
-    const found = await readableInstances(reading, ids);
-    isRefused = found === null;
-    return found ?? [];
-  });
   const state = states.get(table.id) ?? {table, oldestVersion: null, instances: []};
   const {method} = methodOf(state, wanted);
-  const findings = method === 'change_tracking' ? [TRACKED] : await checkCapture(asked, table, {state, isRefused});
+  const findings = method === 'change_tracking' ? [] : await checkCapture(asked, table, state);
   return {method: method ?? (wanted === 'cdc' ? wanted : null), findings: [...findings, ...permissions]};
 }
 
-const TRACKED: Finding = {level: 'info', code: 'FOLLOWED_BY', message: 'It is followed by change tracking.'};
-
 /** A table that change tracking does not tell, or that is not to be followed by it. */
-async function checkCapture(
-  asked: Asked,
-  table: SourceTable,
-  {state: {instances}, isRefused: isHidden}: {readonly state: TableState; readonly isRefused: boolean},
-): Promise<readonly Finding[]> {
+async function checkCapture(asked: Asked, table: SourceTable, {instances}: TableState): Promise<readonly Finding[]> {
   const isAuto = asked.options.changeMethod === 'auto';
   const notTracked = isAuto ? await whyNotTracked(asked, table) : null;
   const newest = instances.at(-1);
@@ -207,11 +227,11 @@ async function checkCapture(
     // A key is there: change tracking is the shorter way.
     if (notTracked !== null && notTracked.code !== 'NO_PRIMARY_KEY')
       return [{...notTracked, message: `${notTracked.message} It has no capture instance either.`}];
-    return [notCaptured(asked, table, isHidden)];
+    return [notCaptured(asked, table)];
   }
   const findings: Finding[] = [];
   if (notTracked !== null) {
-    const message = `It is followed by change data capture. ${notTracked.message}`;
+    const message = `Followed by change data capture. ${notTracked.message}`;
     const {fix} = notTracked;
     findings.push({
       level: 'info',
@@ -260,8 +280,8 @@ async function whyNotTracked({session, database, options}: Asked, table: SourceT
   };
 }
 
-function notCaptured({database, options}: Asked, table: SourceTable, isHidden: boolean): Finding {
-  if (isHidden) {
+function notCaptured({database, options, isCaptureHidden}: Asked, table: SourceTable): Finding {
+  if (isCaptureHidden) {
     return {
       level: 'error',
       code: 'CDC_PERMISSION',

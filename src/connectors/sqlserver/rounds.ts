@@ -114,8 +114,8 @@ export class Rounds implements AsyncDisposable {
     const method = known?.method ?? before?.method;
     if (method !== undefined && method !== now.method)
       return `it is followed by ${NAMES[now.method]} from here on${why === null ? '' : `: ${why}`}`;
-    // Its snapshot begins when it is durable that it is followed: nothing rests on what came before.
-    if (known === undefined && before === undefined) return null;
+    // What was read of it before may lack what changed while nobody followed it.
+    if (known === undefined && before === undefined) return 'its changes are followed from here on';
     const gap = gapOf(now, state, from);
     if (gap !== null) return gap;
     if (known === undefined)
