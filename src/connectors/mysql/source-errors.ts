@@ -74,7 +74,10 @@ function explainNumber({number, sqlstate}: MysqlError): Explanation {
     case 1143:
     case 1227:
     case 1370:
-      return {code: 'PERMISSION_DENIED', fix: 'Grant the user what the README of the connector lists.'};
+      return {
+        code: 'PERMISSION_DENIED',
+        fix: 'GRANT SELECT on the tables to the user; to follow the log also GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.*',
+      };
     case 1040:
     case 1203:
     case 1226:

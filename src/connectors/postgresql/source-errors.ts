@@ -58,7 +58,10 @@ function explainState(sqlstate: string): Explanation {
     case '3F000':
       return {code: 'UNKNOWN_TABLE', fix: 'Check the name; schema and table are case-sensitive.'};
     case '42501':
-      return {code: 'PERMISSION_DENIED', fix: 'Grant SELECT on the table and USAGE on its schema to the user.'};
+      return {
+        code: 'PERMISSION_DENIED',
+        fix: 'Grant SELECT on the table and USAGE on its schema to the user; to follow the log also: alter role ... with replication',
+      };
     case '57014':
       return {
         code: 'SOURCE_ERROR',
