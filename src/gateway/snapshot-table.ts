@@ -46,12 +46,9 @@ export async function snapshotTable(work: SnapshotWork): Promise<void> {
   if (earlier !== null && earlier.chunks.length === earlier.plan.chunks.length) return finish(work, earlier);
   await using snapshot = await source.planSnapshot(name, core.context(signal));
   if (snapshot.table.id !== staged.table.id) {
-    return resetTable(core, {
-      name,
-      reason: 'recreated',
-      message: 'The source table was made anew.',
-      table: snapshot.table,
-    });
+    const {table} = snapshot;
+    await resetTable(core, {name, reason: 'recreated', message: 'The source table was made anew.', table});
+    return;
   }
   // Chunks that are durable have the columns of their plan: with others there is nothing to go on with.
   const isStale = earlier !== null && JSON.stringify(earlier.plan.table) !== JSON.stringify(snapshot.table);

@@ -186,9 +186,12 @@ async function stagedNow(spec: StagedPipeline, opening: StagingPlace): Promise<v
   const target = await positionNow(spec, quiet);
   await using opened = await openGatewayStaging(opening, spec.changeLog.gatewayId);
   let state = await loadState(opened.staging);
-  if (spec.changeLog.isIntegrated) return isStagedTo(state, target) ? undefined : stageUntilNow(spec, quiet);
+  if (spec.changeLog.isIntegrated) {
+    if (!isStagedTo(state, target)) await stageUntilNow(spec, quiet);
+    return;
+  }
   const isThere = (): boolean => state.end !== null && hasReached(state.end, target);
-  if (isThere()) return undefined;
+  if (isThere()) return;
   const status = await readStatus(opened.staging);
   const trouble = status === null ? null : troubleOf(spec.changeLog.gatewayId, status);
   // Nobody would stage what is waited for.
