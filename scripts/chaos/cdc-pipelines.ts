@@ -20,7 +20,7 @@ export function bundleOf({schema, connection}: ChaosDatabase): object {
     table('vectors', {
       deletion_vectors: 'true',
       max_records_per_batch: 300,
-      table_properties: {'delta.checkpointInterval': '5'},
+      table_properties: {'delta.checkpointInterval': '2'},
     }),
     table('rewritten', {deletion_vectors: 'false'}),
     table('composite', {table_properties: {'delta.enableChangeDataFeed': 'true'}}),

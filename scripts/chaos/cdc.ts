@@ -123,6 +123,8 @@ class CdcScenario implements Scenario {
       await this.#place.database.touch('beside');
       return;
     }
+    // What a table whose snapshot is missing will need is not deleted.
+    if (step === 'staging.file-retired') await this.#settle();
     this.#writing ??= write(this.#place.database, random);
     const isNew = step === null ? this.#turns % EVERY_TURNS_RECREATE === 0 : OF_SNAPSHOT.has(step);
     if (isNew) await this.#place.database.recreate();
@@ -130,9 +132,7 @@ class CdcScenario implements Scenario {
 
   async compare(): Promise<readonly Comparison[]> {
     const {database} = this.#place;
-    await this.#pause();
-    const commandOf = (task: string, key: string): Command => this.#command(task, key);
-    await settle({file: this.#file, lake: this.#lake, commandOf, touch: () => database.touch('marks')});
+    await this.#settle();
     await using lake = await openTestLake(this.#lake);
     const versions = await database.versions();
     const found: Comparison[] = [];
@@ -158,6 +158,14 @@ class CdcScenario implements Scenario {
     await this.#pause().catch(() => undefined);
     await this.#place.database[Symbol.asyncDispose]();
     await rm(this.#place.folder, {recursive: true, force: true});
+  }
+
+  /** All that is committed lands, in both forms; nobody writes from here on. */
+  async #settle(): Promise<void> {
+    const {database} = this.#place;
+    await this.#pause();
+    const commandOf = (task: string, key: string): Command => this.#command(task, key);
+    await settle({file: this.#file, lake: this.#lake, commandOf, touch: () => database.touch('marks')});
   }
 
   /** What is applied goes from staging, while a run reads there. */

@@ -14,6 +14,7 @@ const scenarios: Readonly<Record<string, () => Promise<Scenario>>> = {
   cdc: () => cdc('cdc', async () => (await import('./cdc-postgres.ts')).openChaosPostgres()),
   'cdc-mariadb': () => cdc('cdc-mariadb', async () => (await import('./cdc-mysql.ts')).openChaosMysql('mariadb')),
   'cdc-mysql': () => cdc('cdc-mysql', async () => (await import('./cdc-mysql.ts')).openChaosMysql('mysql')),
+  'cdc-sqlserver': () => cdc('cdc-sqlserver', async () => (await import('./cdc-sqlserver.ts')).openChaosSqlServer()),
 };
 
 async function cdc(name: string, open: () => Promise<ChaosDatabase>): Promise<Scenario> {
@@ -65,8 +66,8 @@ async function main(): Promise<void> {
 async function scenariosHere(isSample: boolean): Promise<readonly string[]> {
   const names: string[] = [];
   for (const name of Object.keys(scenarios)) {
-    const [, kind] = /^cdc-(mariadb|mysql)$/.exec(name) ?? [];
-    if (kind === 'mysql' && isSample) continue;
+    const [, kind] = /^cdc-(mariadb|mysql|sqlserver)$/.exec(name) ?? [];
+    if ((kind === 'mysql' || kind === 'sqlserver') && isSample) continue;
     if ((kind === 'mariadb' || kind === 'mysql') && (await preparedServer(kind)) === null)
       console.log(`chaos: ${name} is left out: its server is not prepared`);
     else names.push(name);
