@@ -18,7 +18,13 @@ export interface LogPoint {
  * Where a log must have come to. A position, where positions are the source's own; else, where its reader counts them because the source
  * has several clocks, a test of the points that the log comes to: nobody knows their positions before.
  */
-export type LogTarget = bigint | {readonly isReachedBy: (end: LogPoint) => boolean};
+export type LogTarget = bigint | ReachTest;
+
+/** Tells where a log stands from where it must come to. */
+export interface ReachTest {
+  /** Whether a log that stands at a point has come there. Pure, and stays true for all points behind. */
+  readonly isReachedBy: (end: LogPoint) => boolean;
+}
 
 /** Whether a log that stands at a point has come to a target. */
 export function hasReached(end: LogPoint, target: LogTarget): boolean {

@@ -85,6 +85,7 @@ export type {
   LogReader,
   LogTable,
   LogTarget,
+  ReachTest,
   SnapshotChunk,
   SnapshotToken,
   TableReset,
