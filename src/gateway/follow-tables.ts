@@ -1,6 +1,8 @@
 import {IngestError} from '../core/errors.ts';
 import type {Finding, LogTable} from '../sdk/change-log.ts';
 import type {ResetBody} from '../staging/entry.ts';
+import {readPlans} from '../staging/snapshot-files.ts';
+import {demandOf, type StagedTable} from '../staging/state.ts';
 import type {GatewayCore} from './gateway-core.ts';
 
 /** Tables that are wanted. */
@@ -77,15 +79,28 @@ export async function recordTables(core: GatewayCore, {names, tables}: WantedTab
       await resetTable(core, {name, reason: 'recreated', message: 'The source table was made anew.', table});
     }
   }
-  for (const [name, {table, reset}] of manifest.state.tables) {
+  for (const [name, staged] of manifest.state.tables) {
+    const {table} = staged;
     if (tables.has(name)) continue;
     const message = facts.blocked.get(name);
     if (!names.has(name) || message === undefined) {
       await manifest.append({kind: 'table', action: 'removed', name, table});
       event('table_removed', 'warning', `${name} is no longer followed.`, {table: name});
-    } else if (reset === null) await resetTable(core, {name, reason: 'unsupported_change', message, table: null});
+    } else if (await mayLackChanges(core, staged))
+      await resetTable(core, {name, reason: 'unsupported_change', message, table: null});
   }
   facts.followed = new Set(tables.keys());
+}
+
+/**
+ * True when something that is staged of a table, or was begun, would be gone on with once it is followed again, without what happened until
+ * then.
+ */
+async function mayLackChanges({manifest, facts}: GatewayCore, staged: StagedTable): Promise<boolean> {
+  const {name, table, reset, snapshot} = staged;
+  if (reset === null || facts.followed.has(name)) return true;
+  const plans = await readPlans(manifest.staging, table.id);
+  return plans.some(({plan}) => plan.demand === demandOf(staged) && plan.id !== snapshot?.id);
 }
 
 /** A table must be read anew: written down before anybody is told. */

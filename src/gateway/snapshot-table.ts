@@ -14,7 +14,7 @@ import {
   type SnapshotPlan,
   type StagedChunk,
 } from '../staging/snapshot-files.ts';
-import type {StagedTable} from '../staging/state.ts';
+import {demandOf, type StagedTable} from '../staging/state.ts';
 import type {ChunkGate} from './chunk-gate.ts';
 import {resetTable} from './follow-tables.ts';
 import type {GatewayCore, SnapshotProgress} from './gateway-core.ts';
@@ -66,7 +66,7 @@ async function earlierPlan({core}: SnapshotWork, staged: StagedTable): Promise<S
   let found: SnapshotManifest | null = null;
   for (const each of await readPlans(staging, staged.table.id)) {
     const {plan, chunks, isComplete} = each;
-    const isAnswer = plan.demand === (staged.reset?.n ?? 0) && plan.name === staged.name;
+    const isAnswer = plan.demand === demandOf(staged) && plan.name === staged.name;
     const isOfNow = plan.epoch === state.epoch && plan.logFrom > state.retiredThrough && isAnswer;
     // Where all chunks are durable, it does not matter that their view has ended.
     const isUsable = plan.isResumable || chunks.length === plan.chunks.length;
@@ -93,7 +93,7 @@ async function newPlan(
     position,
     chunks,
     isResumable,
-    demand: staged.reset?.n ?? 0,
+    demand: demandOf(staged),
     logFrom: await logFromOf(manifest, position),
     estimatedRows: estimatedRows ?? null,
   };

@@ -1,5 +1,6 @@
 import {isIngestError} from '../core/errors.ts';
 import {LinkedAbort} from '../core/linked-abort.ts';
+import {demandOf} from '../staging/state.ts';
 import {ChunkGate} from './chunk-gate.ts';
 import {Backoff, errorText, mayPass, stopped, type GatewayCore} from './gateway-core.ts';
 import {snapshotTable} from './snapshot-table.ts';
@@ -78,7 +79,7 @@ class SnapshotTask {
     const staged = manifest.state.tables.get(name);
     if (staged === undefined || !facts.followed.has(name)) return null;
     if (staged.snapshot !== null && staged.reset === null) return null;
-    return `${manifest.state.epoch}/${staged.table.id}/${staged.reset?.n ?? 0}`;
+    return `${manifest.state.epoch}/${staged.table.id}/${demandOf(staged)}`;
   }
 
   async #read(name: string, signal: AbortSignal): Promise<void> {

@@ -108,7 +108,7 @@ export interface SnapshotBody {
   readonly until: bigint;
   /** The first entry that may hold changes which the snapshot did not see. */
   readonly logFrom: number;
-  /** Number of the reset that it answers; 0 for none. One that came later still holds. */
+  /** Number of the entry that it answers: the table's own, or a reset. One that came later still holds. */
   readonly demand: number;
   readonly rows: number;
   readonly bytes: number;

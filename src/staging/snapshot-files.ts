@@ -16,7 +16,7 @@ export interface SnapshotPlan {
   readonly name: string;
   readonly table: LogTable;
   readonly epoch: number;
-  /** Behind which reset it was planned; 0 for none. */
+  /** Number of the entry that it answers. */
   readonly demand: number;
   readonly token: SnapshotToken | null;
   readonly position: bigint;

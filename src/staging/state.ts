@@ -95,9 +95,16 @@ export function foldEntry(state: StagingState, entry: ManifestEntry): StagingSta
 }
 
 /** While the snapshot was read its table became another one, had to be read anew for a later reason, or lost the log behind it. */
-function isStale(state: StagingState, {table, reset}: StagedTable, entry: SnapshotEntry): boolean {
-  if (entry.epoch !== state.epoch || entry.table.id !== table.id) return true;
-  return (reset !== null && reset.n > entry.demand) || entry.logFrom <= state.retiredThrough;
+function isStale(state: StagingState, known: StagedTable, entry: SnapshotEntry): boolean {
+  if (entry.epoch !== state.epoch || entry.table.id !== known.table.id) return true;
+  // Demand 0 was written before tables that are added made one.
+  const isLater = entry.demand === 0 ? known.reset !== null : demandOf(known) > entry.demand;
+  return isLater || entry.logFrom <= state.retiredThrough;
+}
+
+/** Number of the entry that made a snapshot of a table necessary: none that was begun for an earlier one leads to its rows. */
+export function demandOf({reset, broken}: StagedTable): number {
+  return Math.max(reset?.n ?? 0, broken);
 }
 
 function beginEpoch(state: StagingState, entry: EpochBody & EntryHead): StagingState {
