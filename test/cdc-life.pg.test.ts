@@ -7,6 +7,7 @@ import {systemClock} from '../src/core/clock.ts';
 import type {GatewayEvent} from '../src/gateway/options.ts';
 import {loadPipelines} from '../src/runtime/config/load-pipelines.ts';
 import {runContinuously} from '../src/runtime/gateway/continuous.ts';
+import {gatewayLag} from '../src/runtime/gateway/inspect-staging.ts';
 import {removeGateway, runGatewayHere} from '../src/runtime/gateway/run-gateway.ts';
 import {runUpdateHere} from '../src/runtime/update.ts';
 import {Shop} from './cdc-shop.ts';
@@ -200,6 +201,26 @@ describe('a gateway', () => {
     await removeGateway(await shop.gateway(bundle), {lake: shop.lake, signal: new AbortController().signal});
     expect(await shop.sql('SELECT slot_name FROM pg_replication_slots')).toEqual([{slot_name: 'given'}]);
     expect(await shop.sql('SELECT pubname FROM pg_publication')).toEqual([{pubname: 'given'}]);
+  }, 180_000);
+
+  test('says how many changes are staged that nobody has applied', async () => {
+    const bundle = shop.bundle();
+    const lag = (): ReturnType<typeof gatewayLag> => gatewayLag({lake: shop.lake, gatewayId: 'shop'});
+    await shop.run(bundle);
+    expect(await lag()).toMatchObject({lag: {rows: 0}, tables: [{name: 'public.orders', notApplied: 0}]});
+    const stop = new AbortController();
+    const running = runGatewayHere(await shop.gateway(bundle), {
+      lake: shop.lake,
+      signal: stop.signal,
+      onEvent: () => undefined,
+      limits: {sealMs: 20},
+    });
+    await shop.sql('UPDATE orders SET total = 9 WHERE id <= 9');
+    await expect.poll(lag, {timeout: 20_000}).toMatchObject({lag: {rows: 9}, tables: [{notApplied: 9}]});
+    stop.abort(new Error('the test goes on'));
+    await running;
+    await shop.run(bundle);
+    expect(await lag()).toMatchObject({lag: {rows: 0}});
   }, 180_000);
 
   test('works as its settings say: how fast, how much room, and how long it keeps what is applied', async () => {

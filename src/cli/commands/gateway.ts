@@ -3,10 +3,10 @@ import {loadGateways} from '../../runtime/config/load-pipelines.ts';
 import type {GatewaySpec} from '../../runtime/config/resolve-gateway.ts';
 import {
   checkStaging,
-  gatewayStatus,
+  gatewayLag,
   listStaging,
   purgeStaging,
-  type GatewayStatus,
+  type GatewayLag,
   type StagingPlace,
 } from '../../runtime/gateway/inspect-staging.ts';
 import {checkGateway, removeGateway, runGatewayHere} from '../../runtime/gateway/run-gateway.ts';
@@ -74,10 +74,10 @@ export async function gatewayCheckCommand(...[context, key, flags]: Call): Promi
   return isFine ? OK : EXIT.failed;
 }
 
-/** Prints what a gateway last wrote of itself. */
+/** Prints what a gateway last wrote of itself, and what is staged and not applied. */
 export async function gatewayStatusCommand(...[context, key, flags]: Call): Promise<number> {
   const {gateway, place} = await load(context, key, flags);
-  const found = await gatewayStatus(place);
+  const found = await gatewayLag(place);
   if (found === null) {
     throw new IngestError('NOT_STAGED', `Gateway "${gateway.key}" never ran with this lake.`, {
       fix: `Start it: sluice gateway run ${gateway.key}`,
@@ -90,11 +90,11 @@ export async function gatewayStatusCommand(...[context, key, flags]: Call): Prom
   const {lag} = found;
   printLines(context, [
     `${gateway.key}: ${found.connection}${found.message === null ? '' : ` (${visible(found.message)})`}, as of ${found.updatedAt}`,
-    `lag ${durationText(lag.seconds * 1000)}${lag.bytes === null ? '' : `, the source keeps ${sizeText(lag.bytes)} of log`}, ${sizeText(lag.unsealedBytes)} not sealed; entry ${found.entry}, position ${found.position ?? '-'}`,
+    `lag ${durationText(lag.seconds * 1000)}${lag.bytes === null ? '' : `, the source keeps ${sizeText(lag.bytes)} of log`}, ${sizeText(lag.unsealedBytes)} not sealed, ${countText(lag.rows)} rows and changes not applied; entry ${found.entry}, position ${found.position ?? '-'}`,
   ]);
   printTable(
     context,
-    [left('TABLE'), left('PHASE'), right('DONE'), right('ROWS'), right('LEFT'), left('MESSAGE')],
+    [left('TABLE'), left('PHASE'), right('DONE'), right('ROWS'), right('NOT APPLIED'), right('LEFT'), left('MESSAGE')],
     found.tables.map(tableLine),
   );
   return OK;
@@ -105,14 +105,16 @@ function tableLine({
   phase,
   percent,
   rows,
+  notApplied,
   etaSeconds,
   message,
-}: GatewayStatus['tables'][number]): readonly string[] {
+}: GatewayLag['tables'][number]): readonly string[] {
   return [
     visible(name),
     phase,
     percent === null ? '-' : `${percent} %`,
     countText(rows),
+    countText(notApplied),
     etaSeconds === null ? '-' : durationText(etaSeconds * 1000),
     visible(message ?? ''),
   ];

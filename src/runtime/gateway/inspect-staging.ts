@@ -20,6 +20,44 @@ export async function gatewayStatus(place: StagingPlace): Promise<GatewayStatus 
   return await readStatus(opened.staging);
 }
 
+/** How a gateway stands, and how far the pipelines are behind it. */
+export interface GatewayLag extends GatewayStatus {
+  /** `rows`: those and changes that are staged and that some pipeline has not applied yet, at most. */
+  readonly lag: GatewayStatus['lag'] & {readonly rows: number};
+  readonly tables: readonly (GatewayStatus['tables'][number] & {readonly notApplied: number})[];
+}
+
+/** The same with what is staged and not applied; null when it never ran. @throws STAGING_DAMAGED */
+export async function gatewayLag(place: StagingPlace): Promise<GatewayLag | null> {
+  await using opened = await openGatewayStaging(place, place.gatewayId);
+  const {staging} = opened;
+  const status = await readStatus(staging);
+  if (status === null) return null;
+  const state = await loadState(staging);
+  const readers = await readProgress(staging);
+  const counts = new Map<string, readonly {readonly after: number; rows: number}[]>();
+  for (const [name, {snapshot}] of state.tables) {
+    const applied = readers.flatMap(({tables}) => tables.get(name) ?? []);
+    const places = applied.length === 0 ? [{snapshot: '', entry: state.retiredThrough}] : applied;
+    const open = places.map(({snapshot: id, entry}) => ({
+      after: entry,
+      rows: snapshot === null || snapshot.id === id ? 0 : snapshot.rows,
+    }));
+    counts.set(name, open);
+  }
+  const oldest = Math.min(state.n, ...[...counts.values()].flat().map(({after}) => after));
+  for await (const entry of readEntries(staging, Math.max(oldest, state.retiredThrough), state.n)) {
+    if (entry.kind !== 'log') continue;
+    for (const [name, {table}] of state.tables)
+      for (const open of counts.get(name) ?? []) if (entry.n > open.after) open.rows += entry.rows.get(table.id) ?? 0;
+  }
+  const tables = status.tables.map((table) => ({
+    ...table,
+    notApplied: Math.max(0, ...(counts.get(table.name) ?? []).map(({rows}) => rows)),
+  }));
+  return {...status, lag: {...status.lag, rows: tables.reduce((sum, {notApplied}) => sum + notApplied, 0)}, tables};
+}
+
 /** A segment, snapshot or event of a staging area. */
 export interface StagedEntry {
   readonly n: number;
