@@ -26,8 +26,6 @@ export interface Program extends Command {
   readonly death: 'step' | 'moment' | null;
   /** It never ends by itself: at the latest after so many milliseconds it is killed. */
   readonly lifeMs?: number;
-  /** What it may say when it ends with an error all the same, for example that another program holds a lease. */
-  readonly mayFail?: RegExp;
 }
 
 /** Rows of one table by key: what must be there and what is, each as texts; a key that occurs twice has two texts. */
