@@ -14,6 +14,7 @@ export type {BackfillRequest} from './pipeline/run-update.ts';
 export type {
   AutoFullRefresh,
   ChangeLogSpec,
+  GatewaySettings,
   ConnectionSpec,
   ConnectorPlace,
   IgnoreNull,

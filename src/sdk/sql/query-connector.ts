@@ -74,6 +74,7 @@ export interface QueryDatabase<
   typeText(column: C): string;
   /** The column that the option `cursor_column` names; null without it. @throws UNKNOWN_COLUMN, UNSUPPORTED */
   cursorOf(table: T, options: TableOptions): K | null;
+  /** How increments of a table are written. */
   dialectOf(table: T, cursor: K): IncrementDialect;
   /** A name as SQL. */
   columnSql(name: string): string;
