@@ -88,9 +88,11 @@ test('tables of one database come through several slots at once, each with its o
   await writeFile(file, JSON.stringify({...said, connection: 'streaming', updatedAt: new Date().toISOString()}));
   const [soon] = await verifyPipeline(other, {...place, tables: ['customers']});
   expect(soon).toMatchObject({verdict: 'not_comparable', reason: expect.stringContaining('has ended') as string});
+  await shop.run(gateways.flatMap(({pipelines: bound}) => bound).find(({key}) => key === 'other'));
   // What they staged has landed, and nobody is left to believe that it is all there is.
   expect(shop.notes.filter((note) => note.includes('GATEWAY_HEALTH'))).toEqual([
     expect.stringContaining('WARN GATEWAY_HEALTH Gateway "busy_gateway" does not run since'),
+    expect.stringContaining('WARN GATEWAY_HEALTH Gateway "other_gateway" does not run since'),
     expect.stringContaining('WARN GATEWAY_HEALTH Gateway "other_gateway" does not run since'),
   ]);
   expect(shop.notes.filter((note) => /TABLE_RESET|EPOCH_BEGAN/.test(note))).toEqual([]);

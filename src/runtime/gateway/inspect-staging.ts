@@ -9,16 +9,8 @@ import {acquireLease} from '../../state/lease.ts';
 import type {LakeOptions} from '../api.ts';
 import {openGatewayStaging} from './open-gateway.ts';
 
-export type {GatewayStatus};
-
 /** Where a staging area is. */
 export type StagingPlace = Pick<LakeOptions, 'lake' | 'storeOptions'> & {readonly gatewayId: string};
-
-/** What a gateway wrote of itself last; null when it never ran. Stale when it is not running. */
-export async function gatewayStatus(place: StagingPlace): Promise<GatewayStatus | null> {
-  await using opened = await openGatewayStaging(place, place.gatewayId);
-  return await readStatus(opened.staging);
-}
 
 /** How a gateway stands, and how far the pipelines are behind it. */
 export interface GatewayLag extends GatewayStatus {
@@ -27,7 +19,7 @@ export interface GatewayLag extends GatewayStatus {
   readonly tables: readonly (GatewayStatus['tables'][number] & {readonly notApplied: number})[];
 }
 
-/** The same with what is staged and not applied; null when it never ran. @throws STAGING_DAMAGED */
+/** What a gateway wrote of itself last, stale when it is not running, and what is staged and not applied; null when it never ran. @throws STAGING_DAMAGED */
 export async function gatewayLag(place: StagingPlace): Promise<GatewayLag | null> {
   await using opened = await openGatewayStaging(place, place.gatewayId);
   const {staging} = opened;

@@ -20,7 +20,6 @@ import {ownGateway} from '../config/resolve-gateway.ts';
 import {noFiles} from '../no-files.ts';
 import {connectorContext, type OpenedConnector} from '../open-connector.ts';
 import {silentLog} from '../read-context.ts';
-import {gatewayStatus} from './inspect-staging.ts';
 import {changeLogOf, openChangeLog, openGatewayStaging} from './open-gateway.ts';
 import {maySnapshot, runGatewayHere} from './run-gateway.ts';
 import {isStagedTo, untilStaged} from './until-staged.ts';
@@ -92,8 +91,11 @@ const SILENT_MS = 120_000;
 /** What the pipeline's gateway said last: of itself, where what is staged may be old, and of tables that it cannot follow. */
 async function saidByGateway(spec: StagedPipeline, place: StagingPlace): Promise<readonly GatewayEvent[]> {
   const {gatewayId, isContinuous} = spec.changeLog;
-  const status = await gatewayStatus({...place, gatewayId});
+  await using opened = await openGatewayStaging(place, gatewayId);
+  const status = await readStatus(opened.staging);
   if (status === null) return [];
+  // One that was killed does not say so.
+  const isHeld = await isRunning(opened.staging);
   const blocked = status.tables
     .filter(({phase}) => phase === 'blocked' || phase === 'failed')
     .map(({name, message, isTable}): GatewayEvent => ({
@@ -104,13 +106,17 @@ async function saidByGateway(spec: StagedPipeline, place: StagingPlace): Promise
       ...(isTable === false ? {finding: {level: 'error', code: 'TABLE_KIND', message: message ?? '', isTable}} : {}),
     }));
   // One that runs beside continuous updates tells of itself.
-  const trouble = isContinuous ? null : troubleOf(gatewayId, status);
+  const trouble = isContinuous ? null : troubleOf(gatewayId, status, isHeld);
   return trouble === null ? blocked : [trouble, ...blocked];
 }
 
 /** A run that finds nothing new must not look as if there were nothing. */
-function troubleOf(gatewayId: string, {connection, message, updatedAt}: GatewayStatus): GatewayEvent | null {
-  const isSilent = systemClock.nowMs() - Date.parse(updatedAt) > SILENT_MS;
+function troubleOf(
+  gatewayId: string,
+  {connection, message, updatedAt}: GatewayStatus,
+  isHeld = true,
+): GatewayEvent | null {
+  const isSilent = !isHeld || systemClock.nowMs() - Date.parse(updatedAt) > SILENT_MS;
   const isWell = connection === 'streaming' || connection === 'starting';
   if (isWell && !isSilent) return null;
   const how = isSilent || connection === 'stopped' ? 'does not run' : `does not follow the log (${connection})`;
