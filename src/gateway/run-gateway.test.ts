@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
+import {readPlans} from '../staging/snapshot-files.ts';
 import {startWriter} from '../staging/staging.support.test.ts';
 import type {ScriptedWrite} from '../testkit/scripted-log.ts';
 import {contextOf, makeGateway, type TestGateway} from './gateway.support.test.ts';
@@ -213,7 +214,13 @@ describe('a gateway', () => {
     let isPaused = true;
     const maySnapshot = (): boolean => !isPaused || source.chunksRead.length < 2;
     void gateway.start({maySnapshot, limits: {parallelChunks: 1}});
-    await expect.poll(() => source.chunksRead.length).toBe(2);
+    // That a chunk was read does not say yet that it is durable.
+    const durable = async (): Promise<number> => {
+      const {table} = (await gateway.state()).tables.get('orders') ?? {};
+      const [plan] = table === undefined ? [] : await readPlans(gateway.staging, table.id);
+      return plan?.chunks.length ?? 0;
+    };
+    await expect.poll(durable).toBe(2);
     await gateway.stop();
     database.commit(upsert('orders', 1));
     isPaused = false;
