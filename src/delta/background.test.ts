@@ -13,6 +13,8 @@ import {openLake} from './lake.ts';
 import {createTable, openTable} from './table.ts';
 
 const schema = t.struct({id: t.long()});
+/** Else one that took long, as on a busy machine, is followed by fewer. */
+const configuration = {'delta.checkpointInterval': '10'};
 const signal = new AbortController().signal;
 const CHECKPOINT = /\d{20}\.checkpoint\.parquet$/;
 
@@ -63,7 +65,7 @@ describe('checkpoints in the background', () => {
       release = resolve;
     });
     const context = contextWith(() => gate);
-    const table = await createTable(context, 'slow', {schema});
+    const table = await createTable(context, 'slow', {schema, configuration});
     await commits(table, 25);
     expect([table.snapshot.version, await checkpoints('slow')]).toEqual([25, 0]);
     release();
@@ -79,7 +81,7 @@ describe('checkpoints in the background', () => {
   it('that fail are told once, and made up for by the next', async () => {
     let fails = true;
     const context = contextWith(() => (fails ? Promise.reject(new Error('no space')) : Promise.resolve()));
-    const table = await createTable(context, 'failing', {schema});
+    const table = await createTable(context, 'failing', {schema, configuration});
     await commits(table, 10);
     expect(await context.background.settle()).toEqual([expect.stringMatching(/failing.*no space/)]);
     expect(await context.background.settle()).toEqual([]);
