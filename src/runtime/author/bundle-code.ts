@@ -60,9 +60,10 @@ export async function bundleCode(entry: string, options: BundleOptions): Promise
 const REQUIRE =
   "import {createRequire as sluiceCreateRequire} from 'node:module';\nconst require = sluiceCreateRequire(import.meta.url);";
 
-/** What was built already begins so, and may not declare it twice. */
+/** What was built already begins so, behind the line that says for which SDK, and may not declare it twice. */
 async function hasRequire(entry: string): Promise<boolean> {
-  return (await readFile(entry, 'utf8').catch(() => '')).startsWith(REQUIRE);
+  const code = await readFile(entry, 'utf8').catch(() => '');
+  return code.replace(/^\/\/.*\n/, '').startsWith(REQUIRE);
 }
 
 function doorsPlugin(doors: BundleOptions['doors']): Plugin {
