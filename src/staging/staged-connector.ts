@@ -269,9 +269,9 @@ class StagedConnector implements Connector {
       case 'log':
         return known?.kind === 'log' ? {kind: 'log', at: known} : null;
       case 'snapshot':
-        if (at !== null) throw readAnew(name);
         // Its views may have seen what the log tells later: only together they are the table as it was at one time.
-        if (state.end === null || state.end.position < next.snapshot.until) throw notStaged(staged, this.#source);
+        if (state.end === null || state.end.position < next.snapshot.until) break;
+        if (at !== null) throw readAnew(name);
         return next;
       case 'request':
         await requestSnapshot(this.#source.staging, {
@@ -284,7 +284,12 @@ class StagedConnector implements Connector {
         break;
     }
     if (at === null) throw notStaged(staged, this.#source);
-    const message = next.kind === 'wait' ? next.message : 'the log behind its rows is no longer staged';
+    const message =
+      next.kind === 'wait'
+        ? next.message
+        : next.kind === 'snapshot'
+          ? 'the log behind its new snapshot is not sealed yet'
+          : 'the log behind its rows is no longer staged';
     ctx.log.warn(`Table "${name}" is read anew by its gateway; its rows stay as they are until that is done.`, {
       table: name,
       reason: message,
