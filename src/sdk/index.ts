@@ -249,6 +249,8 @@ export {parseRestDocument, parseRestSpec, restDocumentJsonSchema} from './rest/r
 export {beyondSql} from './sql/beyond.ts';
 export type {CursorColumn, CursorOffset, SqlDoing} from './sql/cursor-column.ts';
 export {configuredKeys, cursorOffset, lookbackOf, namedCursor, parseCursorOffset} from './sql/cursor-column.ts';
+export type {EvenCut} from './sql/even-bounds.ts';
+export {evenBounds} from './sql/even-bounds.ts';
 export type {Increment, IncrementBatch, IncrementDialect, IncrementQuery, IncrementReader} from './sql/increment.ts';
 export {compareToStart, firstLoadCondition, readIncrement} from './sql/increment.ts';
 export type {KeepableSession} from './sql/kept-session.ts';

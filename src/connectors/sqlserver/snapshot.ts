@@ -1,5 +1,5 @@
 import type {CallContext, ChunkEnd, PlainJson, SnapshotChunk, TableSnapshot} from '../../sdk/index.ts';
-import {beyondSql, qualifiedName, schemaChanged} from '../../sdk/index.ts';
+import {evenBounds, beyondSql, qualifiedName, schemaChanged} from '../../sdk/index.ts';
 import type {SourceColumn, SourceTable} from './catalog.ts';
 import {describeTable, quoteIdentifier, shapeOf, tableSql, textOf, toLogTable} from './catalog.ts';
 import {isSortable, isWhole, keyTextSql, parameterSql, valueSql} from './column-type.ts';
@@ -124,7 +124,7 @@ async function planChunks(session: Session, table: SourceTable, rows: number): P
   const key = keyOf(table);
   const estimated = table.estimatedRows ?? 0;
   if (key.length === 0 || estimated <= rows) return [{after: null, upTo: null}];
-  const bounds = (await evenBounds(session, table, rows)) ?? (await walkedBounds(session, table, rows));
+  const bounds = (await numberBounds(session, table, rows)) ?? (await walkedBounds(session, table, rows));
   return [null, ...bounds].map((after, index) => ({after, upTo: bounds[index] ?? null}));
 }
 
@@ -135,7 +135,7 @@ function keyOf(table: SourceTable): readonly SourceColumn[] {
 }
 
 /** A key of whole numbers without large gaps is cut by arithmetic. */
-async function evenBounds(
+async function numberBounds(
   session: Session,
   table: SourceTable,
   rows: number,
@@ -149,13 +149,9 @@ async function evenBounds(
   );
   const [low, high] = row ?? [];
   if (typeof low !== 'string' || typeof high !== 'string') return [];
-  const [first, last] = [BigInt(low), BigInt(high)];
-  const span = last - first + 1n;
-  if (span > BigInt(Math.max(table.estimatedRows ?? 0, rows)) * 3n) return null;
-  const step = BigInt(rows) > span / BigInt(MAX_CHUNKS) ? BigInt(rows) : span / BigInt(MAX_CHUNKS) + 1n;
-  const bounds: string[][] = [];
-  for (let bound = first + step - 1n; bound < last; bound += step) bounds.push([String(bound)]);
-  return bounds;
+  const {estimatedRows} = table;
+  const bounds = evenBounds({low: BigInt(low), high: BigInt(high), estimatedRows, rows, maxRanges: MAX_CHUNKS});
+  return bounds?.map((bound) => [bound]) ?? null;
 }
 
 /** Every so many rows in the order of the key, found by walking its index once. */
