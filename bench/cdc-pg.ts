@@ -1,4 +1,3 @@
-import {spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
 
 import pg from 'pg';
@@ -10,14 +9,13 @@ import {systemClock} from '../src/core/clock.ts';
 import type {CallContext, Change, LogBatch, LogPoint} from '../src/sdk/index.ts';
 import {FRAME, readFrames, readSchema} from '../src/sdk/index.ts';
 import {parseLsn} from '../src/wire/pg/replication.ts';
-import {DEBIAN_15} from '../test/postgres-versions.ts';
 import {startPostgres} from '../test/postgres.ts';
+import {receiveToNowhere, RECVLOGICAL} from './recvlogical.ts';
 import type {BenchResult} from './result.ts';
 
 const CHANGES = 200_000;
 const PER_TRANSACTION = 100;
 const RUNS = 5;
-const PEER = `${DEBIAN_15}/pg_recvlogical`;
 const TABLES = ['public.t'];
 
 /** The log of PostgreSQL into frames, against the server's own client that throws everything away. */
@@ -39,7 +37,7 @@ export async function run(): Promise<readonly BenchResult[]> {
   const ours: Reading[] = [];
   const peers: number[] = [];
   for (let index = 0; index < RUNS; index++) {
-    if (existsSync(PEER)) peers.push(await receive(server, `peer_${index}`, end));
+    if (existsSync(RECVLOGICAL)) peers.push(await receiveToNowhere(server, {slot: `peer_${index}`, end}));
     ours.push(await read(log, from, parseLsn(end) ?? 0n));
   }
   const decoded = await decode(log, from, parseLsn(end) ?? 0n);
@@ -104,34 +102,6 @@ async function follow(
     take(batch);
     if (batch.end !== null && batch.end.position >= end) return;
   }
-}
-
-function receive(server: {readonly host: string; readonly port: number}, slot: string, end: string): Promise<number> {
-  const args = [
-    '-h',
-    server.host,
-    '-p',
-    String(server.port),
-    '-U',
-    'postgres',
-    '-d',
-    'postgres',
-    '-S',
-    slot,
-    '--start',
-    '-f',
-    '/dev/null',
-  ];
-  const plugin = ['-o', 'proto_version=1', '-o', 'publication_names=sluice_bench', '--endpos', end, '--no-loop'];
-  const startedAt = performance.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn(PEER, [...args, ...plugin], {stdio: ['ignore', 'ignore', 'inherit']});
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      if (code === 0) resolve(performance.now() - startedAt);
-      else reject(new Error(`pg_recvlogical ended with ${code}`));
-    });
-  });
 }
 
 function results(ours: readonly Reading[], peers: readonly number[], decodeMs: number): readonly BenchResult[] {

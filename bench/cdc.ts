@@ -1,4 +1,4 @@
-import {fork, spawn} from 'node:child_process';
+import {fork} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -16,16 +16,15 @@ import {runGatewayHere} from '../src/runtime/gateway/run-gateway.ts';
 import {catchUp, loadState} from '../src/staging/staging.ts';
 import type {StagingState} from '../src/staging/state.ts';
 import {parseLsn} from '../src/wire/pg/replication.ts';
-import {DEBIAN_15} from '../test/postgres-versions.ts';
 import {startPostgres, type PostgresServer} from '../test/postgres.ts';
 import {readToNowhere} from './raw-copy.ts';
+import {receiveToNowhere, RECVLOGICAL} from './recvlogical.ts';
 import type {BenchResult} from './result.ts';
 
 const ROWS = 1_000_000;
 const CHANGES = 1_000_000;
 const TURNS = 3;
 const CHILD = fileURLToPath(new URL('cdc-update-child.mjs', import.meta.url));
-const PEER = `${DEBIAN_15}/pg_recvlogical`;
 
 /** A table of PostgreSQL through gateway, staging and pipeline: its snapshot, then as many changes as it has rows. */
 export async function run(): Promise<readonly BenchResult[]> {
@@ -56,7 +55,7 @@ export async function run(): Promise<readonly BenchResult[]> {
     await client.query(WORKLOAD);
     const {rows} = await client.query<{lsn: string}>('select pg_current_wal_lsn() as lsn');
     const end = rows[0]?.lsn ?? '';
-    const peerMs = existsSync(PEER) ? await receive(server, end) : null;
+    const peerMs = existsSync(RECVLOGICAL) ? await receiveToNowhere(server, {slot: 'peer', end}) : null;
     const staged = await measureLog(spec, folder, parseLsn(end) ?? 0n);
     const apply = await update(spec, folder, false);
     return results({copyMs: Math.min(...copies), stagedMs, visibleMs: Math.min(...wholes), peerMs, staged, apply});
@@ -179,32 +178,6 @@ function update(spec: PipelineSpec, lake: string, isIntegrated: boolean): Promis
 interface Updated {
   readonly ms: number;
   readonly rows: number;
-}
-
-function receive(server: PostgresServer, end: string): Promise<number> {
-  const at = [
-    '-h',
-    server.host,
-    '-p',
-    String(server.port),
-    '-U',
-    'postgres',
-    '-d',
-    'postgres',
-    '-S',
-    'peer',
-    '--start',
-  ];
-  const plugin = ['-o', 'proto_version=1', '-o', 'publication_names=sluice_bench', '--endpos', end, '--no-loop'];
-  const startedAt = performance.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn(PEER, [...at, '-f', '/dev/null', ...plugin], {stdio: ['ignore', 'ignore', 'inherit']});
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      if (code === 0) resolve(performance.now() - startedAt);
-      else reject(new Error(`pg_recvlogical ended with ${code}`));
-    });
-  });
 }
 
 function results(figures: {
