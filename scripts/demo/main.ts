@@ -56,7 +56,7 @@ async function main(): Promise<void> {
     const ok = first === 0 && second === 0 && verified;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
     console.log(
-      `\n${ok ? 'All of it landed and was verified' : 'Something failed'}, in ${seconds} s. The lake stays in ${relative(process.cwd(), lake) || '.'}.\n`,
+      `\n${ok ? 'All of it landed; flights, airports and files are proven equal to their sources' : 'Something failed'}, in ${seconds} s. The lake stays in ${relative(process.cwd(), lake) || '.'}.\n`,
     );
     console.log('Go on with:');
     console.log(
