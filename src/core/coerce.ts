@@ -2,11 +2,14 @@ import {type CompiledField, compileFields} from './coerce/compile-schema.ts';
 import {compileFieldLoop, type FieldLoop, fieldValue} from './coerce/field-loop.ts';
 import {Misfits, pathPart} from './coerce/misfits.ts';
 import {isObject} from './coerce/nested-writers.ts';
+import {TextArena} from './coerce/text-arena.ts';
 import {StringWriter} from './coerce/text-writers.ts';
+import {TokenLoop} from './coerce/token-loop.ts';
 import type {ColumnBatch} from './columns.ts';
 import {IngestError} from './errors.ts';
 import {stringifyJson} from './json-reader.ts';
 import type {JsonObject, JsonValue} from './json-value.ts';
+import {type LazyObject, lazyObject} from './lazy-object.ts';
 import {landedSchema} from './schema.ts';
 import {RESCUED_COLUMN, type StructType} from './types.ts';
 
@@ -72,10 +75,17 @@ export interface CoercedBatch {
 export interface Coercer {
   /** Takes one record and the values of the columns that come beside it; true when its row lands, false when it is quarantined. */
   add(record: JsonObject, beside?: JsonObject): boolean;
+  /**
+   * True for a record that is read from its text only in a batch of its own kind: `take` what came before, else it is added as any other,
+   * which takes longer.
+   */
+  wantsNewBatch(record: JsonObject): boolean;
   /** Rows that land, since the last `take`. */
   readonly rowCount: number;
   /** About how many bytes the columns of these rows take. */
   readonly sizeBytes: number;
+  /** Bytes of JSON texts that are held for rows which are read from them. */
+  readonly heldBytes: number;
   /** Gives all rows since the last `take` and starts anew. */
   take(): CoercedBatch;
 }
@@ -99,8 +109,10 @@ class RecordCoercer implements Coercer {
   readonly #known: ReadonlySet<string>;
   readonly #rescued: StringWriter | null;
   readonly #misfits = new Misfits();
+  readonly #arena = new TextArena();
   readonly #rescuesUnknown: boolean;
   readonly #loop: FieldLoop;
+  readonly #tokens: TokenLoop;
   #capacity: number;
   #rowCount = 0;
   #rescuedValues = 0;
@@ -115,10 +127,11 @@ class RecordCoercer implements Coercer {
     this.#rescuesUnknown = options.rescueUnknown === true;
     this.#fields = compileFields(data, options.keys ?? [], {
       misfits: this.#misfits,
+      arena: this.#arena,
       rescueUnknown: this.#rescuesUnknown,
       ...(options.beside === undefined ? {} : {beside: new Set(options.beside)}),
     });
-    this.#rescued = options.rescue ? new StringWriter(false) : null;
+    this.#rescued = options.rescue ? new StringWriter(false, this.#arena) : null;
     const beside = new Set(options.beside);
     const names = new Set(data.fields.map((field) => field.name).filter((name) => !beside.has(name)));
     const ignored = new Set((options.ignoredFields ?? []).filter((name) => !names.has(name)));
@@ -127,6 +140,7 @@ class RecordCoercer implements Coercer {
       ignored,
       found: (record, count) => this.#countUnknown(record, count),
     });
+    this.#tokens = new TokenLoop(this.#fields, {ignored, refusesUnknown: this.#rescuesUnknown});
     this.#capacity = Math.max(1, options.capacity ?? FIRST_CAPACITY);
     this.#reserve();
   }
@@ -140,13 +154,19 @@ class RecordCoercer implements Coercer {
     return this.#fields.reduce((sum, {writer}) => sum + writer.sizeBytes(this.#rowCount), rescued);
   }
 
+  get heldBytes(): number {
+    return this.#arena.sizeBytes;
+  }
+
   add(record: JsonObject, beside: JsonObject = NOTHING): boolean {
-    if (!isObject(record as JsonValue | undefined)) return this.#quarantine('NOT_AN_OBJECT', '', record);
     const row = this.#rowCount;
     if (row === this.#capacity) {
       this.#capacity *= 2;
       this.#reserve();
     }
+    const lazy = lazyObject(record);
+    if (lazy !== undefined && this.#addLazily(lazy, beside)) return true;
+    if (!isObject(record as JsonValue | undefined)) return this.#quarantine('NOT_AN_OBJECT', '', record);
     const failed = this.#fields[this.#loop.write(row, record, beside)];
     if (failed !== undefined) return this.#refuse(failed, record);
     if (this.#misfits.length === 0) this.#rescued?.write(row, null);
@@ -155,9 +175,30 @@ class RecordCoercer implements Coercer {
     return true;
   }
 
+  wantsNewBatch(record: JsonObject): boolean {
+    return this.#rowCount > 0 && !this.#arena.isOpen && lazyObject(record) !== undefined;
+  }
+
+  /** False for a record that only the loop over its fields can decide about. */
+  #addLazily(record: LazyObject, beside: JsonObject): boolean {
+    const row = this.#rowCount;
+    if (row === 0) this.#arena.open();
+    if (!this.#arena.isOpen) return false;
+    if (!this.#tokens.write(row, record, beside) || this.#misfits.length > 0) {
+      this.#misfits.truncate(0);
+      return false;
+    }
+    this.#tokens.countUnknown();
+    this.#rescued?.write(row, null);
+    this.#rowCount = row + 1;
+    return true;
+  }
+
   take(): CoercedBatch {
     const rowCount = this.#rowCount;
     this.#takeLastUnknown();
+    for (const [name, count] of this.#tokens.takeUnknown())
+      this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + count);
     const columns = this.#fields.map(({writer}) => writer.vector(rowCount));
     if (this.#rescued !== null) columns.push(this.#rescued.vector(rowCount));
     const taken: CoercedBatch = {
@@ -168,6 +209,7 @@ class RecordCoercer implements Coercer {
     };
     for (const {writer} of this.#fields) writer.clear();
     this.#rescued?.clear();
+    this.#arena.close();
     this.#rowCount = 0;
     this.#rescuedValues = 0;
     this.#quarantined = [];

@@ -1,7 +1,7 @@
 import {createCoercer, type Coercer, type QuarantinedRow} from '../core/coerce.ts';
 import type {ColumnBatch, ColumnVector} from '../core/columns.ts';
 import {IngestError} from '../core/errors.ts';
-import type {JsonValue} from '../core/json-value.ts';
+import type {JsonObject, JsonValue} from '../core/json-value.ts';
 import {
   CHANGE_TYPE_COLUMN,
   END_COLUMN,
@@ -63,6 +63,9 @@ export interface LandingCounts {
 type ColumnsPage = Extract<Page, {readonly kind: 'columns'}>;
 
 const FLUSH_ROWS = 16_384;
+/** Rows whose texts take so much go earlier, but not one by one. */
+const FLUSH_BYTES = 8 * 1024 * 1024;
+const FLUSH_LEAST_ROWS = 64;
 
 /**
  * Where pages of one micro-batch wait for apply: an engine table for records and columns, SELECTs for files. Nothing of it
@@ -205,9 +208,9 @@ export class Landing implements AsyncDisposable {
   ): Promise<void> {
     const hasSequence = this.#shape.changes !== null && sequence !== undefined && sequence !== null;
     const beside = hasSequence ? {[SEQUENCE_COLUMN]: sequence as JsonValue} : undefined;
-    for (const row of rows) {
-      this.#coercer.add(row as Parameters<Coercer['add']>[0], beside);
-      if (this.#coercer.rowCount >= FLUSH_ROWS) await this.#flush();
+    for (const row of rows as readonly JsonObject[]) {
+      if (this.#isFull(row)) await this.#flush();
+      this.#coercer.add(row, beside);
     }
     this.#rows += rows.length;
   }
@@ -221,10 +224,17 @@ export class Landing implements AsyncDisposable {
     }
     for (const change of changes) {
       const {record, beside} = changeRecord(change, shape);
+      if (this.#isFull(record)) await this.#flush();
       this.#coercer.add(record, beside);
-      if (this.#coercer.rowCount >= FLUSH_ROWS) await this.#flush();
     }
     this.#rows += changes.length;
+  }
+
+  /** True when the rows so far must go before a record comes. */
+  #isFull(record: JsonObject): boolean {
+    const {rowCount} = this.#coercer;
+    if (rowCount >= FLUSH_ROWS || this.#coercer.wantsNewBatch(record)) return true;
+    return rowCount >= FLUSH_LEAST_ROWS && this.#coercer.heldBytes >= FLUSH_BYTES;
   }
 
   async #flush(): Promise<void> {

@@ -1,5 +1,6 @@
 import {IngestError} from '../core/errors.ts';
 import {ExactNumber, type JsonObject, type JsonValue} from '../core/json-value.ts';
+import {lazyObject} from '../core/lazy-object.ts';
 import type {JsonPath} from './rest/rest-request.ts';
 
 /** Finds the value at a path; undefined when it is not there. A path with `*` gives a list of all that is there. */
@@ -82,7 +83,10 @@ function put(object: JsonObject, steps: readonly string[], value: JsonValue): Js
 }
 
 function fieldOf(value: JsonValue | undefined, step: string): JsonValue | undefined {
-  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) return undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const lazy = lazyObject(value);
+  if (lazy !== undefined) return lazy.own(step) as JsonValue | undefined;
+  if (value instanceof ExactNumber) return undefined;
   if (Array.isArray(value)) return /^\d+$/.test(step) ? (value as readonly JsonValue[])[Number(step)] : undefined;
   return Object.hasOwn(value, step) ? (value as JsonObject)[step] : undefined;
 }

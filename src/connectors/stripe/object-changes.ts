@@ -184,7 +184,7 @@ function sequenceText(sequence: Sequence): string {
 }
 
 function withoutOmitted(object: JsonObject, {omit = []}: EventedTable): JsonObject {
-  if (!omit.some((name) => Object.hasOwn(object, name))) return object;
+  if (omit.every((name) => object[name] === undefined)) return object;
   return Object.fromEntries(Object.entries(object).filter(([name]) => !omit.includes(name)));
 }
 

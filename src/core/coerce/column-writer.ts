@@ -1,4 +1,5 @@
 import type {ColumnVector, Validity} from '../columns.ts';
+import type {JsonTape} from '../json-tape.ts';
 import type {JsonValue} from '../json-value.ts';
 
 /** Takes raw JSON values into one column. Rows are written in order; the last one may be written again. */
@@ -7,6 +8,8 @@ export interface ColumnWriter {
   reserve(capacity: number): void;
   /** Writes a row: null for null and undefined. False when the value does not fit; the row is null then. */
   write(row: number, value: JsonValue | undefined): boolean;
+  /** As `write` of the value of a token, but false also for what only `write` can decide about. */
+  writeToken(row: number, tape: JsonTape, at: number): boolean;
   /** The first `rowCount` rows. The arrays are used again by the next `write`. */
   vector(rowCount: number): ColumnVector;
   /** Forgets all rows and keeps the memory. */

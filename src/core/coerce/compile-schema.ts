@@ -7,8 +7,10 @@ import {compileFieldLoop, type LoopField, type UnknownFields} from './field-loop
 import {type Misfits, pathPart} from './misfits.ts';
 import {ListWriter, type MapKey, MapWriter, StructWriter} from './nested-writers.ts';
 import {BooleanWriter, FloatWriter, IntegerWriter, LongWriter} from './number-writers.ts';
+import type {TextArena} from './text-arena.ts';
 import {type BinaryEncoding, BinaryWriter, StringWriter} from './text-writers.ts';
 import {DateWriter, type EpochUnit, TimestampWriter} from './time-writers.ts';
+import {TokenLoop} from './token-loop.ts';
 
 /** A field with its writer. */
 export interface CompiledField extends LoopField {
@@ -24,11 +26,16 @@ export interface CompiledField extends LoopField {
 export function compileFields(
   schema: StructType,
   keys: readonly string[],
-  options: {readonly misfits: Misfits; readonly rescueUnknown: boolean; readonly beside?: ReadonlySet<string>},
+  options: {
+    readonly misfits: Misfits;
+    readonly arena: TextArena;
+    readonly rescueUnknown: boolean;
+    readonly beside?: ReadonlySet<string>;
+  },
 ): readonly CompiledField[] {
-  const {misfits, rescueUnknown, beside} = options;
+  const {misfits, arena, rescueUnknown, beside} = options;
   const keyPaths = keys.map((key) => pathOf(schema, key));
-  const fields = compileStruct(schema, {misfits, rescueUnknown, path: '', keyPaths});
+  const fields = compileStruct(schema, {misfits, arena, rescueUnknown, path: '', keyPaths});
   return beside === undefined
     ? fields
     : fields.map((field) => (beside.has(field.name) ? {...field, beside: true} : field));
@@ -37,6 +44,7 @@ export function compileFields(
 /** Where the compiler stands. */
 interface Place {
   readonly misfits: Misfits;
+  readonly arena: TextArena;
   /** Fields of structs that the schema does not have are misfits. */
   readonly rescueUnknown: boolean;
   /** For messages. */
@@ -47,11 +55,14 @@ interface Place {
 
 type Metadata = StructField['metadata'];
 
+const NONE: ReadonlySet<string> = new Set();
+
 function compileStruct(schema: StructType, place: Place): readonly CompiledField[] {
   return schema.fields.map((field) => {
     const keyPath = place.keyPaths.find(([name]) => name === field.name) ?? null;
     const inner: Place = {
       misfits: place.misfits,
+      arena: place.arena,
       rescueUnknown: place.rescueUnknown,
       path: place.path === '' ? field.name : `${place.path}.${field.name}`,
       keyPaths: place.keyPaths
@@ -86,7 +97,10 @@ function writerOf(type: DataType, metadata: Metadata, place: Place): ColumnWrite
       const fields = compileStruct(type, place);
       return new StructWriter(
         fields.map((field) => field.writer),
-        compileFieldLoop(fields, misfits, place.rescueUnknown ? rescuedFields(fields, misfits) : null),
+        {
+          loop: compileFieldLoop(fields, misfits, place.rescueUnknown ? rescuedFields(fields, misfits) : null),
+          tokens: new TokenLoop(fields, {ignored: NONE, refusesUnknown: place.rescueUnknown}),
+        },
         misfits,
       );
     }
@@ -110,9 +124,9 @@ function rescuedFields(fields: readonly CompiledField[], misfits: Misfits): Unkn
 function primitiveWriter(type: PrimitiveType, metadata: Metadata, place: Place): ColumnWriter {
   switch (type) {
     case 'string':
-      return new StringWriter(false);
+      return new StringWriter(false, place.arena);
     case 'variant':
-      return new StringWriter(true);
+      return new StringWriter(true, place.arena);
     case 'long':
       return new LongWriter();
     case 'integer':

@@ -1,8 +1,10 @@
 import type {FixedVector} from '../columns.ts';
+import type {JsonTape} from '../json-tape.ts';
 import {ExactNumber, type JsonValue} from '../json-value.ts';
 import type {DecimalType} from '../types.ts';
 import {type ColumnWriter, grown, Presence} from './column-writer.ts';
 import {unscaledOf} from './number-text.ts';
+import {numberAt} from './token-values.ts';
 
 type Unscaled = Int16Array | Int32Array | BigInt64Array;
 
@@ -92,6 +94,11 @@ export class DecimalWriter implements ColumnWriter {
       this.#data[2 * row + 1] = unscaled >> 64n;
     }
     return this.#presence.present(row);
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const number = numberAt(tape, at);
+    return this.write(row, Number.isNaN(number) ? tape.value(at) : number);
   }
 
   reserve(capacity: number): void {

@@ -1,8 +1,11 @@
 import type {ListVector, StructVector} from '../columns.ts';
+import {type JsonTape, TOKEN, TOKEN_WORDS} from '../json-tape.ts';
 import {ExactNumber, type JsonObject, type JsonValue} from '../json-value.ts';
+import {lazyObject} from '../lazy-object.ts';
 import {type ColumnWriter, grown, Presence} from './column-writer.ts';
 import type {FieldLoop} from './field-loop.ts';
 import {type Misfits, pathPart} from './misfits.ts';
+import type {TokenLoop} from './token-loop.ts';
 
 const FIRST_ROOM = 1024;
 
@@ -20,23 +23,45 @@ export class StructWriter implements ColumnWriter {
   readonly #presence = new Presence();
   readonly #children: readonly ColumnWriter[];
   readonly #loop: FieldLoop;
+  readonly #tokens: TokenLoop;
   readonly #misfits: Misfits;
 
-  constructor(children: readonly ColumnWriter[], loop: FieldLoop, misfits: Misfits) {
+  constructor(
+    children: readonly ColumnWriter[],
+    {loop, tokens}: {readonly loop: FieldLoop; readonly tokens: TokenLoop},
+    misfits: Misfits,
+  ) {
     this.#children = children;
     this.#loop = loop;
+    this.#tokens = tokens;
     this.#misfits = misfits;
   }
 
   write(row: number, value: JsonValue | undefined): boolean {
     if (isObject(value)) {
       const before = this.#misfits.length;
+      const lazy = lazyObject(value);
+      if (lazy !== undefined && this.#tokens.write(row, lazy) && this.#misfits.length === before)
+        return this.#presence.present(row);
+      this.#misfits.truncate(before);
       if (this.#loop.write(row, value) < 0) return this.#presence.present(row);
       this.#misfits.truncate(before);
     }
+    this.#setNull(row);
+    return value === null || value === undefined;
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const kind = tape.kind(at);
+    if (kind === TOKEN.object) return this.#tokens.writeMembers(row, tape, at) && this.#presence.present(row);
+    if (kind !== TOKEN.null) return false;
+    this.#setNull(row);
+    return true;
+  }
+
+  #setNull(row: number): void {
     for (const child of this.#children) child.write(row, null);
     this.#presence.absent(row);
-    return value === null || value === undefined;
   }
 
   reserve(capacity: number): void {
@@ -91,6 +116,19 @@ export class ListWriter implements ColumnWriter {
       return false;
     }
     return this.#ranges.set(row, value.length);
+  }
+
+  writeToken(row: number, tape: JsonTape, list: number): boolean {
+    if (tape.kind(list) !== TOKEN.array) return this.write(row, tape.value(list));
+    const {writer, nullable} = this.#element;
+    const start = this.#ranges.startOf(row);
+    const end = tape.next(list) - TOKEN_WORDS;
+    let count = 0;
+    for (let at = list + TOKEN_WORDS; at < end; at = tape.next(at), count++) {
+      if (this.#ranges.needsRoom(start + count + 1)) writer.reserve(this.#ranges.room);
+      if ((!nullable && tape.kind(at) === TOKEN.null) || !writer.writeToken(start + count, tape, at)) return false;
+    }
+    return this.#ranges.set(row, count);
   }
 
   #writeElement(row: number, index: number, value: JsonValue | undefined): boolean {
@@ -158,6 +196,10 @@ export class MapWriter implements ColumnWriter {
       return false;
     }
     return this.#ranges.set(row, names.length);
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    return this.write(row, tape.value(at));
   }
 
   #writeEntry(row: number, name: string, value: JsonValue | undefined): boolean {

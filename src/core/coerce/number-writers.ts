@@ -1,7 +1,9 @@
 import type {FixedVector} from '../columns.ts';
+import {type JsonTape, TOKEN} from '../json-tape.ts';
 import {ExactNumber, type JsonValue} from '../json-value.ts';
 import {type ColumnWriter, grown, Presence} from './column-writer.ts';
 import {doubleOf, unscaledOf} from './number-text.ts';
+import {numberAt} from './token-values.ts';
 
 const TWO_32 = 4_294_967_296;
 const LONG_MIN = -(2n ** 63n);
@@ -29,6 +31,11 @@ export class IntegerWriter implements ColumnWriter {
     }
     this.#presence.absent(row);
     return value === null || value === undefined;
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const number = numberAt(tape, at);
+    return this.write(row, Number.isNaN(number) ? tape.value(at) : number);
   }
 
   reserve(capacity: number): void {
@@ -96,6 +103,11 @@ export class LongWriter implements ColumnWriter {
     return value === null || value === undefined;
   }
 
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const number = numberAt(tape, at);
+    return this.write(row, Number.isNaN(number) ? tape.value(at) : number);
+  }
+
   reserve(capacity: number): void {
     this.#column.reserve(capacity);
   }
@@ -132,6 +144,11 @@ export class FloatWriter implements ColumnWriter {
     }
     this.#presence.absent(row);
     return value === null || value === undefined;
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const number = numberAt(tape, at);
+    return this.write(row, Number.isNaN(number) ? tape.value(at) : number);
   }
 
   reserve(capacity: number): void {
@@ -174,6 +191,11 @@ export class BooleanWriter implements ColumnWriter {
     }
     this.#presence.absent(row);
     return value === null || value === undefined;
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const kind = tape.kind(at);
+    return this.write(row, kind === TOKEN.true ? true : kind === TOKEN.false ? false : tape.value(at));
   }
 
   reserve(capacity: number): void {

@@ -1,10 +1,13 @@
 import type {BytesVector} from '../columns.ts';
 import {parseJson, stringifyJson} from '../json-reader.ts';
+import {type JsonTape, TOKEN} from '../json-tape.ts';
 import type {JsonValue} from '../json-value.ts';
 import {type ColumnWriter, grown, Presence} from './column-writer.ts';
+import {GrowingBytes} from './growing-bytes.ts';
+import type {TextArena} from './text-arena.ts';
+import {hasUniqueNames} from './token-names.ts';
 
 const ENCODE_CHARS = 1 << 16;
-const FIRST_BYTES = 1024;
 
 /**
  * string: text as it is, anything else as its JSON text. Text with half a surrogate pair has no UTF-8 and does not fit.
@@ -13,15 +16,21 @@ const FIRST_BYTES = 1024;
 export class StringWriter implements ColumnWriter {
   readonly #presence = new Presence();
   readonly #isDocument: boolean;
+  readonly #arena: TextArena;
   readonly #bytes = new GrowingBytes();
   #texts: string[] = [];
+  /** The last text that went to the arena by itself, and where it is: many rows of a table say the same. */
+  #lastText: string | null = null;
+  #lastStart = 0;
+  #lastLength = 0;
   #starts = new Uint32Array(0);
   #lengths = new Uint32Array(0);
   #chars = 0;
 
   /** `isDocument`: a column of JSON documents, where text that is no JSON becomes a JSON string. */
-  constructor(isDocument: boolean) {
+  constructor(isDocument: boolean, arena: TextArena) {
     this.#isDocument = isDocument;
+    this.#arena = arena;
   }
 
   write(row: number, value: JsonValue | undefined): boolean {
@@ -31,12 +40,63 @@ export class StringWriter implements ColumnWriter {
       return true;
     }
     const text = typeof value === 'string' && !this.#isDocument ? value : documentText(value);
+    if (this.#arena.isOpen) return this.#writeAtOnce(row, text);
     this.#texts[row] = text;
     this.#chars += text.length;
     if (isWellFormed(text)) return this.#presence.present(row);
     this.#texts[row] = '';
     this.#presence.absent(row);
     return false;
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const kind = tape.kind(at);
+    if (kind === TOKEN.null) {
+      this.#presence.absent(row);
+      return true;
+    }
+    if (!this.#arena.isOpen) return this.write(row, tape.value(at));
+    const start = tape.start(at);
+    switch (kind) {
+      case TOKEN.string:
+        return this.#isDocument
+          ? this.write(row, tape.value(at))
+          : this.#place(row, tape, {start, length: tape.sizeBytes(at)});
+      case TOKEN.integer:
+      case TOKEN.true:
+      case TOKEN.false:
+        return this.#place(row, tape, {start, length: tape.sizeBytes(at)});
+      case TOKEN.object:
+      case TOKEN.array:
+        if (tape.isPlain(at) && hasUniqueNames(tape, at))
+          return this.#place(row, tape, {start, length: tape.end(at) - start});
+        return this.write(row, tape.value(at));
+      default:
+        return this.write(row, tape.value(at));
+    }
+  }
+
+  #place(row: number, tape: JsonTape, {start, length}: {readonly start: number; readonly length: number}): true {
+    this.#starts[row] = this.#arena.startOf(tape.bytes) + start;
+    this.#lengths[row] = length;
+    this.#chars += length;
+    return this.#presence.present(row);
+  }
+
+  #writeAtOnce(row: number, text: string): boolean {
+    if (text !== this.#lastText) {
+      if (!isWellFormed(text)) {
+        this.#presence.absent(row);
+        return false;
+      }
+      this.#lastStart = this.#arena.append(text);
+      this.#lastLength = this.#arena.sizeBytes - this.#lastStart;
+      this.#lastText = text;
+    }
+    this.#starts[row] = this.#lastStart;
+    this.#lengths[row] = this.#lastLength;
+    this.#chars += this.#lastLength;
+    return this.#presence.present(row);
   }
 
   reserve(capacity: number): void {
@@ -47,11 +107,13 @@ export class StringWriter implements ColumnWriter {
   }
 
   vector(rowCount: number): BytesVector {
-    this.#bytes.clear();
-    for (let from = 0; from < rowCount;) from = this.#encodeFrom(from, rowCount);
+    if (!this.#arena.isOpen) {
+      this.#bytes.clear();
+      for (let from = 0; from < rowCount;) from = this.#encodeFrom(from, rowCount);
+    }
     return {
       kind: 'bytes',
-      data: this.#bytes.filled(),
+      data: this.#arena.isOpen ? this.#arena.filled() : this.#bytes.filled(),
       starts: this.#starts.subarray(0, rowCount),
       lengths: this.#lengths.subarray(0, rowCount),
       validity: this.#presence.validity(rowCount),
@@ -92,6 +154,7 @@ export class StringWriter implements ColumnWriter {
 
   clear(): void {
     this.#texts.fill('');
+    this.#lastText = null;
     this.#chars = 0;
     this.#presence.clear();
   }
@@ -128,6 +191,10 @@ export class BinaryWriter implements ColumnWriter {
     return value === null || value === undefined;
   }
 
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    return this.write(row, tape.value(at));
+  }
+
   reserve(capacity: number): void {
     if (capacity <= this.#starts.length) return;
     this.#starts = grown((length) => new Uint32Array(length), this.#starts, capacity);
@@ -152,52 +219,6 @@ export class BinaryWriter implements ColumnWriter {
 
   sizeBytes(): number {
     return this.#bytes.length;
-  }
-}
-
-/** Bytes one after another in one buffer that doubles. */
-class GrowingBytes {
-  #buffer = Buffer.alloc(FIRST_BYTES);
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Appends well-formed text as UTF-8 and returns how many bytes it took. */
-  append(text: string): number {
-    // Most text is ASCII; the rest needs at most 3 bytes for each UTF-16 unit. A write that found too little room ends in
-    // the last 3 bytes.
-    this.#reserve(text.length + 4);
-    let written = this.#buffer.write(text, this.#length);
-    if (this.#length + written > this.#buffer.length - 4) {
-      this.#reserve(text.length * 3 + 4);
-      written = this.#buffer.write(text, this.#length);
-    }
-    this.#length += written;
-    return written;
-  }
-
-  appendBytes(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
-    this.#buffer.set(bytes, this.#length);
-    this.#length += bytes.length;
-  }
-
-  filled(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
-  }
-
-  clear(): void {
-    this.#length = 0;
-  }
-
-  #reserve(sizeBytes: number): void {
-    const needed = this.#length + sizeBytes;
-    if (needed <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
-    larger.set(this.filled());
-    this.#buffer = larger;
   }
 }
 

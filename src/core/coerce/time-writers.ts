@@ -1,9 +1,11 @@
 import type {FixedVector} from '../columns.ts';
+import type {JsonTape} from '../json-tape.ts';
 import {ExactNumber, type JsonValue} from '../json-value.ts';
 import {MAX_MICROS, MIN_MICROS, parseDate, parseTimestamp} from '../time-text.ts';
 import {type ColumnWriter, grown, Presence} from './column-writer.ts';
 import {unscaledOf} from './number-text.ts';
 import {LongColumn} from './number-writers.ts';
+import {instantAt} from './token-values.ts';
 
 /** What the numbers of a timestamp column count since 1970. */
 export type EpochUnit = 's' | 'ms' | 'us';
@@ -26,6 +28,10 @@ export class DateWriter implements ColumnWriter {
     }
     this.#presence.absent(row);
     return value === null || value === undefined;
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    return this.write(row, tape.value(at));
   }
 
   reserve(capacity: number): void {
@@ -89,6 +95,11 @@ export class TimestampWriter implements ColumnWriter {
     return Number.isSafeInteger(micros)
       ? micros
       : inRange(BigInt(Math.trunc(value)) * MICROS_PER_UNIT[this.#unit ?? unitOf(value)]);
+  }
+
+  writeToken(row: number, tape: JsonTape, at: number): boolean {
+    const micros = instantAt(tape, at);
+    return Number.isNaN(micros) ? this.write(row, tape.value(at)) : this.#column.set(row, micros);
   }
 
   reserve(capacity: number): void {

@@ -16,6 +16,24 @@ export function bodyText(bytes: Buffer, charset = 'utf-8'): string {
   return transcode(text, 'utf8', 'utf16le').toString('utf16le');
 }
 
+/** A body that was read whole; its text is made when it is asked for. */
+export class WholeBody {
+  readonly bytes: Buffer;
+  readonly #charset: string | undefined;
+  #text: string | undefined;
+
+  constructor(bytes: Buffer, charset: string | undefined) {
+    this.bytes = bytes;
+    this.#charset = charset;
+  }
+
+  /** See {@link bodyText}. */
+  get text(): string {
+    this.#text ??= bodyText(this.bytes, this.#charset);
+    return this.#text;
+  }
+}
+
 /** The charset that a content type names; undefined when it names none. */
 export function charsetOf(contentType: string | null): string | undefined {
   return /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType ?? '')?.[1];

@@ -5,10 +5,12 @@ import type {Dispatcher} from 'undici';
 
 import {IngestError, isIngestError, messageOf} from '../../core/errors.ts';
 import {parseJson} from '../../core/json-reader.ts';
-import {bodyText, charsetOf} from '../decode/body-text.ts';
+import type {JsonValue} from '../../core/json-value.ts';
+import {parseLazily} from '../../core/lazy-object.ts';
+import {charsetOf, WholeBody} from '../decode/body-text.ts';
 import type {Permit} from './admission.ts';
 import type {RememberedBody} from './conditional-memory.ts';
-import {judged} from './error-rules.ts';
+import {judged, type JudgedAnswer} from './error-rules.ts';
 import type {Exchange} from './exchange-parts.ts';
 import type {ErrorRule, HttpContext, HttpHead, HttpRequest} from './http-client.ts';
 import {judge} from './judge.ts';
@@ -133,17 +135,17 @@ async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promi
     encodingOf(headers),
     shared.options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
   );
-  const text = bodyText(bytes, charsetIn(bytes, head, tried.readAs));
-  sent.endTrace?.({response: {status, headers, sizeBytes: bytes.length, body: text}});
-  const json = tried.readAs === 'json' && isSuccess ? parseBody(text, bytes) : undefined;
-  const answer =
-    json === undefined ? judged(status, head.headers, text) : {status, headers: head.headers, text, json: () => json};
+  const body = new WholeBody(bytes, charsetIn(bytes, head, tried.readAs));
+  sent.endTrace?.({response: {status, headers, sizeBytes: bytes.length, body: body.text}});
+  const json = tried.readAs === 'json' && isSuccess ? parseBody(body) : undefined;
+  const answer = json === undefined ? judged(status, head.headers, body.text) : judgedJson(head, body, json);
   const setback = judge(answer, judgeContext(sent));
   if (setback !== null) return setback;
   const etag = head.headers.get('etag');
   if (memoryKey !== '' && etag !== null && status === 200)
-    shared.memory.put(memoryKey, {etag, text, sizeBytes: bytes.length, headers});
+    shared.memory.put(memoryKey, {etag, body, sizeBytes: bytes.length, headers});
   const value = tried.readAs === 'json' ? (json ?? answer.json() ?? null) : null;
+  const text = tried.readAs === 'json' ? '' : body.text;
   return {kind: 'done', answer: {head, text, json: value, sizeBytes: bytes.length, pieces: null, close: nothing}};
 }
 
@@ -156,9 +158,11 @@ function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHea
     notModified: true,
   };
   sent.endTrace?.({response: {status: 304, headers, sizeBytes: 0}});
-  const {text, sizeBytes} = remembered;
-  const json = sent.tried.readAs === 'json' ? parseBody(text) : null;
-  const pieces = sent.tried.readAs === 'stream' ? piecesOf(text) : null;
+  const {body, sizeBytes} = remembered;
+  const {readAs} = sent.tried;
+  const json = readAs === 'json' ? parseBody(body) : null;
+  const pieces = readAs === 'stream' ? piecesOf(body.bytes) : null;
+  const text = readAs === 'text' ? body.text : '';
   return {kind: 'done', answer: {head, text, json, sizeBytes, pieces, close: nothing}};
 }
 
@@ -214,8 +218,8 @@ async function* withFirst(
   }
 }
 
-async function* piecesOf(text: string): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(new TextEncoder().encode(text));
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
 }
 
 function afterFailure(sent: Sent, error: unknown, hasAnswer: boolean): Verdict {
@@ -233,17 +237,31 @@ function afterFailure(sent: Sent, error: unknown, hasAnswer: boolean): Verdict {
 /** A body that is not what it says it is, most often because it was cut off. */
 class MalformedBody extends IngestError {}
 
-/** @param bytes those that the text was made of; as many as it has characters only where all are ASCII. */
-function parseBody(text: string, bytes?: Buffer): ReturnType<typeof parseJson> {
+/** Objects in lists are read from the body when they are looked at, see {@link parseLazily}. */
+function parseBody(body: WholeBody): JsonValue {
+  const lazy = parseLazily(body.bytes);
+  if (lazy !== undefined) return lazy;
+  const {text} = body;
   if (text.trim() === '') return null;
   try {
-    return parseJson(text, bytes);
+    return parseJson(text);
   } catch (error) {
     const kind = text.trimStart().startsWith('<') ? 'It looks like HTML or XML. ' : '';
     throw new MalformedBody('SOURCE_ERROR', `The source's answer is not valid JSON. ${kind}${messageOf(error)}`, {
       cause: error,
     });
   }
+}
+
+function judgedJson({status, headers}: HttpHead, body: WholeBody, json: JsonValue): JudgedAnswer {
+  return {
+    status,
+    headers,
+    get text() {
+      return body.text;
+    },
+    json: () => json,
+  };
 }
 
 function isRepeatable({method, isIdempotent}: HttpRequest): boolean {

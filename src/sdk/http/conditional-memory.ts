@@ -1,9 +1,10 @@
+import type {WholeBody} from '../decode/body-text.ts';
 import type {RawHeaders} from './reply-headers.ts';
 
 /** A body that the source may call unchanged. */
 export interface RememberedBody {
   readonly etag: string;
-  readonly text: string;
+  readonly body: WholeBody;
   readonly sizeBytes: number;
   /** Of the answer that brought it: a 304 leaves most of them out, links to further pages among them. */
   readonly headers: RawHeaders;

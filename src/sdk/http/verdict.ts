@@ -16,7 +16,7 @@ export interface Target {
 /** An answer that was read as asked. */
 export interface ReadAnswer {
   readonly head: HttpHead;
-  /** Empty for a stream. */
+  /** Empty unless text was asked for. */
   readonly text: string;
   /** Null unless JSON was asked for. */
   readonly json: JsonValue;

@@ -16,6 +16,13 @@ export interface RestartOptions {
   readonly idOf: (record: JsonObject) => string;
 }
 
+/** A record, its cursor and its identity. */
+interface Row {
+  readonly record: JsonObject;
+  readonly value: CursorValue | null;
+  readonly id: string;
+}
+
 /** Passes over the pages of one bound, at most: each but the first looks for rows that moved while the one before was read. */
 const MAX_PASSES = 10;
 
@@ -59,12 +66,16 @@ class Restart implements Pager {
   }
 
   take(reply: PageReply): TakenPage {
-    const {records, more} = this.#pager.take(reply);
-    if (records.length > 0) this.#pages++;
+    const taken = this.#pager.take(reply);
+    const {more} = taken;
+    const rows = taken.records.map((record) => this.#rowOf(record));
+    if (rows.length > 0) this.#pages++;
     const isSingle = this.#pages <= 1 && this.#passes === 1;
-    const fresh = records.filter((record) => (isSingle || !this.#isBeyond(record)) && this.#isFresh(record));
-    this.#note(records);
-    const last = this.#lastValue(records);
+    const fresh = rows
+      .filter((row) => (isSingle || !this.#isBeyond(row)) && this.#isFresh(row))
+      .map(({record}) => record);
+    this.#note(rows);
+    const last = rows.findLast(({value}) => value !== null)?.value ?? null;
     const isBeyond = last !== null && this.#compare(last) > 0;
     if (more && !isBeyond) return {records: fresh, more: true};
     if (isSingle) {
@@ -77,11 +88,15 @@ class Restart implements Pager {
     return {records: fresh, more: true};
   }
 
-  #note(records: readonly JsonObject[]): void {
-    const {valueOf, idOf, format} = this.#options;
-    for (const record of records) {
-      const value = valueOf(record);
-      if (value === null || this.#compare(value) <= 0) this.#listed.add(idOf(record));
+  #rowOf(record: JsonObject): Row {
+    const {valueOf, idOf} = this.#options;
+    return {record, value: valueOf(record), id: idOf(record)};
+  }
+
+  #note(rows: readonly Row[]): void {
+    const {format} = this.#options;
+    for (const {value, id} of rows) {
+      if (value === null || this.#compare(value) <= 0) this.#listed.add(id);
       else if (this.#next === null || format.compare(value, this.#next) < 0) this.#next = value;
     }
   }
@@ -124,8 +139,7 @@ class Restart implements Pager {
   }
 
   /** Rows above the bound are left to the next one until it is sure that no row at the bound is missing. */
-  #isBeyond(record: JsonObject): boolean {
-    const value = this.#options.valueOf(record);
+  #isBeyond({value}: Row): boolean {
     return value !== null && this.#compare(value) > 0;
   }
 
@@ -133,9 +147,8 @@ class Restart implements Pager {
     return this.#bound === null ? 1 : this.#options.format.compare(value, this.#bound);
   }
 
-  #isFresh(record: JsonObject): boolean {
-    const value = this.#options.valueOf(record);
-    const identity = `${value} ${this.#options.idOf(record)}`;
+  #isFresh({value, id}: Row): boolean {
+    const identity = `${value} ${id}`;
     if (this.#seen.has(identity)) return false;
     this.#seen.set(identity, value);
     return true;
@@ -149,14 +162,6 @@ class Restart implements Pager {
     for (const [identity, value] of this.#seen) {
       if (value !== null && format.compare(value, border) < 0) this.#seen.delete(identity);
     }
-  }
-
-  #lastValue(records: readonly JsonObject[]): CursorValue | null {
-    for (let at = records.length - 1; at >= 0; at--) {
-      const value = this.#options.valueOf(records[at] ?? {});
-      if (value !== null) return value;
-    }
-    return null;
   }
 }
 

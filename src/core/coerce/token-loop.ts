@@ -1,0 +1,158 @@
+import {type JsonTape, KIND_MASK, SIZE_SHIFT, TOKEN, TOKEN_WORDS} from '../json-tape.ts';
+import type {JsonObject, JsonValue} from '../json-value.ts';
+import type {LazyObject} from '../lazy-object.ts';
+import type {LoopField} from './field-loop.ts';
+
+/** Names beyond these are data, such as ids: their records are read in the ordinary way. */
+const MOST_NAMES = 2000;
+const NO_BYTES = new Uint8Array(0);
+
+/** A name that objects have. */
+class Name {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+  /** Null: it is no field. */
+  readonly field: LoopField | null;
+  readonly isIgnored: boolean;
+  /** The object in which it was seen last; negative when its value stands beside the text. */
+  seenIn = 0;
+  /** The name that followed it last time. */
+  follower: Name | null = null;
+  /** Objects that had it, since they were taken. */
+  count = 0;
+
+  constructor(text: string, field: LoopField | null, isIgnored: boolean) {
+    this.text = text;
+    this.bytes = text === '' ? NO_BYTES : new TextEncoder().encode(text);
+    this.field = field;
+    this.isIgnored = isIgnored;
+  }
+}
+
+/**
+ * Writes the members of objects where their text lies, one after another: a name is expected to be the one that followed the last time.
+ * It writes only what fits as it is, and tells of everything else, so that the loop over fields may decide.
+ */
+export class TokenLoop {
+  readonly #names = new Map<string, Name>();
+  readonly #fields: readonly Name[];
+  readonly #beside: readonly Name[];
+  readonly #unknown: Name[] = [];
+  readonly #refusesUnknown: boolean;
+  readonly #first = new Name('', null, true);
+  #object = 0;
+
+  /** @param options.refusesUnknown an object with a value for which there is no field is left to the other loop. */
+  constructor(
+    fields: readonly LoopField[],
+    options: {readonly ignored: ReadonlySet<string>; readonly refusesUnknown: boolean},
+  ) {
+    const names = fields.map((field) => new Name(field.name, field, false));
+    this.#fields = names.filter(({field}) => field?.beside !== true);
+    this.#beside = names.filter(({field}) => field?.beside === true);
+    for (const name of this.#fields) this.#names.set(name.text, name);
+    for (const name of options.ignored) this.#names.set(name, new Name(name, null, true));
+    this.#refusesUnknown = options.refusesUnknown;
+  }
+
+  /** Writes a row; false when it did not write all of it. */
+  write(row: number, {tape, at, hasProperties, properties}: LazyObject, beside?: JsonObject): boolean {
+    this.#object++;
+    if (hasProperties && !this.#writeProperties(row, properties as JsonObject)) return false;
+    if (!this.#writeText(row, tape, at)) return false;
+    for (const {field, text} of this.#beside) if (field?.writer.write(row, beside?.[text]) !== true) return false;
+    return true;
+  }
+
+  /** Writes a row of an object in a text. */
+  writeMembers(row: number, tape: JsonTape, object: number): boolean {
+    this.#object++;
+    return this.#writeText(row, tape, object);
+  }
+
+  /** Counts the names of the object that was written last which are no fields. */
+  countUnknown(): void {
+    for (const name of this.#unknown) if (Math.abs(name.seenIn) === this.#object) name.count++;
+  }
+
+  /** The names that are no fields, with the objects that had them since they were taken. */
+  takeUnknown(): readonly (readonly [string, number])[] {
+    const taken = this.#unknown.filter(({count}) => count > 0).map((name) => [name.text, name.count] as const);
+    for (const name of this.#unknown) name.count = 0;
+    return taken;
+  }
+
+  #writeText(row: number, tape: JsonTape, object: number): boolean {
+    const {words} = tape;
+    const end = tape.next(object) - TOKEN_WORDS;
+    const current = this.#object;
+    let last = this.#first;
+    let unwritten = this.#fields.length;
+    for (let at = object + TOKEN_WORDS; at < end;) {
+      const start = words[at] ?? 0;
+      const size = (words[at + 1] ?? 0) >>> SIZE_SHIFT;
+      let name = last.follower;
+      if (name === null || name.bytes.length !== size || !tape.hasBytes(start, name.bytes)) {
+        name = this.#nameAt(tape, at);
+        if (name === null) return false;
+        last.follower = name;
+      }
+      last = name;
+      const value = at + TOKEN_WORDS;
+      const word = words[value + 1] ?? 0;
+      const kind = word & KIND_MASK;
+      at = kind === TOKEN.object || kind === TOKEN.array ? value + (word >>> SIZE_SHIFT) : value + TOKEN_WORDS;
+      if (name.seenIn === -current) continue;
+      // A name that comes twice.
+      if (name.seenIn === current) return false;
+      name.seenIn = current;
+      const {field} = name;
+      if (field !== null) {
+        unwritten--;
+        if (kind === TOKEN.null && field.required) return false;
+        if (!field.writer.writeToken(row, tape, value)) return false;
+      } else if (this.#refusesUnknown && kind !== TOKEN.null && !name.isIgnored) return false;
+    }
+    return unwritten === 0 || this.#writeMissing(row);
+  }
+
+  /** Values that count instead of the text's members. */
+  #writeProperties(row: number, properties: JsonObject): boolean {
+    for (const text of Object.keys(properties)) {
+      const name = this.#named(text);
+      const value: JsonValue | undefined = properties[text];
+      // An absent value is none that hides the text's.
+      if (name === null || value === undefined) return false;
+      name.seenIn = -this.#object;
+      if (name.field === null) {
+        if (this.#refusesUnknown && value !== null && !name.isIgnored) return false;
+        continue;
+      }
+      if (value === null && name.field.required) return false;
+      if (!name.field.writer.write(row, value)) return false;
+    }
+    return true;
+  }
+
+  #writeMissing(row: number): boolean {
+    for (const {field, seenIn} of this.#fields) {
+      if (field === null || seenIn === this.#object || seenIn === -this.#object) continue;
+      if (field.required || !field.writer.write(row, null)) return false;
+    }
+    return true;
+  }
+
+  #nameAt(tape: JsonTape, at: number): Name | null {
+    return this.#named(tape.value(at) as string);
+  }
+
+  #named(text: string): Name | null {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    if (this.#names.size >= MOST_NAMES) return null;
+    const name = new Name(text, null, false);
+    this.#names.set(text, name);
+    this.#unknown.push(name);
+    return name;
+  }
+}
