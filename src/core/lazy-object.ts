@@ -1,3 +1,4 @@
+import {stringifyJson} from './json-reader.ts';
 import {type JsonTape, TOKEN, TOKEN_WORDS} from './json-tape.ts';
 import type {JsonObject, JsonValue} from './json-value.ts';
 import {readTape} from './read-tape.ts';
@@ -24,6 +25,14 @@ export function lazyObject(value: JsonValue | undefined): LazyObject | undefined
   if (typeof value !== 'object' || value === null) return undefined;
   const lazy = (value as unknown as Properties)[LAZY] as LazyObject | undefined;
   return lazy?.isWhole === false ? lazy : undefined;
+}
+
+/** The JSON text of an object: as it came, while it is as it came. */
+export function jsonText(object: JsonObject): string {
+  const lazy = lazyObject(object);
+  if (lazy === undefined || lazy.hasProperties) return stringifyJson(object);
+  const {tape, at} = lazy;
+  return tape.text(tape.start(at), tape.end(at));
 }
 
 /** Objects around lists as they are, the objects in the lists lazily. */

@@ -12,6 +12,9 @@ export const BINARY_ENCODING = 'sluice.binaryEncoding';
  */
 export const WIDE_TIMES = 'sluice.wideTimes';
 
+/** Field metadata, true: an empty text is no value. Many sources that write every value as text mean that. */
+export const EMPTY_IS_NULL = 'sluice.emptyIsNull';
+
 /** A type on its way to become a field: nullable until told otherwise. Every method returns a new value. */
 export interface Column {
   readonly type: DataType;
@@ -25,6 +28,8 @@ export interface Column {
   epochUnit(unit: 's' | 'ms' | 'us'): Column;
   /** How this binary column is written in JSON. */
   binaryEncoding(encoding: 'base64' | 'hex' | 'utf8'): Column;
+  /** An empty text in this column is no value. */
+  emptyIsNull(): Column;
   /** Adds metadata. */
   with(metadata: Readonly<Record<string, PlainJson>>): Column;
 }
@@ -209,6 +214,7 @@ function makeColumn(type: DataType, nullable: boolean, metadata: Readonly<Record
     comment: (text) => add({comment: text}),
     epochUnit: (unit) => add({[EPOCH_UNIT]: unit}),
     binaryEncoding: (encoding) => add({[BINARY_ENCODING]: encoding}),
+    emptyIsNull: () => add({[EMPTY_IS_NULL]: true}),
     with: add,
   };
 }

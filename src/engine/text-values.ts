@@ -1,4 +1,4 @@
-import {BINARY_ENCODING, EPOCH_UNIT, isNested} from '../core/schema.ts';
+import {BINARY_ENCODING, EMPTY_IS_NULL, EPOCH_UNIT, isNested} from '../core/schema.ts';
 import type {ArrayType, DataType, DecimalType, MapType, PrimitiveType, StructField, StructType} from '../core/types.ts';
 import type {FieldType, TypedSql} from './file-source.ts';
 import {unmarkJson, unmarkText, unmarkTextOrJson} from './marked-json.ts';
@@ -9,9 +9,10 @@ import {quoteIdentifier, quoteList, quoteLiteral, sqlType} from './sql-types.ts'
  * round `1.5` to 2, drop the time of a date, take `1_000` and `infinity`), so every cast is checked.
  */
 export function textValue(field: FieldType, text: string): TypedSql {
-  const {type} = field;
+  const {type, metadata} = field;
   if (isNested(type)) return nestedValue(type, text, 0);
-  return typeof type === 'string' ? primitiveValue(type, field.metadata, text) : checked(decimalSql(type, text), text);
+  const given = metadata[EMPTY_IS_NULL] === true ? `nullif(${text}, '')` : text;
+  return typeof type === 'string' ? primitiveValue(type, metadata, given) : checked(decimalSql(type, given), given);
 }
 
 /**
@@ -26,7 +27,8 @@ export function jsonValue(field: FieldType, extracted: string, depth = 0): Typed
   const quoted = jsonStructure(field.type) === 'JSON' ? unquoted(json) : extracted;
   const mayBeMarked = depth > 0 || typeof field.type === 'object';
   const unmarked = field.type === 'string' ? unmarkTextOrJson : unmarkText;
-  const text = mayBeMarked ? unmarked(quoted) : quoted;
+  const given = mayBeMarked ? unmarked(quoted) : quoted;
+  const text = field.metadata[EMPTY_IS_NULL] === true ? `nullif(${given}, '')` : given;
   const isString = `starts_with(${json}, '"')`;
   if (field.type === 'binary') {
     return checked(`CASE WHEN ${isString} THEN ${binarySql(field.metadata[BINARY_ENCODING], text)} END`, text);

@@ -35,6 +35,7 @@ export {
   date,
   decimal,
   double,
+  EMPTY_IS_NULL,
   EPOCH_UNIT,
   fieldAt,
   float,

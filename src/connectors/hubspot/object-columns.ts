@@ -1,6 +1,8 @@
 import {
   type DataType,
   decimal,
+  EMPTY_IS_NULL,
+  EPOCH_UNIT,
   type JsonObject,
   type JsonValue,
   type RestCall,
@@ -60,43 +62,38 @@ export type NumberKind = 'double' | 'decimal';
 /** The schema of a type. */
 export function objectSchema(properties: readonly PropertyColumn[], numbers: NumberKind): StructType {
   const fields = properties.map(({column, type, label}) =>
-    field(column, columnType(type, numbers), label === '' ? {} : {comment: label}),
+    field(column, columnType(type, numbers), {
+      metadata: {
+        // All values come as texts; an empty one is a property without value, digits are milliseconds.
+        [EMPTY_IS_NULL]: true,
+        ...(type === 'datetime' ? {[EPOCH_UNIT]: 'ms'} : {}),
+        ...(label === '' ? {} : {comment: label}),
+      },
+    }),
   );
   return {type: 'struct', fields: [...OWN_COLUMNS, ...fields]};
 }
 
 /**
- * A record as a row: its own properties object, changed in place, for nobody else holds it and copying its values costs nearly
- * as much as parsing them. All values come as texts; an empty text is a property without value.
+ * Makes rows of records: their own properties objects, changed in place, for nobody else holds them. What no schema can say is done here:
+ * days as milliseconds, and properties under other names.
  * @see https://developers.hubspot.com/docs/api/crm/properties
  */
-export function objectRow(record: JsonObject, properties: readonly PropertyColumn[]): JsonObject {
-  const row = (isJsonObject(record['properties']) ? record['properties'] : {}) as Record<string, JsonValue>;
-  for (const {property, column, type} of properties) {
-    const value = row[property];
-    // Most values are null, or texts that stay as they are.
-    if (value === null && property === column) continue;
-    const landed = propertyValue(value, type);
-    if (landed !== value || property !== column) row[column] = landed;
-  }
-  for (const name of OWN_FIELDS) row[name] = record[name] ?? null;
-  return row;
-}
-
-function propertyValue(value: JsonValue | undefined, type: string): JsonValue {
-  if (value === undefined || value === null || value === '') return null;
-  if (typeof value !== 'string') return value;
-  switch (type) {
-    case 'bool':
-      return value === 'true' ? true : value === 'false' ? false : value;
-    // Older records have times as milliseconds, days as those of midnight, UTC.
-    case 'date':
-      return IS_MILLIS.test(value) ? new Date(Number(value)).toISOString().slice(0, 10) : value;
-    case 'datetime':
-      return IS_MILLIS.test(value) ? new Date(Number(value)).toISOString() : value;
-    default:
-      return value;
-  }
+export function rowMaker(properties: readonly PropertyColumn[]): (record: JsonObject) => JsonObject {
+  const renamed = properties.filter(({property, column}) => property !== column);
+  const days = properties.filter(({type}) => type === 'date');
+  return (record) => {
+    const row = (isJsonObject(record['properties']) ? record['properties'] : {}) as Record<string, JsonValue>;
+    for (const {property, column} of renamed) row[column] = row[property] ?? null;
+    for (const {column} of days) {
+      const day = row[column];
+      // Older records have days as milliseconds of their midnight, UTC.
+      if (typeof day === 'string' && IS_MILLIS.test(day))
+        row[column] = new Date(Number(day)).toISOString().slice(0, 10);
+    }
+    for (const name of OWN_FIELDS) row[name] = record[name] ?? null;
+    return row;
+  };
 }
 
 function columnType(type: string, numbers: NumberKind): DataType {
@@ -117,8 +114,7 @@ function columnType(type: string, numbers: NumberKind): DataType {
 function field(
   name: string,
   type: DataType,
-  more: {readonly nullable?: boolean; readonly comment?: string} = {},
+  {nullable = true, metadata = {}}: Partial<Pick<StructField, 'nullable' | 'metadata'>> = {},
 ): StructField {
-  const {nullable = true, comment} = more;
-  return {name, type, nullable, metadata: comment === undefined ? {} : {comment}};
+  return {name, type, nullable, metadata};
 }

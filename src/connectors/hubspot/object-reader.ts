@@ -11,7 +11,7 @@ import {
   type RestReadCall,
   isJsonObject,
 } from '../../sdk/index.ts';
-import {objectRow, type PropertyColumn} from './object-columns.ts';
+import {type PropertyColumn, rowMaker} from './object-columns.ts';
 import {archivedList, millis, modifiedAt, objectList, objectSearch} from './object-listings.ts';
 import {objectOffset, type ObjectPosition, parseObjectOffset, START} from './object-position.ts';
 import type {ObjectType} from './object-types.ts';
@@ -72,10 +72,9 @@ export async function* everyRecord({
 }: Omit<ObjectReading, 'call'> & {readonly call: RestCall}): AsyncGenerator<readonly JsonObject[], void> {
   const names = [...new Set([...properties.map(({property}) => property), type.modified])];
   const since = startOf(call);
+  const rowOf = rowMaker(properties);
   for await (const records of call.list(objectList(type, names, {after: null})))
-    yield records
-      .filter((record) => since === null || modifiedAt(record, type) >= since)
-      .map((record) => objectRow(record, properties));
+    yield records.filter((record) => since === null || modifiedAt(record, type) >= since).map(rowOf);
 }
 
 async function* readList(position: ObjectPosition, reading: ObjectReading): AsyncGenerator<Page, ObjectPosition> {
@@ -169,9 +168,10 @@ async function* readArchived(position: ObjectPosition, {type, call}: ObjectReadi
 }
 
 function upserts(records: readonly JsonObject[], {type, properties}: ObjectReading): readonly Change[] {
+  const rowOf = rowMaker(properties);
   return records.flatMap((record): readonly Change[] => {
     const updatedAt = textOf(record['updatedAt']);
-    const upsert: Change = {op: 'upsert', row: objectRow(record, properties), sequence: updatedAt};
+    const upsert: Change = {op: 'upsert', row: rowOf(record), sequence: updatedAt};
     const losers = mergedIds(record, type).filter((id) => id !== idOf(record));
     return losers.length === 0 ? [upsert] : [upsert, ...losers.map((id) => deletion(id, updatedAt))];
   });

@@ -1,5 +1,5 @@
 import {IngestError} from '../errors.ts';
-import {BINARY_ENCODING, EPOCH_UNIT, WIDE_TIMES} from '../schema.ts';
+import {BINARY_ENCODING, EMPTY_IS_NULL, EPOCH_UNIT, WIDE_TIMES} from '../schema.ts';
 import type {DataType, MapType, PrimitiveType, StructField, StructType} from '../types.ts';
 import type {ColumnWriter} from './column-writer.ts';
 import {DecimalWriter} from './decimal-writer.ts';
@@ -74,6 +74,7 @@ function compileStruct(schema: StructType, place: Place): readonly CompiledField
       writer: writerOf(field.type, field.metadata, inner),
       required: !field.nullable || keyPath !== null,
       nested: typeof field.type === 'object' && field.type.type !== 'decimal',
+      emptyIsNull: field.metadata[EMPTY_IS_NULL] === true,
       keyPath,
     };
   });

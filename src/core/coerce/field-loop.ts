@@ -10,6 +10,8 @@ export interface LoopField {
   readonly required: boolean;
   /** Its values hold values, which may be misfits on their own. */
   readonly nested: boolean;
+  /** An empty text is null. */
+  readonly emptyIsNull: boolean;
   /** Read from what comes beside the object, not from the object. */
   readonly beside?: boolean;
 }
@@ -74,6 +76,7 @@ function fieldCode(field: LoopField, index: number): readonly string[] {
   return [
     `value = ${field.beside === true ? `beside[${JSON.stringify(field.name)}]` : read(field.name)};`,
     ...(field.beside === true ? [] : ['if (value !== undefined) known++;']),
+    ...(field.emptyIsNull ? ["if (value === '') value = null;"] : []),
     ...(field.required ? [`if (value === null || value === undefined) return ${index};`] : []),
     ...(field.nested ? ['before = misfits.length;'] : []),
     `if (!w${index}.write(row, value)) { ${misfit} }`,

@@ -5,6 +5,8 @@ import type {LoopField} from './field-loop.ts';
 
 /** Names beyond these are data, such as ids: their records are read in the ordinary way. */
 const MOST_NAMES = 2000;
+/** The second word of an empty string. */
+const EMPTY_TEXT = TOKEN.string;
 const NO_BYTES = new Uint8Array(0);
 
 /** A name that objects have. */
@@ -109,8 +111,9 @@ export class TokenLoop {
       const {field} = name;
       if (field !== null) {
         unwritten--;
-        if (kind === TOKEN.null && field.required) return false;
-        if (!field.writer.writeToken(row, tape, value)) return false;
+        const isNull = kind === TOKEN.null || (field.emptyIsNull && word === EMPTY_TEXT);
+        if (isNull && field.required) return false;
+        if (!(isNull ? field.writer.write(row, null) : field.writer.writeToken(row, tape, value))) return false;
       } else if (this.#refusesUnknown && kind !== TOKEN.null && !name.isIgnored) return false;
     }
     return unwritten === 0 || this.#writeMissing(row);
@@ -128,8 +131,9 @@ export class TokenLoop {
         if (this.#refusesUnknown && value !== null && !name.isIgnored) return false;
         continue;
       }
-      if (value === null && name.field.required) return false;
-      if (!name.field.writer.write(row, value)) return false;
+      const written = name.field.emptyIsNull && value === '' ? null : value;
+      if (written === null && name.field.required) return false;
+      if (!name.field.writer.write(row, written)) return false;
     }
     return true;
   }

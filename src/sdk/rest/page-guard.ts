@@ -1,6 +1,6 @@
 import {IngestError} from '../../core/errors.ts';
-import {stringifyJson} from '../../core/json-reader.ts';
 import type {JsonObject} from '../../core/json-value.ts';
+import {jsonText} from '../../core/lazy-object.ts';
 import type {ListEnv} from './fetch-page.ts';
 import type {Listing} from './rest-request.ts';
 
@@ -23,7 +23,10 @@ export function pageGuard(
   return (records, count, more) => {
     pages++;
     emptyInARow = count === 0 ? emptyInARow + 1 : 0;
-    const page = count === 0 ? null : `${count} ${stringifyJson([records[0] ?? null, records.at(-1) ?? null])}`;
+    const page =
+      count === 0
+        ? null
+        : `${count} ${[records[0], records.at(-1)].map((record) => jsonText(record ?? {})).join('\n')}`;
     equalInARow = page !== null && page === before ? equalInARow + 1 : 0;
     before = page;
     if (!more) return;
