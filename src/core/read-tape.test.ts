@@ -11,7 +11,7 @@ import type {JsonValue} from './json-value.ts';
 import {readTape} from './read-tape.ts';
 
 const seed = Date.now() % 1_000_000_007;
-const runs = {seed, interruptAfterTimeLimit: 1500, numRuns: 100_000};
+const runs = {seed, interruptAfterTimeLimit: 1000, numRuns: 100_000};
 
 /** The value that the tokens say, put together from the single ones. */
 function valueOf(tape: JsonTape, at: number): JsonValue {
@@ -62,9 +62,7 @@ const byte = fc.oneof(
 const cut: fc.Arbitrary<Cut> = fc.record({
   at: fc.nat({max: 10_000}),
   removed: fc.constantFrom(0, 0, 1, 1, 1, 2, 3, 10_000),
-  bytes: fc
-    .uint8Array({maxLength: 0})
-    .chain(() => fc.array(byte, {maxLength: 3}).map((bytes) => Uint8Array.from(bytes))),
+  bytes: fc.array(byte, {maxLength: 3}).map((bytes) => Uint8Array.from(bytes)),
 });
 
 function withCuts(text: string, cuts: readonly Cut[]): Buffer {
@@ -167,7 +165,7 @@ describe('readTape', () => {
   });
 
   it('has room for any number of tokens, wherever the room of before ends', async () => {
-    for (let items = 7_600; items < 8_200; items += 37) {
+    for (let items = 7_600; items < 8_200; items += 83) {
       vi.resetModules();
       const fresh = await import('./read-tape.ts');
       for (const length of [items, 2 * items, 4 * items]) {

@@ -116,8 +116,7 @@ function scan(bytes: Buffer): number {
         at++;
       } else if (first === MINUS || isDigit(first)) {
         const end = endOfInteger(bytes, at);
-        const isSafe =
-          end - at <= SAFE_CHARS && !isNumberPart(bytes[end]) && (first !== MINUS || bytes[at + 1] !== ZERO);
+        const isSafe = isSafeInteger(bytes, at, end);
         const last = isSafe ? end : endOfNumber(bytes, at, end);
         if (last < 0) return -1;
         words[length + 1] = ((last - at) << SIZE_SHIFT) | (isSafe ? TOKEN.integer : TOKEN.number);
@@ -206,6 +205,12 @@ function endOfInteger(bytes: Buffer, from: number): number {
   while (isDigit(bytes[at])) at++;
   // Digits behind a zero are no number: the byte that follows is refused.
   return bytes[first] === ZERO && at > first ? first + 1 : at;
+}
+
+/** True for digits up to `end` that every reader prints as they stand. */
+function isSafeInteger(bytes: Buffer, from: number, end: number): boolean {
+  if (end - from > SAFE_CHARS || isNumberPart(bytes[end])) return false;
+  return bytes[from] !== MINUS || (end > from + 1 && bytes[from + 1] !== ZERO);
 }
 
 /** The byte behind a number whose digits end at `integerEnd`; -1 for what is no number. */
