@@ -27,6 +27,11 @@ export function lazyObject(value: JsonValue | undefined): LazyObject | undefined
   return lazy?.isWhole === false ? lazy : undefined;
 }
 
+/** An object with all its values read: quicker for who looks at most of them. */
+export function wholeObject(object: JsonObject): JsonObject {
+  return lazyObject(object)?.whole() ?? object;
+}
+
 /** The JSON text of an object: as it came, while it is as it came. */
 export function jsonText(object: JsonObject): string {
   const lazy = lazyObject(object);

@@ -2,7 +2,8 @@ import {IngestError} from '../../core/errors.ts';
 import {stringifyJson} from '../../core/json-reader.ts';
 import {ExactNumber, type JsonObject, type JsonValue} from '../../core/json-value.ts';
 import type {Offset} from '../../core/offset.ts';
-import {EPOCH_UNIT, fieldAt} from '../../core/schema.ts';
+import {wholeObject} from '../../core/lazy-object.ts';
+import {EMPTY_IS_NULL, EPOCH_UNIT, fieldAt} from '../../core/schema.ts';
 import {formatTimestamp, parseDate, parseTimestamp} from '../../core/time-text.ts';
 import type {StructType} from '../../core/types.ts';
 import {canonicalText, isComparable} from '../canonical.ts';
@@ -43,7 +44,7 @@ export function openRestVerify(scope: VerifyScope, end: Offset | null, source: R
     token: `listed again from ${formatTimestamp(source.nowMicros)}`,
     excluded,
     async *rows(ctx): AsyncGenerator<readonly VerifyRow[], void> {
-      for await (const rows of source.rows(ctx)) yield rows.map((row) => verifyRow(row, readers, place));
+      for await (const rows of source.rows(ctx)) yield rows.map((row) => verifyRow(wholeObject(row), readers, place));
     },
   });
 }
@@ -87,12 +88,13 @@ function placeOf(table: RestTable, end: Offset | null): (row: JsonObject) => Pla
 }
 
 function cellReader({name, type}: VerifyColumn, schema: StructType): CellReader {
-  const unit = fieldAt(schema, name)?.metadata[EPOCH_UNIT];
+  const {[EPOCH_UNIT]: unit, [EMPTY_IS_NULL]: emptyIsNull} = fieldAt(schema, name)?.metadata ?? {};
   return {
     name,
     read: (row) => {
       const value = row[name];
-      return value === null || value === undefined ? null : cellOf(value, type, typeof unit === 'string' ? unit : null);
+      const isNull = value === null || value === undefined || (value === '' && emptyIsNull === true);
+      return isNull ? null : cellOf(value, type, typeof unit === 'string' ? unit : null);
     },
   };
 }
