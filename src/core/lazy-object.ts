@@ -111,6 +111,8 @@ export class LazyObject implements ProxyHandler<Properties> {
   }
 
   set(_: Properties, name: string | symbol, value: unknown): boolean {
+    // The prototype has a setter of this name, which does not count where the object has the name itself.
+    if (this.isWhole || name === '__proto__') return Reflect.set(this.whole(), name, value);
     this.#put(name, value);
     return true;
   }
@@ -165,12 +167,15 @@ export class LazyObject implements ProxyHandler<Properties> {
 }
 
 const KEPT_NAMES = 1000;
+/** For a name with half a surrogate pair, which has no UTF-8: a byte that no string of JSON has. */
+const IN_NO_TEXT = Uint8Array.of(0);
 const bytesOfNames = new Map<string, Uint8Array>();
 
 function bytesOf(name: string): Uint8Array {
   const known = bytesOfNames.get(name);
   if (known !== undefined) return known;
-  const bytes = Buffer.from(name);
+  const encoded = Buffer.from(name);
+  const bytes = encoded.toString() === name ? encoded : IN_NO_TEXT;
   if (bytesOfNames.size < KEPT_NAMES) bytesOfNames.set(name, bytes);
   return bytes;
 }
