@@ -62,7 +62,8 @@ export class TokenLoop {
     this.#object++;
     if (hasProperties && !this.#writeProperties(row, properties as JsonObject)) return false;
     if (!this.#writeText(row, tape, at)) return false;
-    for (const {field, text} of this.#beside) if (field?.writer.write(row, beside?.[text]) !== true) return false;
+    for (const {field, text} of this.#beside)
+      if (field !== null && !writeValue(field, row, beside?.[text])) return false;
     return true;
   }
 
@@ -131,9 +132,7 @@ export class TokenLoop {
         if (this.#refusesUnknown && value !== null && !name.isIgnored) return false;
         continue;
       }
-      const written = name.field.emptyIsNull && value === '' ? null : value;
-      if (written === null && name.field.required) return false;
-      if (!name.field.writer.write(row, written)) return false;
+      if (!writeValue(name.field, row, value)) return false;
     }
     return true;
   }
@@ -159,4 +158,10 @@ export class TokenLoop {
     this.#unknown.push(name);
     return name;
   }
+}
+
+/** Writes a value that lies in no text; false when it does not fit, or is null where one must be. */
+function writeValue({writer, required, emptyIsNull}: LoopField, row: number, value: JsonValue | undefined): boolean {
+  const written = value === undefined || (emptyIsNull && value === '') ? null : value;
+  return !(required && written === null) && writer.write(row, written);
 }
