@@ -272,6 +272,11 @@ describe('batches', () => {
     );
   });
 
+  it('keep the lists of a single row when more rows come', () => {
+    const taken = coerce(struct({l: array(long())}), [{l: []}, {l: null}], {rescue: false, capacity: 1});
+    expect(rowsOf(taken.batch)).toEqual([{l: []}, {l: null}]);
+  });
+
   it('encode much text in pieces', () => {
     const texts = Array.from({length: 12}, (_, index) =>
       (index % 3 === 0 ? 'é' : index % 3 === 1 ? 'x' : '😀').repeat(700_000 + index),

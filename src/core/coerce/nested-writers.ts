@@ -247,8 +247,8 @@ export interface MapKey {
 /** Where the elements of each row lie. */
 class Ranges {
   readonly #presence = new Presence();
-  #starts = new Uint32Array(1);
-  #lengths = new Uint32Array(1);
+  #starts = new Uint32Array(0);
+  #lengths = new Uint32Array(0);
   #room = 0;
 
   /** Elements that have room. */
