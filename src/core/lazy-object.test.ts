@@ -5,7 +5,7 @@ import {describe, expect, it} from 'vitest';
 
 import {jsonText, listText} from '../../test/json-texts.ts';
 import {parseJson, stringifyJson} from './json-reader.ts';
-import type {JsonObject, JsonValue} from './json-value.ts';
+import {ExactNumber, type JsonObject, type JsonValue} from './json-value.ts';
 import {parseLazily} from './lazy-object.ts';
 
 const seed = Date.now() % 1_000_000_007;
@@ -170,13 +170,14 @@ describe('parseLazily', () => {
   const read = (json: string): Objects => (parseLazily(Buffer.from(json)) as readonly Objects[])[0] ?? {};
 
   it('gives the same nested object whenever it is asked for, so that changes of it stay', () => {
-    const object = read('[{"a":{"b":1},"l":[{"c":2}]}]') as {a: Objects; l: Objects[]};
+    const object = read('[{"a":{"b":1},"l":[{"c":2}],"n":1e400}]') as {a: Objects; l: Objects[]; n: unknown};
     expect(object.a).toBe(object.a);
     expect(object.l[0]).toBe(object.l[0]);
+    expect(object.n).toBe(object.n);
     object.a['b'] = 2;
     delete object.l[0]?.['c'];
-    expect(Object.keys(object)).toEqual(['a', 'l']);
-    expect(object).toEqual({a: {b: 2}, l: [{}]});
+    expect(Object.keys(object)).toEqual(['a', 'l', 'n']);
+    expect(object).toEqual({a: {b: 2}, l: [{}], n: new ExactNumber('1e400')});
   });
 
   it('does not take a name that has no UTF-8 for another one', () => {

@@ -17,7 +17,12 @@ type Properties = Record<PropertyKey, unknown>;
  */
 export function parseLazily(bytes: Buffer): JsonValue | undefined {
   const tape = readTape(bytes);
-  return tape === null ? undefined : valueWithLists(tape, 0, MOST_LEVELS);
+  return tape === null ? undefined : lazyValue(tape);
+}
+
+/** The value of a text as {@link parseLazily} gives it. */
+export function lazyValue(tape: JsonTape): JsonValue {
+  return valueWithLists(tape, 0, MOST_LEVELS);
 }
 
 /** The lazy object behind a value while its text says what it is; undefined for any other value. */
@@ -102,11 +107,9 @@ export class LazyObject implements ProxyHandler<Properties> {
       return Object.hasOwn(properties, name) ? properties[name] : undefined;
     const at = this.#member(name);
     if (at < 0) return undefined;
-    const kind = this.tape.kind(at);
-    if (kind !== TOKEN.object && kind !== TOKEN.array) return this.tape.value(at);
+    const value = this.#valueAt(at);
     // The same object whenever it is asked for, for it may be changed.
-    const value = kind === TOKEN.object ? objectAt(this.tape, at) : listOf(this.tape, at);
-    this.#put(name, value);
+    if (typeof value === 'object' && value !== null) this.#put(name, value);
     return value;
   }
 
@@ -154,6 +157,12 @@ export class LazyObject implements ProxyHandler<Properties> {
     for (const [name, value] of beside) define(properties, name, value);
     this.isWhole = true;
     return properties as JsonObject;
+  }
+
+  #valueAt(at: number): JsonValue {
+    const kind = this.tape.kind(at);
+    if (kind === TOKEN.object) return objectAt(this.tape, at);
+    return kind === TOKEN.array ? listOf(this.tape, at) : this.tape.value(at);
   }
 
   #put(name: string | symbol, value: unknown): void {
