@@ -379,6 +379,23 @@ describe('records that are read from their text', () => {
   const lazyOf = (text: string): JsonObject =>
     (parseLazily(Buffer.from(`[${text}]`)) as readonly JsonObject[])[0] ?? {};
 
+  it('may have any number of names, and each of them twice', () => {
+    const names = Array.from({length: 600}, (_, index) => `n${(index * 7919) % 600}`);
+    const objectOf = (parts: readonly string[]): string => `{${parts.map((name) => `"${name}":1`).join(',')}}`;
+    const texts = [600, ...Array.from({length: 20}, (_, index) => 250 + index)].flatMap((count) => [
+      `{"v":${objectOf(names.slice(0, count))}}`,
+      `{"v":${objectOf([...names.slice(0, count), names[count - 7] ?? ''])}}`,
+    ]);
+    const others = Array.from({length: 2200}, (_, index) => `{"v":${index},"x${index}":1,"x1":null}`);
+    const record = (text: string): RecordCase => ({text, touches: [], isOrdinary: false, isLast: false, beside: {}});
+    compare({
+      schema: struct({v: variant()}),
+      options: {rescue: true},
+      givesWay: true,
+      bodies: [texts.map(record), others.map(record)],
+    });
+  });
+
   it('are not changed by being added', () => {
     const coercer = createCoercer(struct({a: long(), b: variant()}), {rescue: false});
     const record = lazyOf('{"a":1,"b":{"c":[1,2]}}');
