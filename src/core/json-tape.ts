@@ -2,6 +2,7 @@ import {isAscii} from 'node:buffer';
 
 import {parseJson} from './json-reader.ts';
 import type {JsonValue} from './json-value.ts';
+import type {NameBytes} from './name-bytes.ts';
 
 /** What a token of a {@link JsonTape} is. */
 export const TOKEN = {
@@ -41,12 +42,15 @@ export const SIZE_SHIFT = 5;
 export class JsonTape {
   readonly bytes: Buffer;
   readonly words: Int32Array;
+  /** The same bytes. */
+  readonly view: DataView;
   /** Every byte is a character. */
   readonly isAscii: boolean;
 
   constructor(bytes: Buffer, words: Int32Array) {
     this.bytes = bytes;
     this.words = words;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.isAscii = isAscii(bytes);
   }
 
@@ -114,21 +118,14 @@ export class JsonTape {
   }
 
   /** The value of a name in an object; -1 when there is none. Of a name that comes twice the last counts. */
-  member(object: number, name: Uint8Array): number {
+  member(object: number, name: NameBytes): number {
     const {words} = this;
     const end = this.next(object) - TOKEN_WORDS;
     let found = -1;
     for (let at = object + TOKEN_WORDS; at < end; at = this.next(at + TOKEN_WORDS)) {
-      if ((words[at + 1] ?? 0) >>> SIZE_SHIFT === name.length && this.hasBytes(words[at] ?? 0, name))
+      if ((words[at + 1] ?? 0) >>> SIZE_SHIFT === name.length && name.isAt(this.view, words[at] ?? 0))
         found = at + TOKEN_WORDS;
     }
     return found;
-  }
-
-  /** True when these bytes are at a position. */
-  hasBytes(start: number, expected: Uint8Array): boolean {
-    const {bytes} = this;
-    for (let index = 0; index < expected.length; index++) if (bytes[start + index] !== expected[index]) return false;
-    return true;
   }
 }

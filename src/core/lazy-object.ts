@@ -1,6 +1,7 @@
 import {stringifyJson} from './json-reader.ts';
 import {type JsonTape, TOKEN, TOKEN_WORDS} from './json-tape.ts';
 import type {JsonObject, JsonValue} from './json-value.ts';
+import {NameBytes} from './name-bytes.ts';
 import {readTape} from './read-tape.ts';
 
 const LAZY: unique symbol = Symbol('lazy');
@@ -176,15 +177,12 @@ export class LazyObject implements ProxyHandler<Properties> {
 }
 
 const KEPT_NAMES = 1000;
-/** For a name with half a surrogate pair, which has no UTF-8: a byte that no string of JSON has. */
-const IN_NO_TEXT = Uint8Array.of(0);
-const bytesOfNames = new Map<string, Uint8Array>();
+const bytesOfNames = new Map<string, NameBytes>();
 
-function bytesOf(name: string): Uint8Array {
+function bytesOf(name: string): NameBytes {
   const known = bytesOfNames.get(name);
   if (known !== undefined) return known;
-  const encoded = Buffer.from(name);
-  const bytes = encoded.toString() === name ? encoded : IN_NO_TEXT;
+  const bytes = new NameBytes(name);
   if (bytesOfNames.size < KEPT_NAMES) bytesOfNames.set(name, bytes);
   return bytes;
 }

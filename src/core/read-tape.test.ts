@@ -8,6 +8,7 @@ import {hasUniqueNames} from './coerce/token-names.ts';
 import {parseJson, stringifyJson} from './json-reader.ts';
 import {type JsonTape, KIND_MASK, TOKEN, TOKEN_WORDS} from './json-tape.ts';
 import type {JsonValue} from './json-value.ts';
+import {NameBytes} from './name-bytes.ts';
 import {readTape} from './read-tape.ts';
 
 const seed = Date.now() % 1_000_000_007;
@@ -178,7 +179,7 @@ describe('readTape', () => {
 
   it('finds the last of several members with one name', () => {
     const tape = readTape(Buffer.from('{"a":1,"b":2,"a":3}'));
-    expect(tape?.value(tape.member(0, Buffer.from('a')))).toBe(3);
-    expect(tape?.member(0, Buffer.from('c'))).toBe(-1);
+    expect(tape?.value(tape.member(0, new NameBytes('a')))).toBe(3);
+    expect(tape?.member(0, new NameBytes('c'))).toBe(-1);
   });
 });

@@ -78,7 +78,7 @@ function checkBytes(column: BytesVector, rows: number, path: string): number {
   for (let row = 0; row < rows; row += 1) {
     if (validity !== null && !isPresent(validity, row)) continue;
     const length = lengths[row] ?? 0;
-    bytes += length + 16;
+    bytes += length + 8;
     if ((starts[row] ?? 0) + length > available) refuse(path, 'has a value that ends behind its data');
   }
   return bytes;

@@ -60,9 +60,9 @@ class ColumnAppender implements Appender {
     this.#chunk = duckDb.DuckDBDataChunk.create(duckDbTypes(options.schema));
   }
 
-  append(batch: ColumnBatch): void {
+  append(batch: ColumnBatch): number {
     const sizeBytes = checkBatch(batch, this.#options.schema);
-    if (batch.rowCount === 0) return;
+    if (batch.rowCount === 0) return 0;
     try {
       this.#writer.beginBatch(batch);
       for (let from = 0; from < batch.rowCount; from += this.#vectorSize) {
@@ -73,6 +73,7 @@ class ColumnAppender implements Appender {
         duckdb.data_chunk_reset(this.#chunk.chunk);
       }
       this.#flushWhenDue(sizeBytes);
+      return sizeBytes;
     } catch (error) {
       throw engineError(error);
     } finally {

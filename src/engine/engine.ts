@@ -57,8 +57,8 @@ export interface ParquetFilesJob {
 
 /** Takes column batches into a table of the engine. Not for concurrent use. */
 export interface Appender {
-  /** Copies the batch; its schema must equal the appender's. Synchronous on purpose: the arrays may be reused right after. */
-  append(batch: ColumnBatch): void;
+  /** Copies the batch and returns the bytes that it holds, about; its schema must equal the appender's. Synchronous on purpose: the arrays may be reused right after. */
+  append(batch: ColumnBatch): number;
   /** Makes the rows visible; the appender is closed. Closing twice is allowed. */
   close(): void;
 }

@@ -1,30 +1,9 @@
 import {createCoercer} from '../core/coerce.ts';
-import type {BytesVector, ColumnBatch, ColumnVector, FixedVector} from '../core/columns.ts';
+import type {BytesVector, ColumnVector, FixedVector} from '../core/columns.ts';
 import type {JsonObject} from '../core/json-value.ts';
 import type {StructField} from '../core/types.ts';
 import type {RescuedCell} from '../sdk/contract.ts';
 import type {RescuedMembers} from './convert-vector.ts';
-
-/** Bytes that the rows of a batch take, near enough for limits. */
-export function batchBytes(batch: ColumnBatch): number {
-  return batch.columns.reduce((sum, column) => sum + vectorBytes(column, batch.rowCount), 0);
-}
-
-function vectorBytes(vector: ColumnVector, rowCount: number): number {
-  switch (vector.kind) {
-    case 'fixed':
-      return Math.min(vector.data.byteLength, rowCount * 16);
-    case 'bytes': {
-      let bytes = 0;
-      for (let row = 0; row < rowCount; row++) bytes += vector.lengths[row] ?? 0;
-      return bytes + rowCount * 8;
-    }
-    case 'struct':
-      return vector.children.reduce((sum, child) => sum + vectorBytes(child, rowCount), 0);
-    case 'list':
-      return rowCount * 8 + vectorBytes(vector.child, vector.childCount);
-  }
-}
 
 /** Columns that have one value in all rows: those of `values`, by name, and NULL in the others. */
 export function constantColumns(

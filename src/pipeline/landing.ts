@@ -16,7 +16,7 @@ import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
 import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
 import type {Change, FileRef, Page} from '../sdk/contract.ts';
-import {batchBytes, constantColumns, rescuedVector} from './batch-vectors.ts';
+import {constantColumns, rescuedVector} from './batch-vectors.ts';
 import {landedName, sourceName} from './column-names.ts';
 import {columnOf, landedPredicateSql, landedSql} from './column-path.ts';
 import {convertPage} from './convert-page.ts';
@@ -66,6 +66,7 @@ const FLUSH_ROWS = 16_384;
 /** Rows whose texts take so much go earlier, but not one by one. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
 const FLUSH_LEAST_ROWS = 64;
+const YIELD_ROWS = 20;
 
 /**
  * Where pages of one micro-batch wait for apply: an engine table for records and columns, SELECTs for files. Nothing of it
@@ -94,6 +95,7 @@ export class Landing implements AsyncDisposable {
   } | null = null;
   /** Rows came by other ways than the coercer, which refuses those without a key. */
   #isUnchecked = false;
+  #sinceYield = 0;
   readonly #unknown = new Map<string, number>();
 
   constructor(engine: Engine, shape: LandingShape) {
@@ -209,6 +211,7 @@ export class Landing implements AsyncDisposable {
     const hasSequence = this.#shape.changes !== null && sequence !== undefined && sequence !== null;
     const beside = hasSequence ? {[SEQUENCE_COLUMN]: sequence as JsonValue} : undefined;
     for (const row of rows as readonly JsonObject[]) {
+      if (++this.#sinceYield >= YIELD_ROWS) await this.#yield();
       if (this.#isFull(row)) await this.#flush();
       this.#coercer.add(row, beside);
     }
@@ -224,10 +227,17 @@ export class Landing implements AsyncDisposable {
     }
     for (const change of changes) {
       const {record, beside} = changeRecord(change, shape);
+      if (++this.#sinceYield >= YIELD_ROWS) await this.#yield();
       if (this.#isFull(record)) await this.#flush();
       this.#coercer.add(record, beside);
     }
     this.#rows += changes.length;
+  }
+
+  /** Lets what came meanwhile be taken: the next page is on its way. */
+  async #yield(): Promise<void> {
+    this.#sinceYield = 0;
+    await new Promise(setImmediate);
   }
 
   /** True when the rows so far must go before a record comes. */
@@ -327,9 +337,8 @@ export class Landing implements AsyncDisposable {
   async #append(batch: ColumnBatch): Promise<void> {
     await this.#openTable();
     this.#appender ??= await this.#engine.appender(this.#table ?? '', this.#tableSchema);
-    this.#appender.append(batch);
+    const bytes = this.#appender.append(batch);
     this.#landedRows += batch.rowCount;
-    const bytes = batchBytes(batch);
     this.#landedBytes += bytes;
     this.#bytes += bytes;
   }

@@ -48,6 +48,11 @@ export class TextArena {
     return start;
   }
 
+  /** Appends what a JSON string says; false where that is no well-formed text. It begins where the texts before end. */
+  appendUnescaped(text: Buffer, from: number, to: number): boolean {
+    return this.#bytes.appendUnescaped(text, from, to);
+  }
+
   /** All bytes, the same array for all columns: its reader takes it once. They are used again after `close`. */
   filled(): Uint8Array {
     if (this.#filled?.length !== this.#bytes.length) this.#filled = this.#bytes.filled();

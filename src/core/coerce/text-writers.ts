@@ -62,6 +62,8 @@ export class StringWriter implements ColumnWriter {
         return this.#isDocument
           ? this.write(row, tape.value(at))
           : this.#place(row, tape, {start, length: tape.sizeBytes(at)});
+      case TOKEN.escaped:
+        return this.#isDocument ? this.write(row, tape.value(at)) : this.#unescape(row, tape, at);
       case TOKEN.integer:
       case TOKEN.true:
       case TOKEN.false:
@@ -74,6 +76,17 @@ export class StringWriter implements ColumnWriter {
       default:
         return this.write(row, tape.value(at));
     }
+  }
+
+  #unescape(row: number, tape: JsonTape, at: number): boolean {
+    const start = tape.start(at);
+    const begin = this.#arena.sizeBytes;
+    if (!this.#arena.appendUnescaped(tape.bytes, start, start + tape.sizeBytes(at)))
+      return this.write(row, tape.value(at));
+    this.#starts[row] = begin;
+    this.#lengths[row] = this.#arena.sizeBytes - begin;
+    this.#chars += this.#arena.sizeBytes - begin;
+    return this.#presence.present(row);
   }
 
   #place(row: number, tape: JsonTape, {start, length}: {readonly start: number; readonly length: number}): true {

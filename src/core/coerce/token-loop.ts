@@ -1,21 +1,24 @@
 import {type JsonTape, KIND_MASK, SIZE_SHIFT, TOKEN, TOKEN_WORDS} from '../json-tape.ts';
 import type {JsonObject, JsonValue} from '../json-value.ts';
 import type {LazyObject} from '../lazy-object.ts';
+import {NameBytes} from '../name-bytes.ts';
+import type {ColumnWriter} from './column-writer.ts';
 import type {LoopField} from './field-loop.ts';
 
 /** Names beyond these are data, such as ids: their records are read in the ordinary way. */
 const MOST_NAMES = 2000;
 /** The second word of an empty string. */
 const EMPTY_TEXT = TOKEN.string;
-const NO_BYTES = new Uint8Array(0);
 
 /** A name that objects have. */
 class Name {
   readonly text: string;
-  readonly bytes: Uint8Array;
+  readonly bytes: NameBytes;
   /** Null: it is no field. */
   readonly field: LoopField | null;
   readonly isIgnored: boolean;
+  /** The place of the field's writer. */
+  readonly index: number;
   /** The object in which it was seen last; negative when its value stands beside the text. */
   seenIn = 0;
   /** The name that followed it last time. */
@@ -23,9 +26,14 @@ class Name {
   /** Objects that had it, since they were taken. */
   count = 0;
 
-  constructor(text: string, field: LoopField | null, isIgnored: boolean) {
+  constructor(
+    text: string,
+    field: LoopField | null,
+    {index = -1, isIgnored = false}: {readonly index?: number; readonly isIgnored?: boolean} = {},
+  ) {
     this.text = text;
-    this.bytes = text === '' ? NO_BYTES : new TextEncoder().encode(text);
+    this.bytes = new NameBytes(text);
+    this.index = index;
     this.field = field;
     this.isIgnored = isIgnored;
   }
@@ -41,7 +49,8 @@ export class TokenLoop {
   readonly #beside: readonly Name[];
   readonly #unknown: Name[] = [];
   readonly #refusesUnknown: boolean;
-  readonly #first = new Name('', null, true);
+  readonly #first = new Name('', null);
+  readonly #write: WriteToken;
   #object = 0;
 
   /** @param options.refusesUnknown an object with a value for which there is no field is left to the other loop. */
@@ -49,11 +58,12 @@ export class TokenLoop {
     fields: readonly LoopField[],
     options: {readonly ignored: ReadonlySet<string>; readonly refusesUnknown: boolean},
   ) {
-    const names = fields.map((field) => new Name(field.name, field, false));
+    const names = fields.map((field, index) => new Name(field.name, field, {index}));
     this.#fields = names.filter(({field}) => field?.beside !== true);
     this.#beside = names.filter(({field}) => field?.beside === true);
     for (const name of this.#fields) this.#names.set(name.text, name);
-    for (const name of options.ignored) this.#names.set(name, new Name(name, null, true));
+    for (const name of options.ignored) this.#names.set(name, new Name(name, null, {isIgnored: true}));
+    this.#write = compileWrites(fields.map(({writer}) => writer));
     this.#refusesUnknown = options.refusesUnknown;
   }
 
@@ -86,7 +96,7 @@ export class TokenLoop {
   }
 
   #writeText(row: number, tape: JsonTape, object: number): boolean {
-    const {words} = tape;
+    const {words, view} = tape;
     const end = tape.next(object) - TOKEN_WORDS;
     const current = this.#object;
     let last = this.#first;
@@ -95,7 +105,7 @@ export class TokenLoop {
       const start = words[at] ?? 0;
       const size = (words[at + 1] ?? 0) >>> SIZE_SHIFT;
       let name = last.follower;
-      if (name === null || name.bytes.length !== size || !tape.hasBytes(start, name.bytes)) {
+      if (name === null || name.bytes.length !== size || !name.bytes.isAt(view, start)) {
         name = this.#nameAt(tape, at);
         if (name === null) return false;
         last.follower = name;
@@ -114,7 +124,7 @@ export class TokenLoop {
         unwritten--;
         const isNull = kind === TOKEN.null || (field.emptyIsNull && word === EMPTY_TEXT);
         if (isNull && field.required) return false;
-        if (!(isNull ? field.writer.write(row, null) : field.writer.writeToken(row, tape, value))) return false;
+        if (!(isNull ? field.writer.write(row, null) : this.#write(name.index, row, tape, value))) return false;
       } else if (this.#refusesUnknown && kind !== TOKEN.null && !name.isIgnored) return false;
     }
     return unwritten === 0 || this.#writeMissing(row);
@@ -153,7 +163,7 @@ export class TokenLoop {
     const known = this.#names.get(text);
     if (known !== undefined) return known;
     if (this.#names.size >= MOST_NAMES) return null;
-    const name = new Name(text, null, false);
+    const name = new Name(text, null);
     this.#names.set(text, name);
     this.#unknown.push(name);
     return name;
@@ -164,4 +174,22 @@ export class TokenLoop {
 function writeValue({writer, required, emptyIsNull}: LoopField, row: number, value: JsonValue | undefined): boolean {
   const written = value === undefined || (emptyIsNull && value === '') ? null : value;
   return !(required && written === null) && writer.write(row, written);
+}
+
+/** Writes a token to the column of a place. */
+type WriteToken = (index: number, row: number, tape: JsonTape, at: number) => boolean;
+
+/**
+ * Generates the choice of a writer as code. With one place per writer the engine specialises each on its type, which a loop over a list of
+ * writers never can. Nothing but numbers enters the code.
+ */
+function compileWrites(writers: readonly ColumnWriter[]): WriteToken {
+  const names = writers.map((_, index) => `w${index}`);
+  const cases = names.map((name, index) => `case ${index}: return ${name}.writeToken(row, tape, at);`);
+  // oxlint-disable-next-line typescript/no-implied-eval -- only numbers of ours become code
+  const build = new Function(
+    'writers',
+    `"use strict"; const [${names.join(', ')}] = writers; return (index, row, tape, at) => { switch (index) { ${cases.join('\n')} default: return false; } };`,
+  ) as (writers: readonly ColumnWriter[]) => WriteToken;
+  return build(writers);
 }

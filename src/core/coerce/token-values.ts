@@ -22,6 +22,11 @@ export function numberAt(tape: JsonTape, at: number): number {
   const {bytes} = tape;
   const start = tape.start(at);
   const size = tape.sizeBytes(at);
+  if (kind === TOKEN.integer && bytes[start] !== MINUS) {
+    let value = 0;
+    for (let index = start; index < start + size; index++) value = value * 10 + (bytes[index] ?? 0) - ZERO;
+    return value;
+  }
   const isNegative = bytes[start] === MINUS;
   const first = isNegative ? start + 1 : start;
   const end = start + size;

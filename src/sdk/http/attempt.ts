@@ -6,7 +6,7 @@ import type {Dispatcher} from 'undici';
 import {IngestError, isIngestError, messageOf} from '../../core/errors.ts';
 import {parseJson} from '../../core/json-reader.ts';
 import type {JsonValue} from '../../core/json-value.ts';
-import {parseLazily} from '../../core/lazy-object.ts';
+import {lazyValue} from '../../core/lazy-object.ts';
 import {charsetOf, WholeBody} from '../decode/body-text.ts';
 import type {Permit} from './admission.ts';
 import type {RememberedBody} from './conditional-memory.ts';
@@ -19,6 +19,7 @@ import {outgoingRequest} from './outgoing.ts';
 import {decompressor, readBody} from './read-body.ts';
 import {redirectTarget} from './redirects.ts';
 import {type RawHeaders, replyHeaders} from './reply-headers.ts';
+import {tapeThread} from './tape-thread.ts';
 import type {EndTrace} from './trace.ts';
 import {DEFAULT_TIMEOUTS, type OutgoingRequest} from './transport.ts';
 import type {Target, Verdict} from './verdict.ts';
@@ -119,7 +120,7 @@ async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promi
   const head = headOf(sent, status, headers);
   if (status === 304 && remembered !== undefined) {
     await response.body.dump();
-    return remembersAnswer(sent, remembered, headers);
+    return await remembersAnswer(sent, remembered, headers);
   }
   const redirect = redirectTarget(tried, head, shared);
   if (redirect !== null) {
@@ -137,7 +138,7 @@ async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promi
   );
   const body = new WholeBody(bytes, charsetIn(bytes, head, tried.readAs));
   sent.endTrace?.({response: {status, headers, sizeBytes: bytes.length, body: body.text}});
-  const json = tried.readAs === 'json' && isSuccess ? parseBody(body) : undefined;
+  const json = tried.readAs === 'json' && isSuccess ? await parseBody(body) : undefined;
   const answer = json === undefined ? judged(status, head.headers, body.text) : judgedJson(head, body, json);
   const setback = judge(answer, judgeContext(sent));
   if (setback !== null) return setback;
@@ -150,7 +151,7 @@ async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promi
 }
 
 /** A 304 as the answer that it stands for. */
-function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHeaders): Verdict {
+async function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHeaders): Promise<Verdict> {
   const head: HttpHead = {
     status: 200,
     headers: replyHeaders(remembered.headers, headers),
@@ -160,7 +161,7 @@ function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHea
   sent.endTrace?.({response: {status: 304, headers, sizeBytes: 0}});
   const {body, sizeBytes} = remembered;
   const {readAs} = sent.tried;
-  const json = readAs === 'json' ? parseBody(body) : null;
+  const json = readAs === 'json' ? await parseBody(body) : null;
   const pieces = readAs === 'stream' ? piecesOf(body.bytes) : null;
   const text = readAs === 'text' ? body.text : '';
   return {kind: 'done', answer: {head, text, json, sizeBytes, pieces, close: nothing}};
@@ -237,10 +238,11 @@ function afterFailure(sent: Sent, error: unknown, hasAnswer: boolean): Verdict {
 /** A body that is not what it says it is, most often because it was cut off. */
 class MalformedBody extends IngestError {}
 
-/** Objects in lists are read from the body when they are looked at, see {@link parseLazily}. */
-function parseBody(body: WholeBody): JsonValue {
-  const lazy = parseLazily(body.bytes);
-  if (lazy !== undefined) return lazy;
+/** Objects in lists are read from the body when they are looked at, see {@link lazyValue}. */
+async function parseBody(body: WholeBody): Promise<JsonValue> {
+  const taped = await tapeThread.read(body.bytes);
+  body.bytes = taped.bytes;
+  if (taped.tape !== null) return lazyValue(taped.tape);
   const {text} = body;
   if (text.trim() === '') return null;
   try {
