@@ -245,6 +245,7 @@ export type {
   RestTable,
   SchemaSource,
 } from './rest/rest-spec.ts';
+export {type AskPage, pagesAhead} from './rest/pages-ahead.ts';
 export {restConnector} from './rest/rest-connector.ts';
 export {parseRestDocument, parseRestSpec, restDocumentJsonSchema} from './rest/rest-document.ts';
 export {beyondSql} from './sql/beyond.ts';

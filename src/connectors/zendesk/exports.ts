@@ -1,10 +1,12 @@
 import {
+  type AskPage,
   cursorMicros,
   IngestError,
   type Change,
   type CustomPlan,
   type DataType,
   type ErrorRule,
+  type HttpContext,
   type HttpQuery,
   type HttpReply,
   type JsonObject,
@@ -13,6 +15,7 @@ import {
   type Page,
   type RestReadCall,
   isJsonObject,
+  pagesAhead,
 } from '../../sdk/index.ts';
 
 /** What an export gives and what becomes of it. */
@@ -56,21 +59,40 @@ const MIN_PAGE_SIZE = 25;
 export function cursorExport(source: ExportSource): CustomPlan {
   return readOncePerTrigger(source, async function* (start, call) {
     const pages = openPages(source, call);
-    let cursor = typeof start?.['cursor'] === 'string' ? start['cursor'] : null;
+    const began = typeof start?.['cursor'] === 'string' ? start['cursor'] : null;
+    const ask =
+      (from: string | null): AskPage<CursorPage> =>
+      async (ctx) => {
+        const body = await pages.ask(from === null ? {start_time: startSeconds(call)} : {cursor: from}, ctx);
+        return cursorPage(body, from, call);
+      };
+    let offset = start;
     // Ends with the vendor's end of the stream; a cursor that stands still is an error.
-    for (;;) {
-      const query: HttpQuery = cursor === null ? {start_time: startSeconds(call)} : {cursor};
-      const body = await pages.ask(query);
-      if (body === null) return cursor === null ? start : {cursor};
-      const next: JsonValue = body['after_cursor'] ?? null;
-      const isEnd = body['end_of_stream'] === true || typeof next !== 'string';
-      if (!isEnd && next === cursor) throw stuck(call, 'the cursor of the next page is that of this one');
-      if (typeof next === 'string') cursor = next;
-      const offset = cursor === null ? start : {cursor};
-      yield pageOf(await pages.rows(body), {source, call, offset});
-      if (isEnd) return offset;
+    for await (const {body, cursor} of pagesAhead(call.ctx, ask(began), (page) =>
+      page.isLast ? null : ask(page.cursor),
+    )) {
+      if (cursor !== null) offset = {cursor};
+      if (body !== null) yield pageOf(await pages.rows(body), {source, call, offset});
     }
+    return offset;
   });
+}
+
+/** An answer of an export by cursor. */
+interface CursorPage {
+  /** Null: the time asked for is too young, nothing is given yet. */
+  readonly body: JsonObject | null;
+  /** Behind the last item; null: nowhere yet. */
+  readonly cursor: string | null;
+  readonly isLast: boolean;
+}
+
+function cursorPage(body: JsonObject | null, from: string | null, call: RestReadCall): CursorPage {
+  if (body === null) return {body, cursor: from, isLast: true};
+  const next = body['after_cursor'];
+  const isLast = body['end_of_stream'] === true || typeof next !== 'string';
+  if (!isLast && next === from) throw stuck(call, 'the cursor of the next page is that of this one');
+  return {body, cursor: typeof next === 'string' ? next : from, isLast};
 }
 
 /**
@@ -126,17 +148,17 @@ async function* drained(
 
 interface ExportPages {
   /** One answer; null when the time asked for is too young. Pages are made smaller while the vendor does not answer in time. */
-  ask(query: HttpQuery): Promise<JsonObject | null>;
+  ask(query: HttpQuery, ctx?: HttpContext): Promise<JsonObject | null>;
   rows(body: JsonObject): Promise<readonly JsonObject[]>;
 }
 
 function openPages(source: ExportSource, call: RestReadCall): ExportPages {
   let size = Number(call.config['export_page_size']);
   return {
-    async ask(query) {
+    async ask(query, ctx = call.ctx) {
       // Ends: the size is halved in every turn.
       for (;;) {
-        const reply = await request(source, call, {...query, per_page: size});
+        const reply = await request(source, {...call, ctx}, {...query, per_page: size});
         if (reply.status === 422) return null;
         if (reply.status !== 504) return bodyOf(reply, call);
         size = Math.max(MIN_PAGE_SIZE, Math.floor(size / 2));
@@ -151,7 +173,7 @@ function openPages(source: ExportSource, call: RestReadCall): ExportPages {
 
 function request(
   {path, include}: ExportSource,
-  {client, ctx, table}: RestReadCall,
+  {client, ctx, table}: Pick<RestReadCall, 'client' | 'table'> & {readonly ctx: HttpContext},
   query: HttpQuery & {readonly per_page: number},
 ): Promise<HttpReply<JsonValue>> {
   const accept = (when: ErrorRule['when']): ErrorRule => ({when, then: 'accept'});
