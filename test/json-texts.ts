@@ -9,7 +9,16 @@ export interface JsonTextOptions {
 /** Numbers of every form that JSON has, many of them such that a double would change them. */
 export const numberText: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom('0', '-0', '-0.0', '1.0', '0.1', '1E+2', '1e400', '-1e-400', '0e999', '12345678901234567890', '1.50'),
-  fc.constantFrom('9007199254740993', '999999999999999', '1000000000000000', '-99999999999999', '0.000001', '1e21'),
+  fc.constantFrom(
+    '9007199254740993',
+    '999999999999999',
+    '1000000000000000',
+    '-99999999999999',
+    '0.000001',
+    '0.0000001',
+    '-0.00000012',
+    '1e21',
+  ),
   fc.integer().map(String),
   fc.double({noNaN: true, noDefaultInfinity: true}).map((value) => JSON.stringify(value)),
   fc

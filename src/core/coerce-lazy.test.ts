@@ -114,6 +114,19 @@ const ODD_WORDS = [
   '"\\u0041AEC"',
 ];
 
+/** Texts at the borders of what is read without a parser. */
+const EDGES = `
+  "2024-02-29T24:00:00Z" "2024-02-29T12:60:00Z" "2024-02-29T12:30:60Z" "2023-02-29T12:30:00Z"
+  "2024-02-29T12:30:00.Z" "2024-02-29T12:30:00.1234567Z" "2024-02-29T12:30:00.123Z0"
+  "2024-02-2xT12:30:00Z" "2024-02-29T1:30:000Z" "2024-02-29t12:30:00Z" "2024-02-29T12:30:00.000001Z"
+  "0000-12-31T23:59:59Z" "0001-01-01T00:00:00Z" "9999-12-31T23:59:59.999999Z" "2024-00-10T00:00:00Z"
+  "2024-13-01T00:00:00Z" -0 -0.0 "-0" "-0.00" "0" "00" "5." ".5" "-.5" "-" "1.2.3" "--1" "1-" ""
+  999999999999999 -99999999999999 "999999999999999" 1000000000000000 9007199254740993 0.1 0.30
+  0.000000000000001 123456789.12345 9999999999999.9 "0.00000000000001" 1e2 1E-2 "1e2" 128
+`
+  .trim()
+  .split(/\s+/);
+
 /** Values that fit most often, and values that may not. */
 function pools(type: PrimitiveType | 'decimal'): readonly [fits: readonly string[], odd: readonly string[]] {
   switch (type) {
@@ -320,6 +333,10 @@ function apply(record: JsonValue, {action, name: field, value}: Touch): void {
   }
 }
 
+function recordOf(text: string): RecordCase {
+  return {text, touches: [], isOrdinary: false, isLast: false, beside: {}};
+}
+
 /** All that a batch says, as values that can be compared. */
 function said({batch, rescuedValues, quarantined, unknownFields}: CoercedBatch): unknown {
   for (const column of batch.columns) checkLists(column, batch.rowCount);
@@ -379,6 +396,27 @@ describe('records that are read from their text', () => {
   const lazyOf = (text: string): JsonObject =>
     (parseLazily(Buffer.from(`[${text}]`)) as readonly JsonObject[])[0] ?? {};
 
+  it('have for each text the value that it has when it is parsed, in columns of every type', () => {
+    const some = [STRINGS, ANY, NUMBERS, ODD_WHENS].flatMap((pool) => pool.slice(0, 30));
+    const texts = [...some, ...[EDGES, QUOTED, SMALL, DECIMALS, BOOLEANS, BYTES, WHENS, ODD_WORDS].flat()];
+    const types: readonly DataType[] = [
+      ...new Set(PRIMITIVES),
+      ...[1, 9, 18, 38].map((precision): DataType => ({type: 'decimal', precision, scale: precision >> 2})),
+    ];
+    for (const type of types) {
+      for (const metadata of [{}, ...HINTS]) {
+        const field: StructField = {name: 'v', type, nullable: true, metadata};
+        const records = [...new Set(texts)].map((text) => recordOf(`{"v":${text}}`));
+        compare({
+          schema: {type: 'struct', fields: [field]},
+          options: {rescue: true},
+          givesWay: true,
+          bodies: [records],
+        });
+      }
+    }
+  });
+
   it('may have any number of names, and each of them twice', () => {
     const names = Array.from({length: 600}, (_, index) => `n${(index * 7919) % 600}`);
     const objectOf = (parts: readonly string[]): string => `{${parts.map((name) => `"${name}":1`).join(',')}}`;
@@ -387,12 +425,26 @@ describe('records that are read from their text', () => {
       `{"v":${objectOf([...names.slice(0, count), names[count - 7] ?? ''])}}`,
     ]);
     const others = Array.from({length: 2200}, (_, index) => `{"v":${index},"x${index}":1,"x1":null}`);
-    const record = (text: string): RecordCase => ({text, touches: [], isOrdinary: false, isLast: false, beside: {}});
     compare({
       schema: struct({v: variant()}),
       options: {rescue: true},
       givesWay: true,
-      bodies: [texts.map(record), others.map(record)],
+      bodies: [texts.map(recordOf), others.map(recordOf)],
+    });
+  });
+
+  it('say the same in each batch', () => {
+    const record = {...recordOf('{"s":"a\\n","v":"no json","n":"x"}'), isLast: true};
+    const other = recordOf('{"s":"longer than \\n","v":"other","n":1}');
+    const schema = struct({s: string(), v: variant(), n: long()});
+    compare({
+      schema,
+      options: {rescue: true},
+      givesWay: true,
+      bodies: [
+        [record, record],
+        [other, record, record],
+      ],
     });
   });
 
