@@ -5,8 +5,10 @@ import type {Dispatcher} from 'undici';
 
 import {IngestError, isIngestError, messageOf} from '../../core/errors.ts';
 import {parseJson} from '../../core/json-reader.ts';
+import type {JsonTape} from '../../core/json-tape.ts';
 import type {JsonValue} from '../../core/json-value.ts';
 import {lazyValue} from '../../core/lazy-object.ts';
+import {readTape} from '../../core/read-tape.ts';
 import {charsetOf, WholeBody} from '../decode/body-text.ts';
 import type {Permit} from './admission.ts';
 import type {RememberedBody} from './conditional-memory.ts';
@@ -120,7 +122,7 @@ async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promi
   const head = headOf(sent, status, headers);
   if (status === 304 && remembered !== undefined) {
     await response.body.dump();
-    return await remembersAnswer(sent, remembered, headers);
+    return remembersAnswer(sent, remembered, headers);
   }
   const redirect = redirectTarget(tried, head, shared);
   if (redirect !== null) {
@@ -136,22 +138,23 @@ async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promi
     encodingOf(headers),
     shared.options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
   );
+  const sizeBytes = bytes.length;
   const body = new WholeBody(bytes, charsetIn(bytes, head, tried.readAs));
-  sent.endTrace?.({response: {status, headers, sizeBytes: bytes.length, body: body.text}});
-  const json = tried.readAs === 'json' && isSuccess ? await parseBody(body) : undefined;
+  sent.endTrace?.({response: {status, headers, sizeBytes, body: body.text}});
+  const json = tried.readAs === 'json' && isSuccess ? await parseNewBody(body) : undefined;
   const answer = json === undefined ? judged(status, head.headers, body.text) : judgedJson(head, body, json);
   const setback = judge(answer, judgeContext(sent));
   if (setback !== null) return setback;
   const etag = head.headers.get('etag');
   if (memoryKey !== '' && etag !== null && status === 200)
-    shared.memory.put(memoryKey, {etag, body, sizeBytes: bytes.length, headers});
+    shared.memory.put(memoryKey, {etag, body, sizeBytes, headers});
   const value = tried.readAs === 'json' ? (json ?? answer.json() ?? null) : null;
   const text = tried.readAs === 'json' ? '' : body.text;
-  return {kind: 'done', answer: {head, text, json: value, sizeBytes: bytes.length, pieces: null, close: nothing}};
+  return {kind: 'done', answer: {head, text, json: value, sizeBytes, pieces: null, close: nothing}};
 }
 
 /** A 304 as the answer that it stands for. */
-async function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHeaders): Promise<Verdict> {
+function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHeaders): Verdict {
   const head: HttpHead = {
     status: 200,
     headers: replyHeaders(remembered.headers, headers),
@@ -161,7 +164,8 @@ async function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: 
   sent.endTrace?.({response: {status: 304, headers, sizeBytes: 0}});
   const {body, sizeBytes} = remembered;
   const {readAs} = sent.tried;
-  const json = readAs === 'json' ? await parseBody(body) : null;
+  // Here, not in another thread: records of the answers before are still read from these bytes.
+  const json = readAs === 'json' ? parseBody(body, readTape(body.bytes)) : null;
   const pieces = readAs === 'stream' ? piecesOf(body.bytes) : null;
   const text = readAs === 'text' ? body.text : '';
   return {kind: 'done', answer: {head, text, json, sizeBytes, pieces, close: nothing}};
@@ -238,11 +242,15 @@ function afterFailure(sent: Sent, error: unknown, hasAnswer: boolean): Verdict {
 /** A body that is not what it says it is, most often because it was cut off. */
 class MalformedBody extends IngestError {}
 
+async function parseNewBody(body: WholeBody): Promise<JsonValue> {
+  const {bytes, tape} = await tapeThread.read(body.bytes);
+  body.bytes = bytes;
+  return parseBody(body, tape);
+}
+
 /** Objects in lists are read from the body when they are looked at, see {@link lazyValue}. */
-async function parseBody(body: WholeBody): Promise<JsonValue> {
-  const taped = await tapeThread.read(body.bytes);
-  body.bytes = taped.bytes;
-  if (taped.tape !== null) return lazyValue(taped.tape);
+function parseBody(body: WholeBody, tape: JsonTape | null): JsonValue {
+  if (tape !== null) return lazyValue(tape);
   const {text} = body;
   if (text.trim() === '') return null;
   try {

@@ -2,9 +2,10 @@ import {createServer, type IncomingMessage, type ServerResponse} from 'node:http
 import {type AddressInfo, connect, type Socket} from 'node:net';
 import {brotliCompressSync, gzipSync} from 'node:zlib';
 
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 
 import {testAuthority} from '../../../test/certificates.ts';
+import {readTape} from '../../core/read-tape.ts';
 import type {TraceEntry} from '../define-connector.ts';
 import {
   answer,
@@ -16,6 +17,7 @@ import {
   serve,
   until,
 } from './local-http.support.test.ts';
+import {tapeThread} from './tape-thread.ts';
 
 closeAfterEach();
 
@@ -480,6 +482,27 @@ describe('conditional requests', () => {
     await api.json({url: '/list'}, contextOf());
     await clientOf({baseUrl, conditionalMemoryBytes: 8}).json(request, contextOf());
     expect(asked).toEqual([undefined, '"1"', undefined, undefined]);
+  });
+
+  it('leave the records of earlier answers as they are when bodies are looked through elsewhere', async () => {
+    // As with another thread: the body comes back in memory of its own, and what it came in is gone.
+    vi.spyOn(tapeThread, 'read').mockImplementation((body) => {
+      const {buffer} = body as Buffer<ArrayBuffer>;
+      const bytes = Buffer.from(structuredClone(buffer, {transfer: [buffer]}));
+      return Promise.resolve({bytes, tape: readTape(bytes)});
+    });
+    const rows = Array.from({length: 5000}, (_, id) => ({id, name: `row ${id}`}));
+    const baseUrl = await serve((request, response) => {
+      if (request.headers['if-none-match'] === '"1"') response.writeHead(304).end();
+      else answer(response, 200, {rows}, {etag: '"1"'});
+    });
+    const api = clientOf({baseUrl});
+    const ask = (): ReturnType<typeof api.json> => api.json({url: '/list', conditional: true}, contextOf());
+    const answers = [await ask(), ...(await Promise.all([ask(), ask()]))];
+    for (const {body, sizeBytes} of answers) {
+      expect(body).toEqual({rows});
+      expect(sizeBytes).toBe(JSON.stringify({rows}).length);
+    }
   });
 });
 
