@@ -4,10 +4,20 @@ import type {BatchCounts, FlowOffset} from '../delta/batch-file.ts';
 
 /** Rows that a batch brings. Columns are those of the job's schema; see {@link ApplyJob.inputs} for the technical ones. */
 export type ApplyInput =
-  /** A table of the engine or any SELECT over files; read once or more. */
-  | {readonly kind: 'relation'; readonly select: string}
+  /** A table of the engine or any SELECT over files; read once or more. Some of its rows may be in data files already. */
+  | {readonly kind: 'relation'; readonly select: string; readonly written?: readonly RowsInFiles[]}
   /** Parquet data files already under the table's root, with statistics: added as they are where the mode allows it. */
   | {readonly kind: 'staged'; readonly files: readonly AddFile[]};
+
+/**
+ * Upserts of a relation that are in data files as well, as they are: all whose `__ord` is at least `from` and below `to`. The files are
+ * added in their place where each of them becomes a row of the table.
+ */
+export interface RowsInFiles {
+  readonly from: number;
+  readonly to: number;
+  readonly files: readonly AddFile[];
+}
 
 /** How rows and deletes of a batch change the table. */
 export type ApplyMode =

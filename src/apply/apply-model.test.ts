@@ -8,7 +8,7 @@ import {installFailpoints} from '../core/failpoint.ts';
 import type {ApplyInput, ApplyJob, ApplyResult} from './apply-engine.ts';
 import {createDuckDbApply} from './duckdb-apply.ts';
 import type {TestLake, TestRow} from './lake.support.test.ts';
-import {columns, openTestLake, relation, TestFlow} from './lake.support.test.ts';
+import {columns, inFiles, openTestLake, relation, TestFlow} from './lake.support.test.ts';
 
 let lake: TestLake;
 beforeAll(async () => {
@@ -96,8 +96,16 @@ async function liveRows(flow: TestFlow): Promise<readonly string[]> {
   return (await flow.rows()).map(rowText).toSorted();
 }
 
-/** Events as a batch may bring them: marked rows, rows and deletes apart, or staged files. */
+/** A batch, whose rows are in files now and then before it is applied. */
 async function batchOf(random: Random, flow: TestFlow, events: readonly Event[]): Promise<Partial<ApplyJob>> {
+  const batch = await eventsOf(random, flow, events);
+  if (random() < 0.5) return batch;
+  const places = Array.from({length: 4}, () => Math.floor(random() * (events.length + 1))).toSorted((l, r) => l - r);
+  return {...batch, inputs: await Promise.all((batch.inputs ?? []).map(async (input) => inFiles(flow, input, places)))};
+}
+
+/** Events as a batch may bring them: marked rows, rows and deletes apart, or staged files. */
+async function eventsOf(random: Random, flow: TestFlow, events: readonly Event[]): Promise<Partial<ApplyJob>> {
   const rows = events.map((event, at) => rowOf(event, at));
   const form = random();
   const [upserts, deletes] = [events.filter((event) => !event.isDelete), events.filter((event) => event.isDelete)];

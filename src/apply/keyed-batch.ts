@@ -2,7 +2,7 @@ import {IngestError} from '../core/errors.ts';
 import type {SideFiles} from '../delta/batch-file.ts';
 import type {BatchContext, TableChange} from './batch-context.ts';
 import {liveRows, NO_CHANGE, rowsIn} from './batch-context.ts';
-import {eventSources, relationsOf, stagedFiles} from './event-sources.ts';
+import {eventSources, stagedFiles} from './event-sources.ts';
 import {ignoresNulls, leafChange} from './leaf-batch.ts';
 import type {EventSource} from './merge-sql.ts';
 import {completeRows, hasPartialRows, type WholeEvents} from './partial-rows.ts';
@@ -10,6 +10,7 @@ import {replaceRows, writeRows} from './row-removal.ts';
 import {type LeftRows, storedRows} from './stored-rows.ts';
 import {knownTombstones, withTombstones} from './tombstones.ts';
 import {truncatedRows, type Truncation, truncationOf, writeTruncation} from './truncation.ts';
+import {addedRows, type AddedRows} from './written-ranges.ts';
 
 /** SCD type 1: the newest event of each key becomes the row, late and repeated ones change nothing. */
 export async function keyedBatch(context: BatchContext): Promise<TableChange> {
@@ -57,8 +58,7 @@ interface Outcome {
   readonly upserts: number;
   readonly updated: number;
   readonly deleted: number;
-  /** Rows to add, as a SELECT. */
-  readonly rows: string;
+  readonly added: AddedRows;
   /** Places of rows that go, as a relation. */
   readonly touched: string;
   readonly quarantined: number;
@@ -78,7 +78,7 @@ export async function wholeEvents(
   const isPartial = hasPartialRows(sources);
   const all = isPartial ? sql.partialEvents(sources) : sql.events(sources);
   const events = table.truncation === null ? all : sql.notTruncated(all, table.truncation.watermark);
-  if (!isPartial) return {events, quarantined: 0};
+  if (!isPartial) return {events, quarantined: 0, isAsRead: true};
   return completeRows(context, events, table.stored);
 }
 
@@ -89,10 +89,15 @@ export function eachKeyOnce(context: BatchContext, sources: readonly EventSource
 
 /** The newest event of each key, as a relation of the form of `MergeSql.newest`. */
 export async function newestChanges(context: BatchContext, events: string, isOnce: boolean): Promise<string> {
-  const {sql, work, job} = context;
-  // To count keys costs a tenth of choosing among their rows, and most batches hold each key once: they are not copied.
-  const once = isOnce || (await work.count(sql.repeats(events, job.keys), 'repeated')) === 0;
-  return once ? sql.inline(sql.unique(events)) : work.keep(sql.newest(events));
+  const {sql, work, columns} = context;
+  if (isOnce) return sql.inline(sql.unique(events));
+  // To look for keys that repeat costs a tenth of choosing among all rows, and most keys come once: their rows are not copied.
+  const repeated = await work.keep(sql.repeatedKeys(events));
+  const chosenAmong = await work.count(sql.eventsOf(repeated), 'n');
+  if (chosenAmong === 0) return sql.inline(sql.unique(events));
+  if (chosenAmong > (await work.count(sql.countOf(events), 'n')) / 2) return work.keep(sql.newest(events));
+  const newest = await work.keep(sql.newest(columns.ofKeys(events, repeated)));
+  return sql.inline(`${sql.unique(sql.ofOtherKeys(events, repeated))} UNION ALL SELECT * FROM ${newest}`);
 }
 
 /** Nothing is there that rows could meet, and they do not meet each other. */
@@ -133,17 +138,19 @@ async function staleKeys(context: BatchContext, changes: string, matched: string
 async function merged(
   context: BatchContext,
   merge: Merge,
-  {quarantined, left}: {readonly quarantined: number; readonly left: LeftRows},
+  {quarantined, isAsRead, left}: Omit<WholeEvents, 'events'> & {readonly left: LeftRows},
 ): Promise<TableChange> {
   const {sql, work} = context;
   const [summary] = await work.query(sql.summary(merge.changes, merge.matched, merge.stale));
   const count = (name: string): number => Number(summary?.[name] ?? 0);
+  const upserts = count('upserts');
+  const rows = upserts === 0 ? null : sql.upserts(merge.changes, merge.stale);
   return outcome(context, {
     events: count('events'),
-    upserts: count('upserts'),
+    upserts,
     updated: count('updated'),
     deleted: count('deleted'),
-    rows: sql.upserts(merge.changes, merge.stale),
+    added: isAsRead ? await addedRows(context, merge, upserts) : {files: [], inFiles: null, others: rows},
     touched: merge.stale === null ? merge.matched : await work.keep(sql.touched(merge.matched, merge.stale)),
     quarantined,
     left,
@@ -160,6 +167,7 @@ async function leafBatch(context: BatchContext, whole: WholeEvents, left: LeftRo
   const change = await leafChange(context, await context.work.keep(whole.events), left);
   return outcome(context, {
     ...change,
+    added: {files: [], inFiles: null, others: change.upserts === 0 ? null : change.rows},
     quarantined: whole.quarantined,
     left,
     side: async () => ({
@@ -171,31 +179,21 @@ async function leafBatch(context: BatchContext, whole: WholeEvents, left: LeftRo
 }
 
 async function outcome(context: BatchContext, end: Outcome): Promise<TableChange> {
-  const {sql, work, job} = context;
-  const {events, upserts, updated, deleted, left} = end;
-  const staged = stagedFiles(job.inputs);
-  // Where every row of the staged files wins, they need not be written again.
-  const asTheyAre =
-    staged.length > 0 &&
-    job.deletes.length === 0 &&
-    relationsOf(job.inputs).length === 0 &&
-    !ignoresNulls(context) &&
-    upserts === rowsIn(staged);
-  const winners = upserts === 0 ? null : end.rows;
-  const rows = asTheyAre ? null : winners;
+  const {sql, work} = context;
+  const {events, upserts, updated, deleted, added, left} = end;
   const {gone} = left;
   const touched =
     gone.places === null
       ? end.touched
       : await work.keep(`${sql.placesOf(`SELECT * FROM ${end.touched}`)} UNION ALL ${gone.places}`);
-  const movesNothing = updated + deleted + gone.rowCount === 0 && rows === null;
+  const movesNothing = updated + deleted + gone.rowCount === 0 && added.others === null;
   const change = movesNothing
     ? {adds: [], removes: [], cdc: []}
-    : await replaceRows(context, touched, rows, {staged: winners, gone: gone.files});
+    : await replaceRows(context, touched, added.others, {staged: added.inFiles, gone: gone.files});
   return {
     operation: 'MERGE',
     writeMode: null,
-    adds: asTheyAre ? [...change.adds, ...staged] : change.adds,
+    adds: [...change.adds, ...added.files],
     removes: change.removes,
     cdc: change.cdc,
     blindAppend: false,

@@ -12,7 +12,7 @@ import {openEngine} from '../engine/duckdb-engine.ts';
 import type {EngineRow} from '../engine/engine.ts';
 import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
 import {createLocalStore} from '../storage/local-store.ts';
-import type {ApplyEngine, ApplyInput, ApplyJob, ApplyResult} from './apply-engine.ts';
+import type {ApplyEngine, ApplyInput, ApplyJob, ApplyResult, RowsInFiles} from './apply-engine.ts';
 import {createDuckDbApply} from './duckdb-apply.ts';
 
 /** A lake in a temporary folder with an engine of its own. */
@@ -99,6 +99,29 @@ function literal(value: TestValue | undefined): string {
   return `{${Object.entries(value)
     .map(([name, field]) => `${quoteLiteral(name)}: ${literal(field)}`)
     .join(', ')}}`;
+}
+
+/** A relation with its upserts in data files as well: a file for those between each two of the places in its order. */
+export async function inFiles(flow: TestFlow, input: ApplyInput, places: readonly number[]): Promise<ApplyInput> {
+  if (input.kind !== 'relation') return input;
+  const described = await flow.lake.context.engine.query(`DESCRIBE ${input.select}`);
+  const has = (name: string): boolean => described.some((row) => row['column_name'] === name);
+  if (!has('__ord')) return input;
+  const names = flow.schema.fields.map(({name}) => quoteIdentifier(name)).join(', ');
+  const table = await flow.table();
+  const written: RowsInFiles[] = [];
+  for (const [at, from] of places.entries()) {
+    const to = places[at + 1];
+    if (to === undefined) break;
+    const where = `__ord >= ${from} AND __ord < ${to}${has('__op') ? ` AND __op = 'upsert'` : ''}`;
+    const select = `SELECT ${names} FROM (${input.select}) AS r WHERE ${where}`;
+    written.push({
+      from,
+      to,
+      files: await table.writeFiles({select, schema: flow.schema}, new AbortController().signal),
+    });
+  }
+  return {...input, written};
 }
 
 /** A table, its flow and what was applied so far. */

@@ -6,7 +6,7 @@ import {seededRandom} from '../core/clock.ts';
 import type {StructType} from '../core/types.ts';
 import type {ApplyInput, ApplyJob} from './apply-engine.ts';
 import type {TestLake, TestRow} from './lake.support.test.ts';
-import {columns, openTestLake, relation, TestFlow} from './lake.support.test.ts';
+import {columns, inFiles, openTestLake, relation, TestFlow} from './lake.support.test.ts';
 import {compareAt, type MergeEvent, type ModelRow, type ModelValue, standingRows} from './merge-model.support.test.ts';
 
 let lake: TestLake;
@@ -194,7 +194,13 @@ async function checkTable(seed: number): Promise<void> {
   const flow = await TestFlow.create(lake, schemaOf(variant), {vectors: variant.vectors});
   const batches = cutAtRandom(random, variant.isPartial ? events : shuffled(random, events));
   for (const [at, batch] of batches.entries()) {
-    const job = {...jobOf(variant), ...batchOf(random, batch, variant)};
+    const given = batchOf(random, batch, variant);
+    const places = [0, Math.floor(random() * 200), 1000];
+    const inputs =
+      random() < 0.3
+        ? await Promise.all((given.inputs ?? []).map(async (input) => inFiles(flow, input, places)))
+        : (given.inputs ?? []);
+    const job = {...jobOf(variant), ...given, inputs};
     await flow.apply(job);
     if (random() > 0.3) continue;
     // A batch that is there already changes nothing, not even the log.

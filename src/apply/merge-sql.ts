@@ -11,6 +11,12 @@ export interface EventSource {
   readonly isDelete: boolean;
 }
 
+/** Events of a batch by their places: of one source, all or those whose `__ord` is at least the first number and below the second. */
+export interface EventRange {
+  readonly source: number;
+  readonly orders: readonly [from: number, to: number] | null;
+}
+
 /**
  * The SQL of merges: every method returns one SELECT and runs nothing. It is built of SELECTs, and of what may stand after
  * FROM: a work table, or a SELECT in parentheses (`changes`, `matched`, `stale`, `touched`). The
@@ -145,7 +151,7 @@ export class MergeSql {
 
   /** Rows as they are, when each key is in them once: in the form of {@link newest}. */
   unique(events: string): string {
-    return `SELECT ${this.#columns.all()}, ${WORK.delete}, CAST(1 AS BIGINT) AS ${WORK.events} FROM (${events}) AS e`;
+    return `SELECT ${this.#columns.all()}, ${WORK.delete}, ${WORK.source}, ${WORK.order}, CAST(1 AS BIGINT) AS ${WORK.events} FROM (${events}) AS e`;
   }
 
   /** The newest event of each key: highest sequence, then upsert over delete, then the later arrival. */
@@ -178,6 +184,22 @@ export class MergeSql {
     const names = this.#columns.list(columns);
     const groups = `SELECT count(*) AS size FROM (${events}) AS e GROUP BY ${names}`;
     return `SELECT count(*) FILTER (WHERE size > 1) AS repeated, sum(size) - count(*) AS extra, sum(size) AS n FROM (${groups}) AS g`;
+  }
+
+  /** Keys that occur more than once, and how many events each has. */
+  repeatedKeys(events: string): string {
+    const keys = this.#columns.list(this.#columns.shape.keys);
+    return `SELECT ${keys}, count(*) AS ${WORK.events} FROM (${events}) AS e GROUP BY ${keys} HAVING count(*) > 1`;
+  }
+
+  /** How many events the keys of {@link repeatedKeys} have together: `n`. */
+  eventsOf(repeated: string): string {
+    return `SELECT sum(${WORK.events}) AS n FROM ${repeated}`;
+  }
+
+  /** Events of keys that are not in a relation. */
+  ofOtherKeys(events: string, keys: string): string {
+    return `SELECT e.* FROM (${events}) AS e ${this.#columns.dialect.antiJoin} ${keys} AS k ON ${this.#columns.sameKey('e', 'k')}`;
   }
 
   /** Smallest and largest key, as `min_0`, `max_0`, `min_1`, ... */
@@ -254,9 +276,26 @@ export class MergeSql {
       FROM (${tombstones}) AS d) AS r WHERE r.${WORK.rank} = 1`;
   }
 
-  /** Rows that the batch adds. */
-  upserts(changes: string, stale: string | null): string {
-    return this.#effective(changes, stale, this.#columns.all('c'), `NOT c.${WORK.delete}`);
+  /** Rows that the batch adds, or those of them for which a condition like {@link inRanges} is true. */
+  upserts(changes: string, stale: string | null, condition: string | null = null): string {
+    const where = condition === null ? '' : ` AND ${condition}`;
+    return this.#effective(changes, stale, this.#columns.all('c'), `NOT c.${WORK.delete}${where}`);
+  }
+
+  /** True for changes whose events are in one of several ranges. */
+  inRanges(ranges: readonly EventRange[]): string {
+    const conditions = ranges.map(({source, orders}) =>
+      orders === null
+        ? `c.${WORK.source} = ${source}`
+        : `c.${WORK.source} = ${source} AND coalesce(c.${WORK.order} >= ${orders[0]} AND c.${WORK.order} < ${orders[1]}, FALSE)`,
+    );
+    return `(${conditions.join(' OR ')})`;
+  }
+
+  /** How many rows the batch adds of each range of events: `n_0`, `n_1`, ... */
+  countsOfRanges(changes: string, stale: string | null, ranges: readonly EventRange[]): string {
+    const counts = ranges.map((range, at) => `count(*) FILTER (WHERE ${this.inRanges([range])}) AS n_${at}`);
+    return this.#effective(changes, stale, counts.join(', '), `NOT c.${WORK.delete}`);
   }
 
   /** Places of stored rows that the batch takes away. */
@@ -363,7 +402,7 @@ export class MergeSql {
 
   #ranked(events: string, columns: readonly string[], order: readonly string[]): string {
     const partition = `PARTITION BY ${this.#columns.list(columns)}`;
-    return `SELECT ${this.#columns.all()}, ${WORK.delete}, ${WORK.events} FROM (SELECT *, row_number() OVER (${partition} ORDER BY ${order.join(', ')}) AS ${WORK.rank},
+    return `SELECT ${this.#columns.all()}, ${WORK.delete}, ${WORK.source}, ${WORK.order}, ${WORK.events} FROM (SELECT *, row_number() OVER (${partition} ORDER BY ${order.join(', ')}) AS ${WORK.rank},
       count(*) OVER (${partition}) AS ${WORK.events} FROM (${events}) AS e) AS r WHERE ${WORK.rank} = 1`;
   }
 

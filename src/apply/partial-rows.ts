@@ -11,6 +11,8 @@ export interface WholeEvents {
   readonly events: string;
   /** Events that were laid aside, because nothing knows the values that they left as they were. */
   readonly quarantined: number;
+  /** None had to be completed. */
+  readonly isAsRead: boolean;
 }
 
 /** True when a source may bring events that leave columns as they are. */
@@ -33,7 +35,7 @@ export async function completeRows(
 ): Promise<WholeEvents> {
   const {work, columns} = context;
   const left = await leftColumns(context, events);
-  if (left.length === 0) return {events: context.sql.asEvents(events), quarantined: 0};
+  if (left.length === 0) return {events: context.sql.asEvents(events), quarantined: 0, isAsRead: true};
   const sql = new PartialSql(columns, left, context.job.ignoreNullColumns);
   const affected = await work.keep(sql.affected(events));
   let placed = await work.keep(sql.placed(events, affected, await stored(affected)));
@@ -43,6 +45,7 @@ export async function completeRows(
   return {
     events: sql.whole(events, affected, completed),
     quarantined: await tellRecords(context, sql.lacking(completed), (leftOut, records) => leftOut.incomplete(records)),
+    isAsRead: false,
   };
 }
 

@@ -50,7 +50,8 @@ export async function replaceRows(
   const change = withRemoves(await replaced(context, touched, rows), removes);
   if (change.removes.length === 0) return {...change, cdc: []};
   const all = gone.length === 0 ? touched : await withPlacesOf(context, touched, gone);
-  return {...change, cdc: await changeFiles(context, all, rows ?? staged)};
+  const come = [rows, staged].filter((select) => select !== null);
+  return {...change, cdc: await changeFiles(context, all, come.length === 0 ? null : come.join(' UNION ALL '))};
 }
 
 async function withPlacesOf(context: BatchContext, touched: string, files: readonly AddFile[]): Promise<string> {

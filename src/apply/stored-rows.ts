@@ -28,8 +28,9 @@ export async function storedRows(
 
 /** Live files that may have a row with a key of a relation, by their statistics. */
 export async function filesOfKeys(context: BatchContext, keys: string): Promise<readonly string[]> {
-  const [range] = await context.work.query(context.sql.keyRange(keys));
   let files = new Set(context.table.snapshot.files.keys());
+  if (files.size === 0) return [];
+  const [range] = await context.work.query(context.sql.keyRange(keys));
   let hasNan = false;
   context.job.keys.forEach((key, at) => {
     const [min, max] = [range?.[`min_${at}`] ?? null, range?.[`max_${at}`] ?? null];
