@@ -10,6 +10,7 @@ import {mappingMode, physicalNames} from '../delta/column-mapping.ts';
 import type {DeltaTable} from '../delta/delta-table.ts';
 import type {PartitionPlan, ReadContext} from '../sdk/contract.ts';
 import type {Destination} from './destination.ts';
+import {EarlyFiles} from './early-files.ts';
 import type {FlowCounter} from './flow-counter.ts';
 import {
   deletesSelect,
@@ -75,10 +76,14 @@ export class BatchReader {
     this.#options = options;
   }
 
-  /** Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is, and no more of them follow. */
+  /**
+   * Reads one micro-batch, in partitions or by one call. `whole`: partitions brought all there is, and no more of them follow.
+   * @param isLoad its rows are likely to be new, each of them, and are written while those after them are read.
+   */
   async read(
     start: FlowOffset,
     isFirst: boolean,
+    isLoad = false,
   ): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable; readonly whole: boolean}> {
     const {connector} = this.#services.open;
     const ctx = this.#options.readContext(isFirst);
@@ -96,7 +101,7 @@ export class BatchReader {
       const whole = this.#flow.ingestionType === 'snapshot' || !isPartitioned(batch.end.rows);
       return {batch, landings: NOTHING_TO_DROP, whole};
     }
-    return {...(await this.#readCall(start, ctx)), whole: false};
+    return {...(await this.#readCall(start, ctx, isLoad)), whole: false};
   }
 
   async #readPartitions(start: FlowOffset, ctx: ReadContext): Promise<ReadBatch> {
@@ -157,6 +162,7 @@ export class BatchReader {
   async #readCall(
     start: FlowOffset,
     ctx: ReadContext,
+    isLoad: boolean,
   ): Promise<{readonly batch: ReadBatch; readonly landings: AsyncDisposable}> {
     const {connector} = this.#services.open;
     const {sourceTable, options} = this.#flow;
@@ -164,7 +170,8 @@ export class BatchReader {
     const landing = new Landing(engine, rowsShape(this.#flow));
     const deletes =
       this.#flow.ingestionType === 'cdc_with_deletes' ? new Landing(engine, deletesShape(this.#flow)) : null;
-    const landings = disposeAll([landing, ...(deletes === null ? [] : [deletes])]);
+    const early = isLoad && this.#mayWriteEarly() ? this.#earlyFiles(landing) : null;
+    const landings = disposeAll([early, landing, deletes].filter((each) => each !== null));
     try {
       const drive = {
         table: sourceTable,
@@ -176,12 +183,13 @@ export class BatchReader {
       const rowsEnd = await driveStream(connector.readTable(sourceTable, start.rows, options, ctx), landing, {
         ...drive,
         ...(this.#mayHandOver() ? {afterPage: async () => this.#handOver(landing, written, HAND_OVER_BYTES)} : {}),
+        ...(early === null ? {} : {afterPage: async () => this.#writeEarly(landing, early)}),
       });
       // In files or not, but not both: rows that are chosen among must be in one place.
       if (written.length > 0) await this.#handOver(landing, written, 0);
       const deletesEnd = deletes === null ? null : await this.#driveDeletes(start, deletes, drive);
       failpoint('read.finished');
-      const batch = await this.#landed(landing, deletes, {rowsEnd, deletesEnd, written});
+      const batch = await this.#landed(landing, deletes, {rowsEnd, deletesEnd, written, early});
       return {batch, landings};
     } catch (error) {
       await landings[Symbol.asyncDispose]();
@@ -210,6 +218,31 @@ export class BatchReader {
     });
   }
 
+  /** Rows that may become rows of the table as they are; where files are cut by more than their size, they are written together. */
+  #mayWriteEarly(): boolean {
+    const {ingestionType, target, ignoreNullColumns, configuration} = this.#flow;
+    const {partitionColumns, clusteringColumns} = configuration;
+    return (
+      ingestionType !== 'snapshot' &&
+      target === 'scd1' &&
+      ignoreNullColumns.length + partitionColumns.length + clusteringColumns.length === 0
+    );
+  }
+
+  #earlyFiles(landing: Landing): EarlyFiles {
+    return new EarlyFiles(landing, async (select) => {
+      const {table} = await this.#options.ensureTable(landing.counts.bytes);
+      return writeRows({table, flow: this.#flow, schema: this.#flow.tableSchema, signal: this.#options.signal}, select);
+    });
+  }
+
+  async #writeEarly(landing: Landing, early: EarlyFiles): Promise<void> {
+    if (!early.isDue) return;
+    // Here, lest two make it at once.
+    await this.#options.ensureTable(landing.counts.bytes);
+    early.begin();
+  }
+
   async #driveDeletes(
     start: FlowOffset,
     deletes: Landing,
@@ -229,9 +262,14 @@ export class BatchReader {
   async #landed(
     landing: Landing,
     deletes: Landing | null,
-    ends: {readonly rowsEnd: StreamEnd; readonly deletesEnd: StreamEnd | null; readonly written: readonly AddFile[]},
+    ends: {
+      readonly rowsEnd: StreamEnd;
+      readonly deletesEnd: StreamEnd | null;
+      readonly written: readonly AddFile[];
+      readonly early: EarlyFiles | null;
+    },
   ): Promise<ReadBatch> {
-    const rows = await this.#rowInputs(landing);
+    const rows = await this.#rowInputs(landing, ends.early);
     const gone = await this.#deleteInputs(deletes);
     const {rowsEnd, deletesEnd} = ends;
     for (const [field, count] of landing.counts.unknownFields) {
@@ -258,7 +296,10 @@ export class BatchReader {
     };
   }
 
-  async #rowInputs(landing: Landing): Promise<{
+  async #rowInputs(
+    landing: Landing,
+    early: EarlyFiles | null,
+  ): Promise<{
     readonly inputs: readonly ApplyInput[];
     readonly fileRows: number;
     readonly fileRescued: number;
@@ -273,7 +314,12 @@ export class BatchReader {
     if (landed.table !== null) {
       const moved = movedKeysSelect(this.#flow, landed.table);
       if (moved !== null) inputs.push({kind: 'relation', select: moved});
-      inputs.push({kind: 'relation', select: rowsSelect(this.#flow, landed.table, {ordered: true})});
+      const written = (await early?.finish()) ?? [];
+      inputs.push({
+        kind: 'relation',
+        select: rowsSelect(this.#flow, landed.table, {ordered: true}),
+        ...(written.length === 0 ? {} : {written}),
+      });
       const sql = maxCursorSql(this.#flow, landed.table);
       const value =
         sql === null ? null : (await this.#services.context.engine.query(sql, this.#options.signal))[0]?.['m'];

@@ -245,7 +245,7 @@ export class FlowRun {
     const guard = createLoopGuard(this.#flow.sourceTable);
     const reader = this.#reader();
     for (let isFirst = true; ; isFirst = false) {
-      const {batch, landings} = await reader.read(start, isFirst);
+      const {batch, landings} = await reader.read(start, isFirst, !refreshing && this.#isLoading);
       await using _ = landings;
       const moved = !sameOffset(start, batch.end);
       guard.check({...start}, {...batch.end});
@@ -268,6 +268,12 @@ export class FlowRun {
     if (destination === null) return false;
     const isUnknown = destination.batch === null && destination.table.snapshot.files.size > 0;
     return this.#isAsked || destination.batch?.inSnapshot === true || isUnknown;
+  }
+
+  /** The table has no rows yet, or most of those that came last were new. */
+  get #isLoading(): boolean {
+    const counts = this.#destination?.batch?.counts;
+    return counts === undefined || counts.inserted >= counts.read / 2;
   }
 
   /** Where the trigger begins. Rows that are held aside are gone on with only as they were read. */

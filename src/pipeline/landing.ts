@@ -12,9 +12,9 @@ import {
   type StructType,
   UNCHANGED_COLUMN,
 } from '../core/types.ts';
-import type {Appender, Engine, EngineRow} from '../engine/engine.ts';
+import type {Appender, Engine} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
-import {quoteIdentifier, quoteLiteral, sqlType} from '../engine/sql-types.ts';
+import {quoteIdentifier, sqlType} from '../engine/sql-types.ts';
 import type {Change, FileRef, Page} from '../sdk/contract.ts';
 import {constantColumns, rescuedVector} from './batch-vectors.ts';
 import {landedName, sourceName} from './column-names.ts';
@@ -30,6 +30,7 @@ import {
   OP_COLUMN,
   withoutChanges,
 } from './landing-changes.ts';
+import {mayLack, recordSql, refusedRow} from './landing-refused.ts';
 import {fieldName} from './resolve-changes.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
@@ -77,6 +78,7 @@ export class Landing implements AsyncDisposable {
   readonly #shape: LandingShape;
   /** Columns of the engine's table: under the names that land. */
   readonly #tableSchema: StructType;
+  readonly #isNamedRowid: boolean;
   readonly #coercer: Coercer;
   readonly #files: FileSelect[] = [];
   #table: string | null = null;
@@ -109,6 +111,7 @@ export class Landing implements AsyncDisposable {
     const landed = fields.map((field) => ({...field, name: landedName(shape, field.name)}));
     const ofChanges = shape.changes?.fields ?? [];
     this.#tableSchema = {type: 'struct', fields: [...landed, ...ofChanges, RESCUED_FIELD]};
+    this.#isNamedRowid = this.#tableSchema.fields.some((field) => field.name.toLowerCase() === 'rowid');
     this.#isUnchecked = shape.keyless !== null;
     this.#coercer = createCoercer(
       {type: 'struct', fields: [...fields, ...ofChanges, RESCUED_FIELD]},
@@ -154,6 +157,18 @@ export class Landing implements AsyncDisposable {
   }
 
   /**
+   * The rows of the engine's table from a place on, as a SELECT, and the place after them; null when there are none, or a column hides
+   * their place, which is their `__ord`. Rows that have not reached the table are not among them.
+   */
+  rowsFrom(place: number): {readonly select: string; readonly to: number} | null {
+    if (this.#table === null || this.#landedRows <= place || this.#isNamedRowid) return null;
+    this.#appender?.close();
+    this.#appender = null;
+    const to = this.#landedRows;
+    return {select: `SELECT * FROM ${quoteIdentifier(this.#table)} WHERE rowid >= ${place} AND rowid < ${to}`, to};
+  }
+
+  /**
    * Hands over the rows that wait in the engine's table and forgets them, so that what waits does not grow with what is read. They
    * stay counted. The order of arrival is lost between what is handed over and what is not.
    */
@@ -182,8 +197,7 @@ export class Landing implements AsyncDisposable {
     if (options.filesToo === true) await this.#landFiles();
     if (this.#landedRows === 0 || this.#table === null)
       return {table: null, files: this.#files.map((file) => file.select)};
-    const isNamedRowid = this.#tableSchema.fields.some((field) => field.name.toLowerCase() === 'rowid');
-    const rows = `SELECT *, ${isNamedRowid ? 'row_number() OVER ()' : 'rowid'} AS __ord FROM ${quoteIdentifier(this.#table)}`;
+    const rows = `SELECT *, ${this.#isNamedRowid ? 'row_number() OVER ()' : 'rowid'} AS __ord FROM ${quoteIdentifier(this.#table)}`;
     return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files: this.#files.map((file) => file.select)};
   }
 
@@ -580,30 +594,4 @@ function startSql(flow: ResolvedFlow, {type}: StructField): string {
 
 function isRows(page: Page): page is Extract<Page, readonly unknown[]> {
   return Array.isArray(page);
-}
-
-/** True when a column of a batch has a NULL; a nested one may have one inside. */
-function mayLack({schema, columns, rowCount}: ColumnBatch, name: string): boolean {
-  const vector = columns[schema.fields.findIndex((field) => field.name === name)];
-  if (vector === undefined || vector.kind === 'struct') return true;
-  const {validity} = vector;
-  if (validity === null) return false;
-  for (let row = 0; row < rowCount; row += 8) {
-    const mask = rowCount - row >= 8 ? 0xff : (1 << (rowCount - row)) - 1;
-    if (((validity[row >> 3] ?? 0) & mask) !== mask) return true;
-  }
-  return false;
-}
-
-/** Landed columns as the JSON text of a record, under their own names. */
-function recordSql(columns: readonly {readonly name: string; readonly landed: string}[]): string {
-  const members = columns.map(({name, landed}) => `${quoteLiteral(name)}, ${quoteIdentifier(landed)}`);
-  return `CAST(json_object(${members.join(', ')}) AS VARCHAR)`;
-}
-
-function refusedRow(row: EngineRow, required: readonly string[]): QuarantinedRow {
-  const path = required[Number(row['lacking'])] ?? '';
-  const {rescued} = row;
-  const isMisfit = typeof rescued === 'string' && path in (JSON.parse(rescued) as object);
-  return {reason: isMisfit ? 'MISFIT_KEY' : 'NULL_KEY', path, record: String(row['record'])};
 }
