@@ -18,7 +18,7 @@ export function bodyText(bytes: Buffer, charset = 'utf-8'): string {
 
 /** A body that was read whole; its text is made when it is asked for. */
 export class WholeBody {
-  bytes: Buffer;
+  readonly bytes: Buffer;
   readonly #charset: string | undefined;
   #text: string | undefined;
 

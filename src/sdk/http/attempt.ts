@@ -14,14 +14,14 @@ import type {Permit} from './admission.ts';
 import type {RememberedBody} from './conditional-memory.ts';
 import {judged, type JudgedAnswer} from './error-rules.ts';
 import type {Exchange} from './exchange-parts.ts';
-import type {ErrorRule, HttpContext, HttpHead, HttpRequest} from './http-client.ts';
+import {FetchFailure, type WholeAnswer} from './fetch-thread.ts';
+import type {ErrorRule, HttpContext, HttpHead, HttpRequest, HttpTimeouts} from './http-client.ts';
 import {judge} from './judge.ts';
 import {networkFailure} from './network-error.ts';
 import {outgoingRequest} from './outgoing.ts';
 import {decompressor, readBody} from './read-body.ts';
 import {redirectTarget} from './redirects.ts';
-import {type RawHeaders, replyHeaders} from './reply-headers.ts';
-import {tapeThread} from './tape-thread.ts';
+import {encodingOf, type RawHeaders, replyHeaders} from './reply-headers.ts';
 import type {EndTrace} from './trace.ts';
 import {DEFAULT_TIMEOUTS, type OutgoingRequest} from './transport.ts';
 import type {Target, Verdict} from './verdict.ts';
@@ -98,50 +98,76 @@ async function enter(
 }
 
 async function sendAndRead(sent: Sent, ctx: HttpContext): Promise<Verdict> {
-  const {shared, tried, outgoing, permit} = sent;
+  const {shared, tried, permit} = sent;
   const timeouts = {...DEFAULT_TIMEOUTS, ...shared.options.timeouts, ...tried.request.timeouts};
-  let response: Dispatcher.ResponseData | null = null;
+  let response: Response | null = null;
   try {
-    response = await shared.transport.send(outgoing, timeouts, ctx.signal);
+    response = await send(sent, timeouts, ctx.signal);
     permit.answered(replyHeaders(response.headers));
     return await readVerdict(sent, response);
   } catch (error) {
-    response?.body.on('error', nothing).destroy();
+    if (response !== null && !isWhole(response)) response.body.on('error', nothing).destroy();
     sent.endTrace?.({
       ...(response === null ? {} : {response: {status: response.statusCode, headers: response.headers, sizeBytes: 0}}),
       error: messageOf(error),
     });
     ctx.signal.throwIfAborted();
-    return afterFailure(sent, error, response !== null);
+    const hasAnswer = response !== null || (error instanceof FetchFailure && error.hasAnswer);
+    return afterFailure(sent, error, hasAnswer);
   }
 }
 
-async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promise<Verdict> {
+/** An answer: read by the other thread, or to be read. */
+type Response = Dispatcher.ResponseData | WholeAnswer;
+
+function isWhole(response: Response): response is WholeAnswer {
+  return 'bytes' in response;
+}
+
+function send({shared, tried, outgoing}: Sent, timeouts: HttpTimeouts, signal: AbortSignal): Promise<Response> {
+  if (tried.readAs !== 'json' || !shared.thread.isReady) return shared.transport.send(outgoing, timeouts, signal);
+  return shared.thread.send(outgoing, {timeouts, maxBytes: maxBytesOf(shared), signal});
+}
+
+function maxBytesOf({options}: Exchange): number {
+  return options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
+}
+
+async function dump(response: Response): Promise<void> {
+  if (!isWhole(response)) await response.body.dump();
+}
+
+/** A body as a whole; the tape of JSON. */
+async function wholeOf(sent: Sent, response: Response): Promise<Pick<WholeAnswer, 'bytes' | 'tape'>> {
+  if (isWhole(response)) return response;
+  const bytes = await readBody(response.body, encodingOf(response.headers), maxBytesOf(sent.shared));
+  if (sent.tried.readAs !== 'json') return {bytes, tape: null};
+  sent.shared.thread.note(bytes.length);
+  return {bytes, tape: readTape(bytes)};
+}
+
+async function readVerdict(sent: Sent, response: Response): Promise<Verdict> {
   const {shared, tried, remembered, memoryKey} = sent;
   const {statusCode: status, headers} = response;
   const head = headOf(sent, status, headers);
   if (status === 304 && remembered !== undefined) {
-    await response.body.dump();
+    await dump(response);
     return remembersAnswer(sent, remembered, headers);
   }
   const redirect = redirectTarget(tried, head, shared);
   if (redirect !== null) {
-    await response.body.dump();
+    await dump(response);
     sent.endTrace?.({response: {status, headers, sizeBytes: 0}});
     return redirect;
   }
   const isSuccess = status >= 200 && status < 300;
-  if (tried.readAs === 'stream' && isSuccess) return openStream(sent, response, head);
+  if (!isWhole(response) && tried.readAs === 'stream' && isSuccess) return openStream(sent, response, head);
 
-  const bytes = await readBody(
-    response.body,
-    encodingOf(headers),
-    shared.options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
-  );
+  const {bytes, tape} = await wholeOf(sent, response);
   const sizeBytes = bytes.length;
   const body = new WholeBody(bytes, charsetIn(bytes, head, tried.readAs));
   sent.endTrace?.({response: {status, headers, sizeBytes, body: body.text}});
-  const json = tried.readAs === 'json' && isSuccess ? await parseNewBody(body) : undefined;
+  const json = tried.readAs === 'json' && isSuccess ? parseBody(body, tape) : undefined;
   const answer = json === undefined ? judged(status, head.headers, body.text) : judgedJson(head, body, json);
   const setback = judge(answer, judgeContext(sent));
   if (setback !== null) return setback;
@@ -164,7 +190,6 @@ function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHea
   sent.endTrace?.({response: {status: 304, headers, sizeBytes: 0}});
   const {body, sizeBytes} = remembered;
   const {readAs} = sent.tried;
-  // Here, not in another thread: records of the answers before are still read from these bytes.
   const json = readAs === 'json' ? parseBody(body, readTape(body.bytes)) : null;
   const pieces = readAs === 'stream' ? piecesOf(body.bytes) : null;
   const text = readAs === 'text' ? body.text : '';
@@ -242,12 +267,6 @@ function afterFailure(sent: Sent, error: unknown, hasAnswer: boolean): Verdict {
 /** A body that is not what it says it is, most often because it was cut off. */
 class MalformedBody extends IngestError {}
 
-async function parseNewBody(body: WholeBody): Promise<JsonValue> {
-  const {bytes, tape} = await tapeThread.read(body.bytes);
-  body.bytes = bytes;
-  return parseBody(body, tape);
-}
-
 /** Objects in lists are read from the body when they are looked at, see {@link lazyValue}. */
 function parseBody(body: WholeBody, tape: JsonTape | null): JsonValue {
   if (tape !== null) return lazyValue(tape);
@@ -304,8 +323,4 @@ function headOf(sent: Sent, status: number, headers: RawHeaders): HttpHead {
 /** JSON is UTF-8 whatever its content type says, unless it is not. @see https://www.rfc-editor.org/rfc/rfc8259#section-8.1 */
 function charsetIn(bytes: Buffer, head: HttpHead, readAs: ReadAs): string | undefined {
   return readAs === 'json' && isUtf8(bytes) ? undefined : charsetOf(head.headers.get('content-type'));
-}
-
-function encodingOf(headers: RawHeaders): string | null {
-  return replyHeaders(headers).get('content-encoding');
 }

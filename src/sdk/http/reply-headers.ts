@@ -16,6 +16,11 @@ export function replyHeaders(raw: RawHeaders, over?: RawHeaders): HttpHeaders {
   };
 }
 
+/** How a body is compressed; null when it is not. */
+export function encodingOf(headers: RawHeaders): string | null {
+  return replyHeaders(headers).get('content-encoding');
+}
+
 function textOf(value: string | readonly string[] | undefined): string | null {
   if (value === undefined) return null;
   return typeof value === 'string' ? value : value.join(', ');
