@@ -13,8 +13,9 @@ type Properties = Record<PropertyKey, unknown>;
 
 /**
  * A JSON value whose objects in lists are read from the text when they are looked at; undefined for a text that `parseJson` must read.
- * They behave as what `parseJson` gives in all but two ways: `structuredClone` refuses them, and the text is held as long as one of them
- * is. Who wants values only, as the coercer does, takes them from the text: see {@link lazyObject}.
+ * They behave as what `parseJson` gives in all but three ways: `structuredClone` refuses them, `console.log` shows what was read of them
+ * only, and the text is held as long as one of them is. Who wants values only, as the coercer does, takes them from the text: see
+ * {@link lazyObject}.
  */
 export function parseLazily(bytes: Buffer): JsonValue | undefined {
   const tape = readTape(bytes);
