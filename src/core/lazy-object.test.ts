@@ -6,7 +6,7 @@ import {describe, expect, it} from 'vitest';
 import {jsonText, listText} from '../../test/json-texts.ts';
 import {parseJson, stringifyJson} from './json-reader.ts';
 import {ExactNumber, type JsonObject, type JsonValue} from './json-value.ts';
-import {parseLazily} from './lazy-object.ts';
+import {jsonText as textOf, parseLazily} from './lazy-object.ts';
 
 const seed = Date.now() % 1_000_000_007;
 
@@ -111,6 +111,13 @@ function objectAt(root: unknown, path: readonly number[]): Objects | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Objects) : found;
 }
 
+/** What the texts of the objects in a list say. */
+function printed(list: JsonValue | undefined, print: (object: JsonObject) => string): readonly JsonValue[] {
+  if (!Array.isArray(list)) return [];
+  const objects = list.filter((item) => typeof item === 'object' && item !== null && !Array.isArray(item));
+  return objects.map((object) => parseJson(print(object as JsonObject)));
+}
+
 function outcome(root: unknown, step: Step): unknown {
   const object = objectAt(root, step.path);
   if (object === null) return 'no object';
@@ -157,6 +164,7 @@ describe('parseLazily', () => {
         const plain = parseJson(json);
         const lazy = parseLazily(Buffer.from(json));
         for (const one of steps) deepStrictEqual([one, outcome(lazy, one)], [one, outcome(plain, one)]);
+        deepStrictEqual(printed(lazy, textOf), printed(plain, stringifyJson));
         deepStrictEqual(lazy, plain);
         deepStrictEqual(
           text(() => stringifyJson(lazy ?? null)),
