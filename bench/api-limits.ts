@@ -71,7 +71,7 @@ interface Loaded {
 }
 
 function load(url: string, table: string, perSecond: number): Promise<Loaded> {
-  const child = fork(new URL('./api-load-child.ts', import.meta.url), [url, table, String(perSecond)], {
+  const child = fork(new URL('./api-limits-child.ts', import.meta.url), [url, table, String(perSecond)], {
     execArgv: ['--import', 'tsx'],
   });
   const watch = watchTree(child.pid ?? 0);

@@ -6,10 +6,6 @@ import {join} from 'node:path';
 import {DuckDBInstance} from '@duckdb/node-api';
 import {Client} from 'undici';
 
-import {connectors} from '../src/connectors/index.ts';
-import {systemClock, type Clock} from '../src/core/clock.ts';
-import type {OptionValue} from '../src/sdk/contract.ts';
-import {openTestLake, runConnector} from '../src/testkit/run-connector.ts';
 import type {AskedRequest, SourceReply, SourceRequest} from './api-source.ts';
 import type {BenchResult} from './result.ts';
 
@@ -30,19 +26,10 @@ const CASES: readonly Case[] = [
   {connector: 'zendesk', table: 'tickets', rows: 60_000, list: 'tickets'},
 ];
 const TURNS = 3;
-/** Nothing waits for a vendor's budget. */
-const UNLIMITED: Readonly<Record<string, OptionValue>> = {
-  requests_per_second: 1_000_000,
-  requests_per_10_seconds: 1_000_000,
-  searches_per_second: 1_000_000,
-  export_requests_per_minute: 1_000_000,
-};
-/** Proofs have small pages; here they are as large as the vendor's. */
-const PAGES = /page_size$/;
-
 /**
  * A table of an API into Delta, through HTTP client, REST layer, coercion and commit: MB/s of the bodies against `JSON.parse`
- * alone on the same bodies. The source is in a process of its own and answers from memory.
+ * alone on the same bodies. The source is in a process of its own and answers from memory;
+ * what loads is the built code (`npm run build`), in a process of its own, too.
  */
 export async function run(): Promise<readonly BenchResult[]> {
   const results: BenchResult[] = [];
@@ -52,14 +39,16 @@ export async function run(): Promise<readonly BenchResult[]> {
 
 async function measure({connector, table, rows, list}: Case): Promise<readonly BenchResult[]> {
   const child = fork(new URL('./api-source.ts', import.meta.url), {execArgv: ['--import', 'tsx']});
+  const loader = fork(new URL('./api-load-child.mjs', import.meta.url), {execArgv: []});
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   try {
-    const started = await ask(child, {kind: 'start', connector, table, rows});
+    const started = await askSource(child, {kind: 'start', connector, table, rows});
     if (started.kind !== 'started') throw new Error('the source did not start');
     // The first turn fills the source's memory.
-    await load(connector, table, started);
+    const job = {connector, table, source: started};
+    await load(loader, job);
     const file = join(folder, 'bodies');
-    const bodies = await ask(child, {kind: 'bodies', file});
+    const bodies = await askSource(child, {kind: 'bodies', file});
     if (bodies.kind !== 'bodies') throw new Error('the source has no bodies');
     const texts = await textsOf(file, bodies.lengths);
     const bytes = bodies.lengths.reduce((sum, length) => sum + length, 0);
@@ -74,11 +63,11 @@ async function measure({connector, table, rows, list}: Case): Promise<readonly B
       parses.push(parse(texts));
       fetches.push(await fetchAll(started.address, bodies.requests));
       writes.push(await writeByEngine(lines, list, join(folder, `${turn}.parquet`)));
-      const {elapsedMs, rowsInserted} = await load(connector, table, started);
+      const {elapsedMs, rowsInserted} = await load(loader, job);
       loads.push(elapsedMs);
       landed = rowsInserted;
     }
-    const again = await ask(child, {kind: 'bodies', file});
+    const again = await askSource(child, {kind: 'bodies', file});
     if (again.kind === 'bodies' && again.misses > again.hits / 20)
       throw new Error(`${connector}: ${again.misses} of ${again.hits + again.misses} answers had to be made`);
     const speed = bytes / 1e3 / median(loads);
@@ -107,54 +96,26 @@ async function measure({connector, table, rows, list}: Case): Promise<readonly B
     return [landing, nowhere, native];
   } finally {
     child.kill();
+    loader.kill();
     await rm(folder, {recursive: true, force: true});
   }
 }
 
+/** What the loading process says of a load. */
+type Loaded =
+  | {readonly elapsedMs: number; readonly rowsInserted: number; readonly error?: undefined}
+  | {readonly error: string};
+
 async function load(
-  name: string,
-  table: string,
-  source: Extract<SourceReply, {kind: 'started'}>,
+  loader: ChildProcess,
+  job: {readonly connector: string; readonly table: string; readonly source: Started},
 ): Promise<{readonly elapsedMs: number; readonly rowsInserted: number}> {
-  const definition = await connectors[name]?.();
-  if (definition === undefined) throw new Error(`no connector ${name}`);
-  const lake = await openTestLake(undefined, {clock: clockFrom(source.nowMs)});
-  try {
-    const limits = Object.fromEntries(
-      Object.entries(UNLIMITED).filter(([option]) => Object.hasOwn(definition.spec.connection, option)),
-    );
-    const startedAt = performance.now();
-    const given = Object.entries(source.options as Readonly<Record<string, OptionValue>>);
-    const end = await runConnector(lake, {
-      definition,
-      options: {...Object.fromEntries(given.filter(([option]) => !PAGES.test(option))), ...limits},
-      tables: [
-        {
-          source: table,
-          options: source.tables[table] as Readonly<Record<string, OptionValue>>,
-          configuration: {verify: {afterSnapshot: false, intervalHours: null}},
-        },
-      ],
-    });
-    const elapsedMs = performance.now() - startedAt;
-    const [flow] = end.flows;
-    if (end.state !== 'COMPLETED' || flow === undefined) throw new Error(JSON.stringify([end.flows, end.notes]));
-    return {elapsedMs, rowsInserted: flow.rowsInserted};
-  } finally {
-    await lake[Symbol.asyncDispose]();
-    await rm(lake.folder, {recursive: true, force: true});
-  }
+  const loaded = await ask<Loaded>(loader, job);
+  if (loaded.error !== undefined) throw new Error(loaded.error);
+  return loaded;
 }
 
-/** The source's time, going on as the machine's does. */
-function clockFrom(nowMs: number): Clock {
-  const shift = nowMs - systemClock.nowMs();
-  return {
-    nowMs: () => systemClock.nowMs() + shift,
-    nowMicros: () => systemClock.nowMicros() + BigInt(shift) * 1000n,
-    sleep: (ms, signal) => systemClock.sleep(ms, signal),
-  };
-}
+type Started = Extract<SourceReply, {kind: 'started'}>;
 
 async function textsOf(file: string, lengths: readonly number[]): Promise<readonly string[]> {
   const bytes = await readFile(file);
@@ -211,12 +172,20 @@ async function writeByEngine(lines: string, list: string | null, target: string)
   return elapsedMs;
 }
 
-function ask(child: ChildProcess, request: SourceRequest): Promise<SourceReply> {
+function ask<T>(child: ChildProcess, request: object): Promise<T> {
   return new Promise((resolve, reject) => {
-    child.once('message', (reply: SourceReply) => resolve(reply));
-    child.once('exit', (code) => reject(new Error(`the source ended with ${code}`)));
+    const ended = (code: number | null): void => reject(new Error(`a process of the bench ended with ${code}`));
+    child.once('exit', ended);
+    child.once('message', (reply) => {
+      child.off('exit', ended);
+      resolve(reply as T);
+    });
     child.send(request);
   });
+}
+
+function askSource(child: ChildProcess, request: SourceRequest): Promise<SourceReply> {
+  return ask<SourceReply>(child, request);
 }
 
 function median(values: readonly number[]): number {

@@ -17,7 +17,7 @@ const parts = new Set([
   'upsert-target',
   'lake-bench',
   'api-source',
-  'api-load-child',
+  'api-limits-child',
   'api-limits-source',
 ]);
 

@@ -173,6 +173,27 @@ describe('rows that cannot land', () => {
   });
 });
 
+describe('an empty text where it is no value', () => {
+  const schema = struct({
+    id: string().emptyIsNull().notNull(),
+    name: string().emptyIsNull(),
+    size: double().emptyIsNull(),
+    note: string(),
+    _rescued_data: string(),
+  });
+
+  it('is null, and no key', () => {
+    const records = [
+      {id: 'a', name: '', size: '', note: ''},
+      {id: '', name: 'x', size: '1.5', note: 'y'},
+    ];
+    const taken = coerce(schema, records);
+    expect(rowsOf(taken.batch)).toEqual([{id: 'a', name: null, size: null, note: '', _rescued_data: null}]);
+    expect(taken.quarantined).toMatchObject([{reason: 'NULL_REQUIRED', path: 'id'}]);
+    expect(coerce(schema, records, {keys: ['id']}).quarantined).toMatchObject([{reason: 'NULL_KEY', path: 'id'}]);
+  });
+});
+
 describe('fields that are no columns', () => {
   it('are counted by name unless they are ignored', () => {
     const schema = struct({id: long(), constructor: string(), _rescued_data: string()});

@@ -232,7 +232,7 @@ class RecordCoercer implements Coercer {
 
   #refuse(field: CompiledField, record: JsonObject): false {
     const value = fieldValue(record, field.name);
-    const isNull = value === null || value === undefined;
+    const isNull = value === null || value === undefined || (field.emptyIsNull && value === '');
     if (field.keyPath !== null)
       return this.#quarantine(
         isNull || isNullAt(record, field.keyPath) ? 'NULL_KEY' : 'MISFIT_KEY',

@@ -8,6 +8,8 @@ const MAX_DEPTH = 512;
 /** Tokens that have room at the end of a turn. */
 const ROOM = 4 * TOKEN_WORDS;
 const FIRST_WORDS = 1 << 14;
+/** A larger buffer is not kept for the next text. */
+const KEPT_WORDS = 1 << 20;
 /** Characters up to which an integer is one to every reader. */
 const SAFE_CHARS = 15;
 
@@ -70,7 +72,9 @@ export function readTape(bytes: Buffer): JsonTape | null {
   if (bytes.length > MAX_BYTES || !isUtf8(bytes)) return null;
   odd = 0;
   const length = scan(bytes);
-  return length < 0 ? null : new JsonTape(bytes, words.slice(0, length));
+  const tape = length < 0 ? null : new JsonTape(bytes, words.slice(0, length));
+  if (words.length > KEPT_WORDS) words = new Int32Array(FIRST_WORDS);
+  return tape;
 }
 
 /** Writes the tokens of a text to `words` and returns how many words they take; -1 for a text that is left to others. */
