@@ -2,11 +2,8 @@ import type {RowsInFiles} from '../apply/apply-engine.ts';
 import type {AddFile} from '../delta/actions.ts';
 import type {Landing} from './landing.ts';
 
-/** Fewer bytes in memory make a file too small for readers, more leave too much to write when the last row has landed. */
-const EARLY_BYTES = 12 * 1024 * 1024;
-
 /**
- * Data files of what waits in a landing table, written while the rows after them are read. The rows stay in the table: whether they
+ * Data files of what has landed, written while the rows after them are read. The rows stay where they are, too: whether they
  * become rows of the destination as they are is known when the last of them is read, and where they do not, their file is of no
  * use. Dispose it before the landing.
  */
@@ -14,9 +11,8 @@ export class EarlyFiles implements AsyncDisposable {
   readonly #landing: Landing;
   readonly #write: (select: string) => Promise<readonly AddFile[]>;
   readonly #written: RowsInFiles[] = [];
-  /** Where the rows begin that are in no file, and the bytes of those before. */
+  /** Where the rows begin that are in no file. */
   #place = 0;
-  #bytes = 0;
   #writing: Promise<void> | null = null;
 
   constructor(landing: Landing, write: (select: string) => Promise<readonly AddFile[]>) {
@@ -24,9 +20,9 @@ export class EarlyFiles implements AsyncDisposable {
     this.#write = write;
   }
 
-  /** True when enough rows wait for a file, and none is being written. */
+  /** True when rows wait for a file, and none is being written. */
   get isDue(): boolean {
-    return this.#writing === null && this.#landing.waitingBytes - this.#bytes >= EARLY_BYTES;
+    return this.#writing === null && this.#landing.rowsFrom(this.#place) !== null;
   }
 
   /** Begins to write the rows that wait, and does not wait for it. */
@@ -35,7 +31,6 @@ export class EarlyFiles implements AsyncDisposable {
     if (rows === null) return;
     this.#writing = this.#add(this.#place, rows);
     this.#place = rows.to;
-    this.#bytes = this.#landing.waitingBytes;
   }
 
   /** Files of all rows, those that are left included; none where nothing was begun before. Called when the last row has landed. */

@@ -12,7 +12,7 @@ import {
   type StructType,
   UNCHANGED_COLUMN,
 } from '../core/types.ts';
-import type {Appender, Engine} from '../engine/engine.ts';
+import type {Engine} from '../engine/engine.ts';
 import {fileSelect, type FileSelect} from '../engine/file-relation.ts';
 import {quoteIdentifier, sqlType} from '../engine/sql-types.ts';
 import type {Change, FileRef, Page} from '../sdk/contract.ts';
@@ -31,6 +31,7 @@ import {
   withoutChanges,
 } from './landing-changes.ts';
 import {mayLack, recordSql, refusedRow} from './landing-refused.ts';
+import {LandingTables} from './landing-tables.ts';
 import {fieldName} from './resolve-changes.ts';
 import type {ResolvedFlow} from './resolved-flow.ts';
 
@@ -70,20 +71,17 @@ const FLUSH_LEAST_ROWS = 64;
 const YIELD_ROWS = 20;
 
 /**
- * Where pages of one micro-batch wait for apply: an engine table for records and columns, SELECTs for files. Nothing of it
- * outlives the batch. Dispose it to drop the table.
+ * Where pages of one micro-batch wait for apply: tables of the engine for records and columns, SELECTs for files. Nothing of it
+ * outlives the batch. Dispose it to drop the tables.
  */
 export class Landing implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #shape: LandingShape;
-  /** Columns of the engine's table: under the names that land. */
+  /** Columns of the engine's tables: under the names that land. */
   readonly #tableSchema: StructType;
-  readonly #isNamedRowid: boolean;
   readonly #coercer: Coercer;
   readonly #files: FileSelect[] = [];
-  #table: string | null = null;
-  #appender: Appender | null = null;
-  #landedRows = 0;
+  readonly #tables: LandingTables;
   #landedBytes = 0;
   #rows = 0;
   #bytes = 0;
@@ -111,7 +109,7 @@ export class Landing implements AsyncDisposable {
     const landed = fields.map((field) => ({...field, name: landedName(shape, field.name)}));
     const ofChanges = shape.changes?.fields ?? [];
     this.#tableSchema = {type: 'struct', fields: [...landed, ...ofChanges, RESCUED_FIELD]};
-    this.#isNamedRowid = this.#tableSchema.fields.some((field) => field.name.toLowerCase() === 'rowid');
+    this.#tables = new LandingTables(engine, this.#tableSchema);
     this.#isUnchecked = shape.keyless !== null;
     this.#coercer = createCoercer(
       {type: 'struct', fields: [...fields, ...ofChanges, RESCUED_FIELD]},
@@ -151,37 +149,27 @@ export class Landing implements AsyncDisposable {
     }
   }
 
-  /** Bytes of rows that wait in the engine's table. */
+  /** Bytes of rows that wait in the engine's tables. */
   get waitingBytes(): number {
     return this.#landedBytes;
   }
 
-  /**
-   * The rows of the engine's table from a place on, as a SELECT, and the place after them; null when there are none, or a column hides
-   * their place, which is their `__ord`. Rows that have not reached the table are not among them.
-   */
+  /** Rows that may be read already while others land, see {@link LandingTables.rowsFrom}; those without a required column are among them. */
   rowsFrom(place: number): {readonly select: string; readonly to: number} | null {
-    if (this.#table === null || this.#landedRows <= place || this.#isNamedRowid) return null;
-    this.#appender?.close();
-    this.#appender = null;
-    const to = this.#landedRows;
-    return {select: `SELECT * FROM ${quoteIdentifier(this.#table)} WHERE rowid >= ${place} AND rowid < ${to}`, to};
+    return this.#tables.rowsFrom(place);
   }
 
   /**
-   * Hands over the rows that wait in the engine's table and forgets them, so that what waits does not grow with what is read. They
+   * Hands over the rows that wait in the engine's tables and forgets them, so that what waits does not grow with what is read. They
    * stay counted. The order of arrival is lost between what is handed over and what is not.
    */
   async handOver(take: (select: string) => Promise<void>): Promise<void> {
     await this.#flush();
-    this.#appender?.close();
-    this.#appender = null;
-    if (this.#table === null || this.#landedRows === 0) return;
-    const rows = `SELECT * FROM ${quoteIdentifier(this.#table)}`;
-    await take(this.#isUnchecked ? await this.#refuse(rows) : rows);
-    await this.#engine.dropTable(this.#table);
-    this.#table = null;
-    this.#landedRows = 0;
+    this.#tables.close();
+    const rows = this.#tables.rowsFrom(0);
+    if (rows === null) return;
+    await take(this.#isUnchecked ? await this.#refuse(rows.select) : rows.select);
+    await this.#tables[Symbol.asyncDispose]();
     this.#landedBytes = 0;
   }
 
@@ -192,13 +180,12 @@ export class Landing implements AsyncDisposable {
    */
   async finish(options: {readonly filesToo?: boolean} = {}): Promise<LandedSelects> {
     await this.#flush();
-    this.#appender?.close();
-    this.#appender = null;
+    this.#tables.close();
     if (options.filesToo === true) await this.#landFiles();
-    if (this.#landedRows === 0 || this.#table === null)
-      return {table: null, files: this.#files.map((file) => file.select)};
-    const rows = `SELECT *, ${this.#isNamedRowid ? 'row_number() OVER ()' : 'rowid'} AS __ord FROM ${quoteIdentifier(this.#table)}`;
-    return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files: this.#files.map((file) => file.select)};
+    const files = this.#files.map((file) => file.select);
+    if (this.#tables.rowCount === 0) return {table: null, files};
+    const rows = this.#tables.placedRows();
+    return {table: this.#isUnchecked ? await this.#refuse(rows) : rows, files};
   }
 
   /** Counts and quarantines the rows of a SELECT of files that lack a required column; resolves to a SELECT of the others. */
@@ -210,10 +197,7 @@ export class Landing implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#appender?.close();
-    this.#appender = null;
-    if (this.#table !== null) await this.#engine.dropTable(this.#table);
-    this.#table = null;
+    await this.#tables[Symbol.asyncDispose]();
     for (const file of this.#files) await file[Symbol.asyncDispose]();
     this.#files.length = 0;
   }
@@ -324,35 +308,16 @@ export class Landing implements AsyncDisposable {
   }
 
   async #landFiles(): Promise<void> {
-    for (const file of this.#files) {
-      const table = await this.#openTable();
-      await this.#engine.run(`INSERT INTO ${table} ${file.select}`);
-    }
     if (this.#files.length === 0) return;
-    const [found] = await this.#engine.query(
-      `SELECT count(*) AS n, count(${quoteIdentifier(RESCUED_COLUMN)}) AS rescued FROM ${await this.#openTable()}`,
-    );
-    this.#rows += Number(found?.['n'] ?? 0) - this.#landedRows;
-    this.#rescued += Number(found?.['rescued'] ?? 0);
-    this.#landedRows = Number(found?.['n'] ?? 0);
+    const {rows, rescued} = await this.#tables.insert(this.#files.map((file) => file.select));
+    this.#rows += rows;
+    this.#rescued += rescued;
     this.#isUnchecked = true;
     for (const file of this.#files.splice(0)) await file[Symbol.asyncDispose]();
   }
 
-  /** The table as it stands in SQL; made when it is first needed. */
-  async #openTable(): Promise<string> {
-    if (this.#table === null) {
-      this.#table = this.#engine.uniqueName('landing');
-      await this.#engine.createTable(this.#table, this.#tableSchema);
-    }
-    return quoteIdentifier(this.#table);
-  }
-
   async #append(batch: ColumnBatch): Promise<void> {
-    await this.#openTable();
-    this.#appender ??= await this.#engine.appender(this.#table ?? '', this.#tableSchema);
-    const bytes = this.#appender.append(batch);
-    this.#landedRows += batch.rowCount;
+    const bytes = await this.#tables.append(batch);
     this.#landedBytes += bytes;
     this.#bytes += bytes;
   }
