@@ -19,12 +19,7 @@ type Properties = Record<PropertyKey, unknown>;
  */
 export function parseLazily(bytes: Buffer): JsonValue | undefined {
   const tape = readTape(bytes);
-  return tape === null ? undefined : lazyValue(tape);
-}
-
-/** The value of a text as {@link parseLazily} gives it. */
-export function lazyValue(tape: JsonTape): JsonValue {
-  return valueWithLists(tape, 0, MOST_LEVELS);
+  return tape === null ? undefined : valueWithLists(tape, 0, MOST_LEVELS);
 }
 
 /** The lazy object behind a value while its text says what it is; undefined for any other value. */

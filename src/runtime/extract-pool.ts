@@ -1,13 +1,18 @@
 import {fork, type ChildProcess} from 'node:child_process';
 
 import {IngestError} from '../core/errors.ts';
-import {fromPlainError, toPlainError} from '../core/plain-error.ts';
 import {createInlineExtract} from '../pipeline/extract-inline.ts';
 import type {ExtractDone, ExtractJob, ExtractRunner} from '../pipeline/extract-runner.ts';
 import type {OpenConnector} from '../pipeline/resolve-flow.ts';
 import type {ConnectorLog, SourceFiles} from '../sdk/contract.ts';
 import {updateEnvironment} from './config/process-environment.ts';
-import {type ExtractReply, type ExtractRequest, type ExtractStart} from './process-messages.ts';
+import {
+  fromPlainError,
+  toPlainError,
+  type ExtractReply,
+  type ExtractRequest,
+  type ExtractStart,
+} from './process-messages.ts';
 import {readContextOf} from './read-context.ts';
 import type {Workbench} from './workbench.ts';
 

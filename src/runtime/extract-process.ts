@@ -1,10 +1,15 @@
 import {IngestError} from '../core/errors.ts';
-import {fromPlainError, toPlainError} from '../core/plain-error.ts';
 import {openTable} from '../delta/table.ts';
 import {extractPartitions} from '../pipeline/extract-partitions.ts';
 import type {Partition} from '../sdk/contract.ts';
 import {openConnector, type ConnectorServices, type OpenedConnector} from './open-connector.ts';
-import {type ExtractReply, type ExtractRequest, type ExtractStart} from './process-messages.ts';
+import {
+  fromPlainError,
+  toPlainError,
+  type ExtractReply,
+  type ExtractRequest,
+  type ExtractStart,
+} from './process-messages.ts';
 import {readContextOf, silentLog} from './read-context.ts';
 import {createSourceFiles} from './source-files.ts';
 import {openTrace} from './trace-file.ts';

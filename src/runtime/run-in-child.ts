@@ -1,10 +1,10 @@
 import {fork} from 'node:child_process';
 
 import {IngestError} from '../core/errors.ts';
-import {fromPlainError} from '../core/plain-error.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
 import {updateEnvironment} from './config/process-environment.ts';
+import {fromPlainError} from './process-messages.ts';
 import type {UpdateReplyMessage, UpdateRequestMessage} from './update-process.ts';
 
 /** Heap of an update's process in MB, beside the engine's memory. */

@@ -1,9 +1,9 @@
 import {IngestError} from '../core/errors.ts';
-import {toPlainError, type PlainError} from '../core/plain-error.ts';
 import type {RunUpdate} from '../pipeline/events.ts';
 import type {PipelineSpec} from '../pipeline/spec.ts';
 import type {RunOptions, RunResult} from './api.ts';
 import {installFailpointOf, processEnvironment} from './config/environment.ts';
+import {toPlainError, type PlainError} from './process-messages.ts';
 import {runUpdateHere} from './update.ts';
 
 /** To an update's process. */

@@ -5,17 +5,14 @@ import type {Dispatcher} from 'undici';
 
 import {IngestError, isIngestError, messageOf} from '../../core/errors.ts';
 import {parseJson} from '../../core/json-reader.ts';
-import type {JsonTape} from '../../core/json-tape.ts';
 import type {JsonValue} from '../../core/json-value.ts';
-import {lazyValue} from '../../core/lazy-object.ts';
-import {readTape} from '../../core/read-tape.ts';
+import {parseLazily} from '../../core/lazy-object.ts';
 import {charsetOf, WholeBody} from '../decode/body-text.ts';
 import type {Permit} from './admission.ts';
 import type {RememberedBody} from './conditional-memory.ts';
 import {judged, type JudgedAnswer} from './error-rules.ts';
 import type {Exchange} from './exchange-parts.ts';
-import {FetchFailure, type WholeAnswer} from './fetch-thread.ts';
-import type {ErrorRule, HttpContext, HttpHead, HttpRequest, HttpTimeouts} from './http-client.ts';
+import type {ErrorRule, HttpContext, HttpHead, HttpRequest} from './http-client.ts';
 import {judge} from './judge.ts';
 import {networkFailure} from './network-error.ts';
 import {outgoingRequest} from './outgoing.ts';
@@ -98,76 +95,50 @@ async function enter(
 }
 
 async function sendAndRead(sent: Sent, ctx: HttpContext): Promise<Verdict> {
-  const {shared, tried, permit} = sent;
+  const {shared, tried, outgoing, permit} = sent;
   const timeouts = {...DEFAULT_TIMEOUTS, ...shared.options.timeouts, ...tried.request.timeouts};
-  let response: Response | null = null;
+  let response: Dispatcher.ResponseData | null = null;
   try {
-    response = await send(sent, timeouts, ctx.signal);
+    response = await shared.transport.send(outgoing, timeouts, ctx.signal);
     permit.answered(replyHeaders(response.headers));
     return await readVerdict(sent, response);
   } catch (error) {
-    if (response !== null && !isWhole(response)) response.body.on('error', nothing).destroy();
+    response?.body.on('error', nothing).destroy();
     sent.endTrace?.({
       ...(response === null ? {} : {response: {status: response.statusCode, headers: response.headers, sizeBytes: 0}}),
       error: messageOf(error),
     });
     ctx.signal.throwIfAborted();
-    const hasAnswer = response !== null || (error instanceof FetchFailure && error.hasAnswer);
-    return afterFailure(sent, error, hasAnswer);
+    return afterFailure(sent, error, response !== null);
   }
 }
 
-/** An answer: read by the other thread, or to be read. */
-type Response = Dispatcher.ResponseData | WholeAnswer;
-
-function isWhole(response: Response): response is WholeAnswer {
-  return 'bytes' in response;
-}
-
-function send({shared, tried, outgoing}: Sent, timeouts: HttpTimeouts, signal: AbortSignal): Promise<Response> {
-  if (tried.readAs !== 'json' || !shared.thread.isReady) return shared.transport.send(outgoing, timeouts, signal);
-  return shared.thread.send(outgoing, {timeouts, maxBytes: maxBytesOf(shared), signal});
-}
-
-function maxBytesOf({options}: Exchange): number {
-  return options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
-}
-
-async function dump(response: Response): Promise<void> {
-  if (!isWhole(response)) await response.body.dump();
-}
-
-/** A body as a whole; the tape of JSON. */
-async function wholeOf(sent: Sent, response: Response): Promise<Pick<WholeAnswer, 'bytes' | 'tape'>> {
-  if (isWhole(response)) return response;
-  const bytes = await readBody(response.body, encodingOf(response.headers), maxBytesOf(sent.shared));
-  if (sent.tried.readAs !== 'json') return {bytes, tape: null};
-  sent.shared.thread.note(bytes.length);
-  return {bytes, tape: readTape(bytes)};
-}
-
-async function readVerdict(sent: Sent, response: Response): Promise<Verdict> {
+async function readVerdict(sent: Sent, response: Dispatcher.ResponseData): Promise<Verdict> {
   const {shared, tried, remembered, memoryKey} = sent;
   const {statusCode: status, headers} = response;
   const head = headOf(sent, status, headers);
   if (status === 304 && remembered !== undefined) {
-    await dump(response);
+    await response.body.dump();
     return remembersAnswer(sent, remembered, headers);
   }
   const redirect = redirectTarget(tried, head, shared);
   if (redirect !== null) {
-    await dump(response);
+    await response.body.dump();
     sent.endTrace?.({response: {status, headers, sizeBytes: 0}});
     return redirect;
   }
   const isSuccess = status >= 200 && status < 300;
-  if (!isWhole(response) && tried.readAs === 'stream' && isSuccess) return openStream(sent, response, head);
+  if (tried.readAs === 'stream' && isSuccess) return openStream(sent, response, head);
 
-  const {bytes, tape} = await wholeOf(sent, response);
+  const bytes = await readBody(
+    response.body,
+    encodingOf(headers),
+    shared.options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
+  );
   const sizeBytes = bytes.length;
   const body = new WholeBody(bytes, charsetIn(bytes, head, tried.readAs));
   sent.endTrace?.({response: {status, headers, sizeBytes, body: body.text}});
-  const json = tried.readAs === 'json' && isSuccess ? parseBody(body, tape) : undefined;
+  const json = tried.readAs === 'json' && isSuccess ? parseBody(body) : undefined;
   const answer = json === undefined ? judged(status, head.headers, body.text) : judgedJson(head, body, json);
   const setback = judge(answer, judgeContext(sent));
   if (setback !== null) return setback;
@@ -190,7 +161,7 @@ function remembersAnswer(sent: Sent, remembered: RememberedBody, headers: RawHea
   sent.endTrace?.({response: {status: 304, headers, sizeBytes: 0}});
   const {body, sizeBytes} = remembered;
   const {readAs} = sent.tried;
-  const json = readAs === 'json' ? parseBody(body, readTape(body.bytes)) : null;
+  const json = readAs === 'json' ? parseBody(body) : null;
   const pieces = readAs === 'stream' ? piecesOf(body.bytes) : null;
   const text = readAs === 'text' ? body.text : '';
   return {kind: 'done', answer: {head, text, json, sizeBytes, pieces, close: nothing}};
@@ -267,9 +238,10 @@ function afterFailure(sent: Sent, error: unknown, hasAnswer: boolean): Verdict {
 /** A body that is not what it says it is, most often because it was cut off. */
 class MalformedBody extends IngestError {}
 
-/** Objects in lists are read from the body when they are looked at, see {@link lazyValue}. */
-function parseBody(body: WholeBody, tape: JsonTape | null): JsonValue {
-  if (tape !== null) return lazyValue(tape);
+/** Objects in lists are read from the body when they are looked at, see {@link parseLazily}. */
+function parseBody(body: WholeBody): JsonValue {
+  const lazy = parseLazily(body.bytes);
+  if (lazy !== undefined) return lazy;
   const {text} = body;
   if (text.trim() === '') return null;
   try {

@@ -7,7 +7,6 @@ import {credentialsFor} from './credentials-for.ts';
 import {secretsOf} from './credentials.ts';
 import type {Exchange} from './exchange-parts.ts';
 import {exchange} from './exchange.ts';
-import {FetchThread} from './fetch-thread.ts';
 import type {HttpClient, HttpRequest} from './http-client.ts';
 import type {HttpClientOptions} from './http-options.ts';
 import {createRedactor, isCredentialName} from './redaction.ts';
@@ -35,7 +34,6 @@ export function createHttpClient(options: HttpClientOptions, create: CreateConte
   ]);
   const lifetime = new AbortController();
   const transport = createTransport(options, create.proxies);
-  const thread = new FetchThread(options, create.proxies);
   let credentials: ReturnType<Exchange['credentials']> | undefined;
   const shared: Exchange = {
     options,
@@ -43,7 +41,6 @@ export function createHttpClient(options: HttpClientOptions, create: CreateConte
     clock,
     random,
     transport,
-    thread,
     redactor,
     admission: createAdmission({
       clock,
@@ -61,7 +58,6 @@ export function createHttpClient(options: HttpClientOptions, create: CreateConte
   };
   const client = clientOver(shared, false, async () => {
     lifetime.abort(new Error('The connection was closed.'));
-    await thread[Symbol.asyncDispose]();
     await transport[Symbol.asyncDispose]();
   });
   return client;

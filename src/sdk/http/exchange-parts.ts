@@ -2,7 +2,6 @@ import type {Clock, Random} from '../../core/clock.ts';
 import type {Admission} from './admission.ts';
 import type {ConditionalMemory} from './conditional-memory.ts';
 import type {Credentials} from './credentials.ts';
-import type {FetchThread} from './fetch-thread.ts';
 import type {HttpClientOptions} from './http-options.ts';
 import type {Redactor} from './redaction.ts';
 import type {Tracer} from './trace.ts';
@@ -15,8 +14,6 @@ export interface Exchange {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
-  /** Fetches large JSON. */
-  readonly thread: FetchThread;
   readonly admission: Admission;
   readonly redactor: Redactor;
   readonly tracer: Tracer | null;

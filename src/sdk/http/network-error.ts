@@ -74,7 +74,7 @@ export function networkFailure(error: unknown, where: string, hasAnswer: boolean
 }
 
 /** The code of a system's or the transport's error, also of one that wraps several. */
-export function codeOf(error: unknown): string | null {
+function codeOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   if ('code' in error && typeof error.code === 'string') return OUR_MISTAKE.test(error.code) ? null : error.code;
   if (error instanceof AggregateError) {

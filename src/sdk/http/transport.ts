@@ -19,9 +19,6 @@ export interface OutgoingRequest {
   readonly form: readonly (readonly [string, string])[] | undefined;
 }
 
-/** What of a connection's options its sockets need. */
-export type TransportOptions = Pick<HttpClientOptions, 'timeouts' | 'ca' | 'caFile' | 'proxy'>;
-
 /** Sockets of one connection. */
 export interface Transport extends AsyncDisposable {
   /** Sends a request as it is: no redirects, no retries. @throws what the socket threw. */
@@ -32,7 +29,7 @@ export interface Transport extends AsyncDisposable {
 export const DEFAULT_TIMEOUTS: HttpTimeouts = {connectMs: 10_000, headersMs: 60_000, bodyIdleMs: 60_000};
 
 /** Makes a transport; it opens nothing before the first request. `proxies` count where the options name none. */
-export function createTransport(options: TransportOptions, proxies?: ProxyOptions): Transport {
+export function createTransport(options: HttpClientOptions, proxies?: ProxyOptions): Transport {
   let dispatcher: Promise<Dispatcher> | undefined;
   let isClosed = false;
   return {
@@ -61,7 +58,7 @@ export function createTransport(options: TransportOptions, proxies?: ProxyOption
   };
 }
 
-async function openDispatcher(options: TransportOptions, proxies: ProxyOptions | undefined): Promise<Dispatcher> {
+async function openDispatcher(options: HttpClientOptions, proxies: ProxyOptions | undefined): Promise<Dispatcher> {
   const {Agent, EnvHttpProxyAgent, ProxyAgent} = await import('undici');
   const extra = await extraCertificates(options);
   const connectMs = options.timeouts?.connectMs ?? DEFAULT_TIMEOUTS.connectMs;
@@ -91,7 +88,7 @@ async function openDispatcher(options: TransportOptions, proxies: ProxyOptions |
 /** A source on this machine, such as a simulator, is behind no proxy. */
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
-async function extraCertificates({ca, caFile}: TransportOptions): Promise<string | null> {
+async function extraCertificates({ca, caFile}: HttpClientOptions): Promise<string | null> {
   if (caFile === undefined) return ca ?? null;
   try {
     return `${ca ?? ''}\n${await readFile(caFile, 'utf8')}`;
