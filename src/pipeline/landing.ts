@@ -68,7 +68,6 @@ const FLUSH_ROWS = 16_384;
 /** Rows whose texts take so much go earlier, but not one by one. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
 const FLUSH_LEAST_ROWS = 64;
-const YIELD_ROWS = 20;
 
 /**
  * Where pages of one micro-batch wait for apply: tables of the engine for records and columns, SELECTs for files. Nothing of it
@@ -95,7 +94,6 @@ export class Landing implements AsyncDisposable {
   } | null = null;
   /** Rows came by other ways than the coercer, which refuses those without a key. */
   #isUnchecked = false;
-  #sinceYield = 0;
   readonly #unknown = new Map<string, number>();
 
   constructor(engine: Engine, shape: LandingShape) {
@@ -209,7 +207,6 @@ export class Landing implements AsyncDisposable {
     const hasSequence = this.#shape.changes !== null && sequence !== undefined && sequence !== null;
     const beside = hasSequence ? {[SEQUENCE_COLUMN]: sequence as JsonValue} : undefined;
     for (const row of rows as readonly JsonObject[]) {
-      if (++this.#sinceYield >= YIELD_ROWS) await this.#yield();
       if (this.#isFull(row)) await this.#flush();
       this.#coercer.add(row, beside);
     }
@@ -225,17 +222,10 @@ export class Landing implements AsyncDisposable {
     }
     for (const change of changes) {
       const {record, beside} = changeRecord(change, shape);
-      if (++this.#sinceYield >= YIELD_ROWS) await this.#yield();
       if (this.#isFull(record)) await this.#flush();
       this.#coercer.add(record, beside);
     }
     this.#rows += changes.length;
-  }
-
-  /** Lets what came meanwhile be taken: the next page is on its way. */
-  async #yield(): Promise<void> {
-    this.#sinceYield = 0;
-    await new Promise(setImmediate);
   }
 
   /** True when the rows so far must go before a record comes. */
