@@ -33,13 +33,17 @@ const TURNS = 3;
  */
 export async function run(): Promise<readonly BenchResult[]> {
   const results: BenchResult[] = [];
-  for (const one of CASES) results.push(...(await measure(one)));
+  const loader = fork(new URL('./api-load-child.mjs', import.meta.url), {execArgv: []});
+  try {
+    for (const one of CASES) results.push(...(await measure(one, loader)));
+  } finally {
+    loader.kill();
+  }
   return results;
 }
 
-async function measure({connector, table, rows, list}: Case): Promise<readonly BenchResult[]> {
+async function measure({connector, table, rows, list}: Case, loader: ChildProcess): Promise<readonly BenchResult[]> {
   const child = fork(new URL('./api-source.ts', import.meta.url), {execArgv: ['--import', 'tsx']});
-  const loader = fork(new URL('./api-load-child.mjs', import.meta.url), {execArgv: []});
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   try {
     const started = await askSource(child, {kind: 'start', connector, table, rows});
@@ -96,7 +100,6 @@ async function measure({connector, table, rows, list}: Case): Promise<readonly B
     return [landing, nowhere, native];
   } finally {
     child.kill();
-    loader.kill();
     await rm(folder, {recursive: true, force: true});
   }
 }
