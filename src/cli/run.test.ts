@@ -221,13 +221,16 @@ describe('sluice run', () => {
     /** A run that goes on until it is asked to stop. */
     const waiting = (
       place: Partial<TestPlace> = {},
-    ): {readonly end: ReturnType<typeof run>; readonly interrupt: Interrupt} => {
+    ): {readonly end: ReturnType<typeof run>; readonly interrupt: Interrupt; readonly stopping: Promise<void>} => {
       let interrupt: Interrupt = () => undefined;
+      let stops = (): void => undefined;
+      const stopping = new Promise<void>((resolve) => (stops = resolve));
       const runtime: Partial<RuntimeApi> = {
         runPipeline: (spec, options) => {
           calls.push({key: spec.key, options});
           return new Promise((resolve) => {
             options.signal.addEventListener('abort', () => {
+              stops();
               const flows = [progress('main.default.t', {state: 'STOPPED'})];
               setTimeout(
                 () => resolve({updateId: 'u', pipeline: spec.key, state: 'CANCELED', flows, elapsedMs: 5}),
@@ -241,7 +244,7 @@ describe('sluice run', () => {
       const end = run(['run', 'two.yml'], {cwd, runtime, ...place}, (given) => {
         interrupt = given;
       });
-      return {end, interrupt: () => interrupt()};
+      return {end, interrupt: () => interrupt(), stopping};
     };
 
     it('stops gracefully, starts no other pipeline and exits with 130', async () => {
@@ -254,8 +257,9 @@ describe('sluice run', () => {
     });
 
     it('ends the process at the second', async () => {
-      const {end, interrupt} = waiting();
-      setTimeout(interrupt, 15);
+      const {end, interrupt, stopping} = waiting();
+      await stopping;
+      interrupt();
       expect((await end).exits).toEqual([130]);
     });
   });
