@@ -78,12 +78,15 @@ export async function startGateway(
       expect.poll(() => count(type), {timeout: LONGEST_MS, message: type}).toBeGreaterThanOrEqual(times),
     async staged() {
       const position = await positionNow(gateway);
-      const isStaged = (): boolean =>
-        state?.end !== null &&
-        state?.end !== undefined &&
-        hasReached(state.end, position) &&
-        state.tables.size > 0 &&
-        [...state.tables.values()].every(({snapshot, reset}) => snapshot !== null && reset === null);
+      const isStaged = (): boolean => {
+        const end = state?.end ?? null;
+        const tables = [...(state?.tables.values() ?? [])];
+        if (end === null || tables.length === 0 || !hasReached(end, position)) return false;
+        // A snapshot is taken up when the log is sealed behind all that it saw.
+        return tables.every(
+          ({snapshot, reset}) => snapshot !== null && reset === null && end.position >= snapshot.until,
+        );
+      };
       await expect
         .poll(isStaged, {
           timeout: LONGEST_MS,
