@@ -46,13 +46,13 @@ async function measure({connector, table, rows, list}: Case, loader: ChildProces
   const child = fork(new URL('./api-source.ts', import.meta.url), {execArgv: ['--import', 'tsx']});
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   try {
-    const started = await askSource(child, {kind: 'start', connector, table, rows});
+    const started = await ask<SourceReply>(child, {kind: 'start', connector, table, rows});
     if (started.kind !== 'started') throw new Error('the source did not start');
     // The first turn fills the source's memory.
     const job = {connector, table, source: started};
     await load(loader, job);
     const file = join(folder, 'bodies');
-    const bodies = await askSource(child, {kind: 'bodies', file});
+    const bodies = await ask<SourceReply>(child, {kind: 'bodies', file});
     if (bodies.kind !== 'bodies') throw new Error('the source has no bodies');
     const texts = await textsOf(file, bodies.lengths);
     const bytes = bodies.lengths.reduce((sum, length) => sum + length, 0);
@@ -71,7 +71,7 @@ async function measure({connector, table, rows, list}: Case, loader: ChildProces
       loads.push(elapsedMs);
       landed = rowsInserted;
     }
-    const again = await askSource(child, {kind: 'bodies', file});
+    const again = await ask<SourceReply>(child, {kind: 'bodies', file});
     if (again.kind === 'bodies' && again.misses > again.hits / 20)
       throw new Error(`${connector}: ${again.misses} of ${again.hits + again.misses} answers had to be made`);
     const speed = bytes / 1e3 / median(loads);
@@ -111,14 +111,19 @@ type Loaded =
 
 async function load(
   loader: ChildProcess,
-  job: {readonly connector: string; readonly table: string; readonly source: Started},
+  job: LoadJob,
 ): Promise<{readonly elapsedMs: number; readonly rowsInserted: number}> {
   const loaded = await ask<Loaded>(loader, job);
   if (loaded.error !== undefined) throw new Error(loaded.error);
   return loaded;
 }
 
-type Started = Extract<SourceReply, {kind: 'started'}>;
+/** What it is asked for. */
+interface LoadJob {
+  readonly connector: string;
+  readonly table: string;
+  readonly source: Extract<SourceReply, {kind: 'started'}>;
+}
 
 async function textsOf(file: string, lengths: readonly number[]): Promise<readonly string[]> {
   const bytes = await readFile(file);
@@ -175,7 +180,7 @@ async function writeByEngine(lines: string, list: string | null, target: string)
   return elapsedMs;
 }
 
-function ask<T>(child: ChildProcess, request: object): Promise<T> {
+function ask<T>(child: ChildProcess, request: SourceRequest | LoadJob): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = (code: number | null): void => reject(new Error(`a process of the bench ended with ${code}`));
     child.once('exit', ended);
@@ -185,10 +190,6 @@ function ask<T>(child: ChildProcess, request: object): Promise<T> {
     });
     child.send(request);
   });
-}
-
-function askSource(child: ChildProcess, request: SourceRequest): Promise<SourceReply> {
-  return ask<SourceReply>(child, request);
 }
 
 function median(values: readonly number[]): number {

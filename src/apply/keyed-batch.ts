@@ -10,7 +10,7 @@ import {replaceRows, writeRows} from './row-removal.ts';
 import {type LeftRows, storedRows} from './stored-rows.ts';
 import {knownTombstones, withTombstones} from './tombstones.ts';
 import {truncatedRows, type Truncation, truncationOf, writeTruncation} from './truncation.ts';
-import {addedRows, type AddedRows} from './written-ranges.ts';
+import {addedRows, type AddedRows, writtenRows} from './written-ranges.ts';
 
 /** SCD type 1: the newest event of each key becomes the row, late and repeated ones change nothing. */
 export async function keyedBatch(context: BatchContext): Promise<TableChange> {
@@ -144,13 +144,14 @@ async function merged(
   const [summary] = await work.query(sql.summary(merge.changes, merge.matched, merge.stale));
   const count = (name: string): number => Number(summary?.[name] ?? 0);
   const upserts = count('upserts');
-  const rows = upserts === 0 ? null : sql.upserts(merge.changes, merge.stale);
   return outcome(context, {
     events: count('events'),
     upserts,
     updated: count('updated'),
     deleted: count('deleted'),
-    added: isAsRead ? await addedRows(context, merge, upserts) : {files: [], inFiles: null, others: rows},
+    added: isAsRead
+      ? await addedRows(context, merge, upserts)
+      : writtenRows(upserts, sql.upserts(merge.changes, merge.stale)),
     touched: merge.stale === null ? merge.matched : await work.keep(sql.touched(merge.matched, merge.stale)),
     quarantined,
     left,
@@ -167,7 +168,7 @@ async function leafBatch(context: BatchContext, whole: WholeEvents, left: LeftRo
   const change = await leafChange(context, await context.work.keep(whole.events), left);
   return outcome(context, {
     ...change,
-    added: {files: [], inFiles: null, others: change.upserts === 0 ? null : change.rows},
+    added: writtenRows(change.upserts, change.rows),
     quarantined: whole.quarantined,
     left,
     side: async () => ({

@@ -38,6 +38,11 @@ export async function addedRows(
   };
 }
 
+/** Rows of which none is in a file that could be added. */
+export function writtenRows(count: number, rows: string): AddedRows {
+  return {files: [], inFiles: null, others: count === 0 ? null : rows};
+}
+
 interface WrittenRange extends EventRange {
   readonly files: readonly AddFile[];
 }

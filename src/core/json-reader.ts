@@ -5,12 +5,11 @@ import {isProvedShortest} from './shortest-number.ts';
 /**
  * `JSON.parse` that loses nothing: integers beyond 2^53 become `bigint`, other numbers that a double would change become
  * {@link ExactNumber}. All other values are those of `JSON.parse`, also for repeated names (the last wins).
- * @param bytes the text as ASCII bytes, if it is that and they are at hand: they are looked at instead of a copy.
  * @throws SOURCE_ERROR when the text is not JSON; the message names the place and no content.
  */
-export function parseJson(text: string, bytes?: Uint8Array): JsonValue {
+export function parseJson(text: string): JsonValue {
   try {
-    return hasInexactNumber(text, bytes)
+    return hasInexactNumber(text)
       ? unwrap(JSON.parse(wrapInexactNumbers(text)) as JsonValue)
       : (JSON.parse(text) as JsonValue);
   } catch (error) {
@@ -52,8 +51,8 @@ let scratch = Buffer.allocUnsafe(1 << 16);
  * Long numbers are searched in the low bytes of the characters, several times faster than in the string, and with jumps:
  * 16 digits hold every 16th character.
  */
-function hasInexactNumber(text: string, bytes: Uint8Array | undefined): boolean {
-  const codes = bytes?.length === text.length ? bytes : lowBytes(text);
+function hasInexactNumber(text: string): boolean {
+  const codes = lowBytes(text);
   for (let index = LONG_NUMBER - 1; index < text.length; index += LONG_NUMBER) {
     if (IS_DIGIT_OR_POINT[codes[index] ?? 0] === 0) continue;
     let start = index;

@@ -29,7 +29,7 @@ export function lazyObject(value: JsonValue | undefined): LazyObject | undefined
   return lazy?.isWhole === false ? lazy : undefined;
 }
 
-/** An object with all its values read: quicker for who looks at most of them. */
+/** An object with all its values read: for who looks at most of them, for each look at a lazy one walks its members. */
 export function wholeObject(object: JsonObject): JsonObject {
   return lazyObject(object)?.whole() ?? object;
 }

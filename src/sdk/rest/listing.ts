@@ -9,6 +9,7 @@ import {chunksOf, mergeChunks} from './field-chunks.ts';
 import {openPager} from './open-pager.ts';
 import {pageGuard} from './page-guard.ts';
 import {countOf, type Pager} from './pager.ts';
+import {type AskPage, pagesAhead} from './pages-ahead.ts';
 import type {Listing, PageReply, Paginator, RequestScope} from './rest-request.ts';
 
 /** One page of a listing. */
@@ -85,16 +86,18 @@ function openPagers(
 
 async function* pages(env: ListEnv, listing: Listing, pagers: readonly Pager[]): AsyncGenerator<ListedPage, void> {
   const guard = pageGuard(env, listing);
-  let next: Promise<Taken> | null = takePage(env, listing, pagers, true);
-  while (next !== null) {
-    const taken: Taken = await next;
-    guard(taken.reply?.records ?? [], taken.reply === null ? 0 : countOf(taken.reply), taken.more);
-    const position = pagers[0]?.position?.();
-    next = taken.more ? takePage(env, listing, pagers, false) : null;
-    // It is awaited in the next turn; if there is none, its failure is of nobody's interest.
-    next?.catch(() => undefined);
-    // One turn of the event loop sends the next request before this page is used: its answer comes meanwhile.
-    if (next !== null) await new Promise(setImmediate);
+  const take =
+    (isFirst: boolean): AskPage<Taken> =>
+    (ctx) =>
+      takePage({...env, ctx}, listing, pagers, isFirst);
+  let position: PlainJson | undefined;
+  const nextOf = ({reply, more}: Taken): AskPage<Taken> | null => {
+    guard(reply?.records ?? [], reply === null ? 0 : countOf(reply), more);
+    // Before the next page is taken, which moves it.
+    position = pagers[0]?.position?.();
+    return more ? take(false) : null;
+  };
+  for await (const taken of pagesAhead(env.ctx, take(true), nextOf)) {
     yield {
       records: taken.records,
       reply: taken.reply,
